@@ -1,1 +1,33 @@
+//! pullgate: a Kubernetes admission webhook that says at `kubectl apply` what the kubelet would say minutes later.
+//!
+//! ```text
+//! AdmissionReview ─▶ workload ─▶ images ─▶ credentials ─▶ resolver (cache) ─▶ registry
+//!                                                              │
+//! AdmissionReview ◀─ response ◀─ verdict ◀─ findings ◀─────────┘
+//! ```
+//!
+//! The modules stand in the order of that flow. The pure ones (no async, no clock, no I/O) are held to it by
+//! `tests/suite/layering.rs`.
 
+// what is asked
+pub mod manifests;
+pub mod reference;
+pub mod workload;
+// with which rules
+pub mod config;
+pub mod policy;
+// as whom
+pub mod cluster;
+pub mod credentials;
+// where, and what came of it
+pub mod facts;
+pub mod registry;
+pub mod resolver;
+// what that means
+pub mod check;
+pub mod finding;
+pub mod message;
+pub mod verdict;
+// around it
+pub mod metrics;
+pub mod time;

@@ -1,0 +1,141 @@
+//! **The spine.** Gathers the facts of a workload from the cache, judges them, and where the judgement would be a
+//! certain denial gathers them again, fresh, and judges again. Webhook, command line and scan all call this one function.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+use tokio::time::Instant;
+
+use crate::cluster::{Cluster, Reading};
+use crate::credentials::{self, Keyring, PullSecret};
+use crate::facts::{Facts, ImageFacts, Secrets, Unreadable};
+use crate::finding::Finding;
+use crate::policy::Policy;
+use crate::reference::Reference;
+use crate::registry::Endpoint;
+use crate::resolver::fact::Freshness;
+use crate::resolver::Resolver;
+use crate::time::Clock;
+use crate::verdict::{self, Verdict};
+use crate::workload::{ContainerImage, PullPolicy, PullSecretNames, Workload};
+
+/// What every review shares.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    /// Where Secrets and ServiceAccounts are read.
+    pub cluster: Arc<dyn Cluster>,
+    /// Where images are resolved.
+    pub resolver: Resolver,
+    /// What time it is.
+    pub clock: Clock,
+}
+
+/// What the answer is for: it decides how old a success may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// A verdict.
+    Judge,
+    /// Digests to write: under `Always` they rest on a HEAD of now.
+    Pin,
+}
+
+// === impl Engine ===
+
+impl Engine {
+    /// Resolves every image of `workload` and judges the findings. Ends by `deadline`; what is not known then is
+    /// uncertain.
+    pub async fn check(&self, policy: &Policy, workload: &Workload, purpose: Purpose, deadline: Instant) -> Verdict {
+        let today = || (self.clock)().to_zoned(jiff::tz::TimeZone::UTC).date();
+        let secrets = self.secrets(workload, false).await;
+        let facts = self.gather(policy, workload, secrets, &|image| match (purpose, image.pull_policy) {
+            (Purpose::Pin, PullPolicy::Always) => Freshness::FreshUnexplained,
+            _ => Freshness::Cached,
+        }, deadline).await;
+        let first = verdict::judge(policy, workload, &facts, today());
+        if purpose == Purpose::Pin || !first.findings.iter().any(|finding| finding.certain) {
+            return first;
+        }
+        // Deny from fresh facts only: the Secrets are read again, and every fact older than a few seconds asked again.
+        let doubtful: BTreeSet<&str> =
+            first.findings.iter().filter(|finding| finding.certain).map(|finding: &Finding| finding.path.as_str()).collect();
+        let secrets = self.secrets(workload, true).await;
+        let facts = self.gather(policy, workload, secrets, &|image| {
+            if doubtful.contains(image.path.as_str()) { Freshness::Fresh } else { Freshness::Cached }
+        }, deadline).await;
+        verdict::judge(policy, workload, &facts, today())
+    }
+
+    /// Reads the effective pull secrets: the pod's own, or for what has not passed admission yet the ServiceAccount's
+    /// (kubernetes/kubernetes `plugin/pkg/admission/serviceaccount/admission.go`).
+    pub async fn secrets(&self, workload: &Workload, fresh: bool) -> Secrets {
+        let namespace = workload.object.namespace.as_str();
+        let mut secrets = Secrets::default();
+        let names = match &workload.pull_secrets {
+            PullSecretNames::Final(names) => names.clone(),
+            PullSecretNames::ThroughServiceAccount { listed, .. } if !listed.is_empty() => listed.clone(),
+            PullSecretNames::ThroughServiceAccount { account, .. } => {
+                let names = match self.cluster.account_pull_secrets(namespace, account, fresh).await {
+                    Reading::Found(names) => names,
+                    Reading::Absent => Vec::new(),
+                    Reading::Forbidden => {
+                        secrets.unreadable.push((format!("ServiceAccount \"{account}\""), Unreadable::Forbidden));
+                        Vec::new()
+                    }
+                    Reading::Unavailable(why) => {
+                        let what = format!("ServiceAccount \"{account}\"");
+                        secrets.unreadable.push((what, Unreadable::Unavailable(why)));
+                        Vec::new()
+                    }
+                };
+                secrets.account = (!names.is_empty()).then(|| account.clone());
+                names
+            }
+        };
+        let names: Vec<String> = names.into_iter().filter(|name| !name.is_empty()).collect();
+        let read = join_all(names.iter().map(|name| self.cluster.pull_secret(namespace, name, fresh))).await;
+        let mut found: Vec<Arc<PullSecret>> = Vec::with_capacity(read.len());
+        for (name, reading) in names.into_iter().zip(read) {
+            match reading {
+                Reading::Found(secret) => match credentials::contributes(&secret) {
+                    Ok(()) => found.push(secret),
+                    Err(why) => secrets.ignored.push((name, why)),
+                },
+                Reading::Absent => secrets.missing.push(name),
+                Reading::Forbidden => {
+                    secrets.unreadable.push((format!("Secret \"{name}\""), Unreadable::Forbidden));
+                }
+                Reading::Unavailable(why) => {
+                    secrets.unreadable.push((format!("Secret \"{name}\""), Unreadable::Unavailable(why)));
+                }
+            }
+        }
+        secrets.keyring = Keyring::from_pull_secrets(found.iter().map(AsRef::as_ref));
+        secrets
+    }
+
+    async fn gather(
+        &self,
+        policy: &Policy,
+        workload: &Workload,
+        secrets: Secrets,
+        freshness: &(impl Fn(&ContainerImage) -> Freshness + Sync),
+        deadline: Instant,
+    ) -> Facts {
+        let images = join_all(workload.images.iter().map(|image| async {
+            let reference = Reference::parse(&image.image).map(Arc::new);
+            let mut attempts = Vec::new();
+            if let (Ok(reference), Ok(keyring)) = (&reference, &secrets.keyring)
+                && verdict::worth_asking(policy, image, reference)
+            {
+                let endpoint = Arc::new(Endpoint::new(reference, policy.registry(reference.registry())));
+                let candidates = keyring.candidates(reference.name());
+                attempts =
+                    self.resolver.resolve(&endpoint, reference, candidates, freshness(image), deadline).await;
+            }
+            ImageFacts { image: image.clone(), reference, attempts }
+        }))
+        .await;
+        Facts { secrets, images }
+    }
+}

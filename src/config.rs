@@ -1,0 +1,276 @@
+//! YAML text → [`Policy`], or one sentence with file, line and column. Reads no file, reads no clock.
+//!
+//! What serde can refuse (unknown keys, wrong types, unknown words) it refuses where it stands; what it cannot (globs,
+//! address ranges, dates, durations) is kept with its place in the text and compiled afterwards.
+
+mod syntax;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use jiff::SignedDuration;
+use jiff::civil::Date;
+use serde_saphyr::{Location, Spanned};
+
+use self::syntax::{ExceptionText, FileText, GuardText, NamespaceText, OnUncertainText, PinText, RegistryText};
+use crate::policy::{Exception, Guard, Mode, OnUncertain, Pattern, PinPolicy, Policy, RegistryRule, UncertainAction};
+
+/// A configuration that cannot be used, and where the mistake is.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{file}:{line}:{column}: {sentence}")]
+pub struct ConfigError {
+    /// The file's name, as given.
+    pub file: String,
+    /// Line, from 1.
+    pub line: u64,
+    /// Column in characters, from 1.
+    pub column: u64,
+    /// What is wrong and what would be right.
+    pub sentence: String,
+}
+
+/// A mistake that serde cannot see.
+struct Mistake {
+    at: Location,
+    sentence: String,
+}
+
+/// Reads a configuration; `file_name` appears in the error only. An empty text is the default policy.
+pub fn parse(text: &str, file_name: &str) -> Result<Policy, ConfigError> {
+    let options = serde_saphyr::options! { with_snippet: false };
+    let file: Option<FileText> = serde_saphyr::from_str_with_options(text, options).map_err(|error| {
+        let at = error.location().unwrap_or(Location::UNKNOWN);
+        config_error(file_name, at, syntax::describe(&error))
+    })?;
+    compile(file.unwrap_or_default()).map_err(|mistake| config_error(file_name, mistake.at, mistake.sentence))
+}
+
+fn config_error(file_name: &str, at: Location, sentence: String) -> ConfigError {
+    ConfigError {
+        file: file_name.to_owned(),
+        line: at.line().max(1),
+        column: at.column().max(1),
+        sentence,
+    }
+}
+
+fn compile(file: FileText) -> Result<Policy, Mistake> {
+    let FileText {
+        mode,
+        templates,
+        on_uncertain,
+        namespaces,
+        exceptions,
+        pin,
+        registries,
+        guard,
+    } = file;
+    Ok(Policy {
+        mode,
+        templates,
+        on_uncertain: on_uncertain
+            .as_ref()
+            .map(compile_on_uncertain)
+            .transpose()?
+            .unwrap_or_default(),
+        namespaces: compile_namespaces(namespaces)?,
+        exceptions: each(exceptions, compile_exception)?,
+        pin: compile_pin(pin)?,
+        registries: each(registries, compile_registry)?,
+        guard: compile_guard(guard)?,
+        ..Policy::default()
+    })
+}
+
+fn compile_on_uncertain(text: &Spanned<OnUncertainText>) -> Result<OnUncertain, Mistake> {
+    let every = |default| OnUncertain {
+        default,
+        by_code: BTreeMap::new(),
+    };
+    match &text.value {
+        OnUncertainText::ByCode(by_code) => Ok(OnUncertain {
+            default: UncertainAction::default(),
+            by_code: by_code.clone(),
+        }),
+        OnUncertainText::Word(word) if word == "allow" => Ok(every(UncertainAction::Allow)),
+        OnUncertainText::Word(word) if word == "deny" => Ok(every(UncertainAction::Deny)),
+        OnUncertainText::Word(word) => Err(mistake(
+            text,
+            format!("{word:?} is not known here: use allow, deny, or a map from codes to these"),
+        )),
+        OnUncertainText::Neither => Err(mistake(text, "expected allow, deny, or a map from codes to these")),
+    }
+}
+
+fn compile_namespaces(entries: Vec<NamespaceText>) -> Result<BTreeMap<String, Mode>, Mistake> {
+    let mut modes = BTreeMap::new();
+    for NamespaceText { names, mode } in entries {
+        for name in names {
+            let namespace = at(&name, namespace_name)?;
+            if modes.insert(namespace, mode).is_some() {
+                return Err(mistake(&name, format!("namespace {:?} is named twice", name.value)));
+            }
+        }
+    }
+    Ok(modes)
+}
+
+fn compile_exception(entry: ExceptionText) -> Result<Exception, Mistake> {
+    let ExceptionText {
+        namespace,
+        image,
+        code,
+        until,
+    } = entry;
+    Ok(Exception {
+        namespace: if namespace.value == "*" {
+            namespace.value
+        } else {
+            at(&namespace, namespace_name)?
+        },
+        image: at(&image, Pattern::image)?,
+        code,
+        until: until.map(|until| at(&until, date)).transpose()?,
+    })
+}
+
+fn compile_pin(pin: PinText) -> Result<PinPolicy, Mistake> {
+    let PinText {
+        enabled,
+        format,
+        owners,
+        skip,
+    } = pin;
+    Ok(PinPolicy {
+        enabled,
+        format,
+        owners,
+        skip: each(skip, |glob| at(&glob, Pattern::image))?,
+    })
+}
+
+fn compile_registry(entry: RegistryText) -> Result<RegistryRule, Mistake> {
+    let RegistryText {
+        host,
+        plain_http,
+        ca_file,
+        client_cert_file,
+        proxy,
+        timeout,
+        node_access,
+    } = entry;
+    if plain_http && let Some(file) = ca_file.as_ref().or(client_cert_file.as_ref()) {
+        return Err(mistake(
+            file,
+            "a certificate has no use with plainHTTP: true: remove one of the two",
+        ));
+    }
+    Ok(RegistryRule {
+        host: at(&host, registry_host)?,
+        plain_http,
+        ca_file: ca_file.map(|file| at(&file, file_path)).transpose()?,
+        client_cert_file: client_cert_file.map(|file| at(&file, file_path)).transpose()?,
+        proxy: proxy.map(|proxy| at(&proxy, proxy_url)).transpose()?,
+        timeout: timeout.map(|timeout| at(&timeout, duration)).transpose()?,
+        node_access,
+    })
+}
+
+fn compile_guard(guard: GuardText) -> Result<Guard, Mistake> {
+    let GuardText {
+        allow_addresses,
+        registries,
+    } = guard;
+    Ok(Guard {
+        allow_addresses: each(allow_addresses, |range| at(&range, address_range))?,
+        allow_registries: match registries.allow {
+            None => vec![Pattern::any()],
+            Some(hosts) => each(hosts, |host| at(&host, registry_host))?,
+        },
+        deny_registries: each(registries.deny, |host| at(&host, registry_host))?,
+    })
+}
+
+fn each<T, U>(items: Vec<T>, compile: impl Fn(T) -> Result<U, Mistake>) -> Result<Vec<U>, Mistake> {
+    items.into_iter().map(compile).collect()
+}
+
+fn at<T, E: fmt::Display>(text: &Spanned<String>, compile: impl Fn(&str) -> Result<T, E>) -> Result<T, Mistake> {
+    compile(&text.value).map_err(|error| mistake(text, error.to_string()))
+}
+
+fn mistake<T>(place: &Spanned<T>, sentence: impl Into<String>) -> Mistake {
+    Mistake {
+        at: place.referenced,
+        sentence: sentence.into(),
+    }
+}
+
+/// A namespace is named exactly; a glob here would look like an exemption and exempt nothing.
+fn namespace_name(text: &str) -> Result<String, String> {
+    let inside = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    if (1..=63).contains(&text.len()) && text.bytes().all(inside) && !text.starts_with('-') && !text.ends_with('-') {
+        Ok(text.to_owned())
+    } else {
+        Err(format!(
+            "{text:?} is not the name of a namespace: names are exact, globs are not read here"
+        ))
+    }
+}
+
+fn registry_host(text: &str) -> Result<Pattern, String> {
+    if text.contains('/') {
+        return Err(format!(
+            "{text:?} is not a registry host: write host or host:port, without scheme and path"
+        ));
+    }
+    Pattern::host(text).map_err(|error| error.to_string())
+}
+
+fn address_range(text: &str) -> Result<IpNet, String> {
+    text.parse::<IpNet>()
+        .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
+        .map_err(|_| format!("{text:?} is not an address range: write it like 10.0.0.0/8, fd00::/8 or 127.0.0.1"))
+}
+
+fn date(text: &str) -> Result<Date, String> {
+    text.parse()
+        .map_err(|_| format!("{text:?} is not a date: write it like 2027-01-31"))
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let refuse = || format!("{text:?} is not a duration: write it like 1500ms or 5s, above zero");
+    let duration: SignedDuration = text.parse().map_err(|_| refuse())?;
+    Duration::try_from(duration)
+        .ok()
+        .filter(|duration| !duration.is_zero())
+        .ok_or_else(refuse)
+}
+
+fn file_path(text: &str) -> Result<PathBuf, &'static str> {
+    if text.is_empty() {
+        Err("the name of a file is empty")
+    } else {
+        Ok(PathBuf::from(text))
+    }
+}
+
+/// The value may hold a login, so the sentence does not repeat it.
+fn proxy_url(text: &str) -> Result<String, &'static str> {
+    let host = text
+        .strip_prefix("http://")
+        .or_else(|| text.strip_prefix("https://"))
+        .unwrap_or_default();
+    if host.is_empty() || host.contains(char::is_whitespace) {
+        Err("the proxy is not a URL: write it like http://proxy.corp.io:3128")
+    } else {
+        Ok(text.to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests;

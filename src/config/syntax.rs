@@ -1,0 +1,199 @@
+//! The shape of the configuration file, as serde reads it, and serde's complaints in the words of its reader.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_saphyr::{Error, Spanned};
+
+use crate::finding::Code;
+use crate::policy::{Mode, NodeAccess, PinFormat, PinOwners, TemplatesAction, UncertainAction};
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(super) struct FileText {
+    pub(super) mode: Mode,
+    pub(super) templates: TemplatesAction,
+    pub(super) on_uncertain: Option<Spanned<OnUncertainText>>,
+    #[serde(deserialize_with = "or_default")]
+    pub(super) namespaces: Vec<NamespaceText>,
+    #[serde(deserialize_with = "or_default")]
+    pub(super) exceptions: Vec<ExceptionText>,
+    #[serde(deserialize_with = "or_default")]
+    pub(super) pin: PinText,
+    #[serde(deserialize_with = "or_default")]
+    pub(super) registries: Vec<RegistryText>,
+    #[serde(deserialize_with = "or_default")]
+    pub(super) guard: GuardText,
+}
+
+/// One word for every code, or a map from code to word.
+#[derive(Debug)]
+pub(super) enum OnUncertainText {
+    Word(String),
+    ByCode(BTreeMap<Code, UncertainAction>),
+    Neither,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NamespaceText {
+    pub(super) names: Vec<Spanned<String>>,
+    pub(super) mode: Mode,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ExceptionText {
+    pub(super) namespace: Spanned<String>,
+    pub(super) image: Spanned<String>,
+    pub(super) code: Option<Code>,
+    pub(super) until: Option<Spanned<String>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct PinText {
+    pub(super) enabled: bool,
+    pub(super) format: PinFormat,
+    pub(super) owners: PinOwners,
+    #[serde(deserialize_with = "or_default")]
+    pub(super) skip: Vec<Spanned<String>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct RegistryText {
+    pub(super) host: Spanned<String>,
+    #[serde(default, rename = "plainHTTP")]
+    pub(super) plain_http: bool,
+    pub(super) ca_file: Option<Spanned<String>>,
+    pub(super) client_cert_file: Option<Spanned<String>>,
+    pub(super) proxy: Option<Spanned<String>>,
+    pub(super) timeout: Option<Spanned<String>>,
+    pub(super) node_access: Option<NodeAccess>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(super) struct GuardText {
+    #[serde(deserialize_with = "or_default")]
+    pub(super) allow_addresses: Vec<Spanned<String>>,
+    #[serde(deserialize_with = "or_default")]
+    pub(super) registries: GuardRegistriesText,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct GuardRegistriesText {
+    pub(super) allow: Option<Vec<Spanned<String>>>,
+    #[serde(deserialize_with = "or_default")]
+    pub(super) deny: Vec<Spanned<String>>,
+}
+
+// === impl PinText ===
+
+impl Default for PinText {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            format: PinFormat::default(),
+            owners: PinOwners::default(),
+            skip: Vec::new(),
+        }
+    }
+}
+
+// === impl OnUncertainText ===
+
+/// By hand, because an untagged enum would lose the place of a mistake.
+impl<'de> Deserialize<'de> for OnUncertainText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct WordOrMap;
+
+        impl<'de> Visitor<'de> for WordOrMap {
+            type Value = OnUncertainText;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("allow, deny, or a map from finding codes to these")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, word: &str) -> Result<OnUncertainText, E> {
+                Ok(OnUncertainText::Word(word.to_owned()))
+            }
+
+            // What is neither is kept, so that the refusal can name its place.
+            fn visit_bool<E>(self, _: bool) -> Result<OnUncertainText, E> {
+                Ok(OnUncertainText::Neither)
+            }
+
+            fn visit_i64<E>(self, _: i64) -> Result<OnUncertainText, E> {
+                Ok(OnUncertainText::Neither)
+            }
+
+            fn visit_u64<E>(self, _: u64) -> Result<OnUncertainText, E> {
+                Ok(OnUncertainText::Neither)
+            }
+
+            fn visit_f64<E>(self, _: f64) -> Result<OnUncertainText, E> {
+                Ok(OnUncertainText::Neither)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<OnUncertainText, A::Error> {
+                while items.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(OnUncertainText::Neither)
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<OnUncertainText, A::Error> {
+                BTreeMap::deserialize(MapAccessDeserializer::new(map)).map(OnUncertainText::ByCode)
+            }
+        }
+
+        deserializer.deserialize_any(WordOrMap)
+    }
+}
+
+/// A key with nothing behind it, as when every line below it is commented out, is a key left out.
+fn or_default<'de, T: Default + Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
+}
+
+/// serde's complaint, in the words of the file.
+pub(super) fn describe(error: &Error) -> String {
+    let mut complaint = error.without_snippet();
+    if let Error::AliasError { error, .. } = complaint {
+        complaint = error.without_snippet();
+    }
+    match complaint {
+        Error::SerdeUnknownField { field, expected, .. } => {
+            format!("unknown key {field:?}; known here: {}", expected.join(", "))
+        }
+        Error::SerdeUnknownVariant { variant, expected, .. } => {
+            format!("{variant:?} is not known here: use {}", expected.join(", "))
+        }
+        Error::SerdeMissingField { field, .. } => format!("key {field:?} is missing"),
+        Error::DuplicateMappingKey { key: Some(key), .. } => format!("key {key:?} is given twice"),
+        Error::SerdeInvalidType {
+            unexpected, expected, ..
+        } => format!("expected {expected}, found {unexpected}"),
+        Error::MultipleDocuments { .. } => "the file holds a second document: keep one".to_owned(),
+        Error::InvalidScalar { ty: "boolean", .. } | Error::InvalidBooleanStrict { .. } => {
+            "expected true or false".to_owned()
+        }
+        Error::ExternallyTaggedEnumExpectedScalarOrMapping { .. } => "expected one word here".to_owned(),
+        Error::Unexpected { expected, .. } => {
+            format!(
+                "expected a {} here",
+                expected.strip_suffix(" start").unwrap_or(expected)
+            )
+        }
+        other => {
+            let sentence = other.to_string();
+            sentence
+                .split_once(" at line ")
+                .map_or(sentence.clone(), |(words, _place)| words.to_owned())
+        }
+    }
+}

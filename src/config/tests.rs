@@ -1,0 +1,209 @@
+use super::*;
+use crate::finding::Code;
+use crate::policy::{NodeAccess, PinFormat, PinOwners, TemplatesAction, UncertainAction};
+
+const EVERYTHING: &str = r#"
+mode: audit                      # enforce | warn | audit
+templates: warn
+onUncertain: { RateLimited: allow, RegistryUnreachable: deny }
+namespaces:
+  - { names: [kube-system], mode: audit }
+exceptions:
+  - { namespace: legacy, image: "registry.corp.io/old/*", code: TagNotFound, until: 2027-01-31 }
+pin: { enabled: true, format: tag-and-digest, owners: builtin, skip: ["kind.local/*"] }
+registries:                      # first match wins; host globs
+  - host: 127.0.0.1:5000
+    plainHTTP: true
+    nodeAccess: none
+  - host: "*.corp.io"
+    caFile: /etc/pullgate/ca.pem
+    clientCertFile: /etc/pullgate/client.pem
+    proxy: http://proxy.corp.io:3128
+    timeout: 1500ms
+    nodeAccess: unknown
+guard:
+  allowAddresses: [127.0.0.0/8, "::1"]
+  registries: { allow: ["*"], deny: [docker.io] }
+"#;
+
+fn refusal(text: &str) -> String {
+    parse(text, "pullgate.yaml").unwrap_err().to_string()
+}
+
+#[test]
+fn every_key_is_understood() {
+    let policy = parse(EVERYTHING, "pullgate.yaml").unwrap();
+    assert_eq!(policy.mode, Mode::Audit);
+    assert_eq!(policy.templates, TemplatesAction::Warn);
+    assert_eq!(policy.uncertain(Code::RateLimited), UncertainAction::Allow);
+    assert_eq!(policy.uncertain(Code::RegistryUnreachable), UncertainAction::Deny);
+    assert_eq!(policy.uncertain(Code::RegistryError), UncertainAction::Allow);
+    assert_eq!(policy.mode_for("kube-system"), Some(Mode::Audit));
+    let today = jiff::civil::date(2027, 1, 31);
+    assert!(
+        policy
+            .exception("legacy", "registry.corp.io/old/a:1", Code::TagNotFound, today)
+            .is_some()
+    );
+    assert_eq!(
+        (policy.pin.format, policy.pin.owners),
+        (PinFormat::TagAndDigest, PinOwners::Builtin)
+    );
+    assert!(policy.pin_skipped("kind.local/app:1"));
+    assert!(policy.registry("127.0.0.1:5000").plain_http);
+    assert_eq!(policy.node_access("127.0.0.1:5000"), NodeAccess::None);
+    let corp = policy.registry("EU.corp.io");
+    assert_eq!(corp.ca_file, Some(PathBuf::from("/etc/pullgate/ca.pem")));
+    assert_eq!(corp.client_cert_file, Some(PathBuf::from("/etc/pullgate/client.pem")));
+    assert_eq!(corp.proxy.as_deref(), Some("http://proxy.corp.io:3128"));
+    assert_eq!(corp.timeout, Some(Duration::from_millis(1500)));
+    assert_eq!(policy.node_access("eu.corp.io"), NodeAccess::Unknown);
+    assert_eq!(policy.allow_addresses().len(), 2);
+    assert!(policy.registry_allowed("quay.io") && !policy.registry_allowed("docker.io"));
+}
+
+#[test]
+fn an_empty_file_is_the_default_policy() {
+    for text in [
+        "",
+        "\n",
+        "# nothing\n",
+        "---\n",
+        "{}",
+        "namespaces:\nregistries:\nonUncertain:\n",
+        "pin: {}\nguard: { registries: {} }\nnamespaces: []\n",
+    ] {
+        assert_eq!(parse(text, "pullgate.yaml"), Ok(Policy::default()), "{text:?}");
+    }
+}
+
+#[test]
+fn one_word_answers_for_every_uncertain_code() {
+    let policy = parse("onUncertain: deny", "pullgate.yaml").unwrap();
+    assert_eq!(policy.uncertain(Code::NotChecked), UncertainAction::Deny);
+    assert_eq!(
+        parse("templates: off", "pullgate.yaml").unwrap().templates,
+        TemplatesAction::Off
+    );
+}
+
+#[test]
+fn an_empty_allow_list_allows_nothing() {
+    let policy = parse("guard: { registries: { allow: [] } }", "pullgate.yaml").unwrap();
+    assert!(!policy.registry_allowed("quay.io"));
+}
+
+#[test]
+fn a_mistake_is_named_with_file_line_and_column() {
+    for (text, expected) in [
+        (
+            "mode: audit\nmodes: audit\n",
+            "2:1: unknown key \"modes\"; known here: mode, templates, onUncertain, namespaces, exceptions, pin, registries, guard",
+        ),
+        (
+            "registries:\n  - host: a.io\n    plainHttp: true\n",
+            "3:5: unknown key \"plainHttp\"; known here: host, plainHTTP, caFile, clientCertFile, proxy, timeout, nodeAccess",
+        ),
+        (
+            "mode: deny",
+            "1:7: \"deny\" is not known here: use enforce, warn, audit",
+        ),
+        (
+            "registries:\n  - { host: a.io, nodeAccess: declared }",
+            "2:31: \"declared\" is not known here: use none, unknown",
+        ),
+        (
+            "onUncertain: maybe",
+            "1:14: \"maybe\" is not known here: use allow, deny, or a map",
+        ),
+        (
+            "onUncertain: { RateLimited: maybe }",
+            "1:29: \"maybe\" is not known here: use allow, deny",
+        ),
+        ("mode: audit\nmode: warn\n", "2:1: key \"mode\" is given twice"),
+        ("namespaces:\n  - { names: [a] }", "2:7: key \"mode\" is missing"),
+        (
+            "namespaces:\n  - { names: [\"team-*\"], mode: warn }",
+            "2:15: \"team-*\" is not the name of a namespace: names are exact, globs are not read here",
+        ),
+        (
+            "namespaces:\n  - { names: [a], mode: warn }\n  - { names: [b, a], mode: audit }",
+            "3:18: namespace \"a\" is named twice",
+        ),
+        (
+            "exceptions:\n  - { namespace: a, image: \"x/*\", until: 2027-02-30 }",
+            "2:42: \"2027-02-30\" is not a date: write it like 2027-01-31",
+        ),
+        (
+            "pin:\n  skip:\n    - \"kind.local/{a\"",
+            "3:7: \"kind.local/{a\" is not a glob: ",
+        ),
+        (
+            "registries:\n  - host: https://reg.io",
+            "2:11: \"https://reg.io\" is not a registry host: write host or host:port, without scheme and path",
+        ),
+        (
+            "registries:\n  - host: reg.io\n    timeout: soon",
+            "3:14: \"soon\" is not a duration: write it like 1500ms or 5s, above zero",
+        ),
+        (
+            "registries:\n  - host: reg.io\n    timeout: -5s",
+            "3:14: \"-5s\" is not a duration: write it like 1500ms or 5s, above zero",
+        ),
+        (
+            "registries:\n  - host: reg.io\n    plainHTTP: true\n    caFile: ca.pem",
+            "4:13: a certificate has no use with plainHTTP: true: remove one of the two",
+        ),
+        (
+            "registries:\n  - host: reg.io\n    proxy: \"me:hunter2@proxy\"",
+            "3:12: the proxy is not a URL: write it like http://proxy.corp.io:3128",
+        ),
+        (
+            "guard:\n  allowAddresses: [10.0.0.0/8, 10.0.0.0/33]",
+            "2:32: \"10.0.0.0/33\" is not an address range: write it like 10.0.0.0/8, fd00::/8 or 127.0.0.1",
+        ),
+        (
+            "guard:\n  registries: { deny: [\"a{b\"] }",
+            "2:24: \"a{b\" is not a glob: ",
+        ),
+        (
+            "mode: audit\nonUncertain: [allow]",
+            "2:14: expected allow, deny, or a map from codes to these",
+        ),
+        (
+            "mode: audit\nonUncertain: 3",
+            "2:14: expected allow, deny, or a map from codes to these",
+        ),
+        ("mode: 3", "1:7: \"3\" is not known here: use enforce, warn, audit"),
+        ("mode: [audit]\n", "1:7: expected one word here"),
+        ("pin: { enabled: perhaps }", "1:17: expected true or false"),
+        ("- mode", "1:1: expected a mapping here"),
+        ("registries: [{}]", "1:14: key \"host\" is missing"),
+        ("namespaces: everywhere", "1:13: expected a sequence here"),
+        (
+            "mode: audit\n---\nmode: warn\n",
+            "3:1: the file holds a second document: keep one",
+        ),
+        ("mode: \"audit\n", "2:1: "),
+    ] {
+        let refusal = refusal(text);
+        assert!(
+            refusal.starts_with(&format!("pullgate.yaml:{expected}")),
+            "{text}\n{refusal}"
+        );
+        assert!(!refusal.contains('\n') && !refusal.contains("hunter2"), "{refusal}");
+    }
+}
+
+#[test]
+fn an_unknown_code_lists_the_known_ones() {
+    let refusal = refusal("exceptions:\n  - { namespace: a, image: \"*\", code: TagMissing }");
+    assert!(
+        refusal.starts_with("pullgate.yaml:2:39: \"TagMissing\" is not known here: use InvalidImageName, TagNotFound")
+    );
+    let refusal = self::refusal("onUncertain: { Nothing: allow }");
+    assert!(
+        refusal.starts_with("pullgate.yaml:1:16: \"Nothing\" is not known here: use InvalidImageName"),
+        "{refusal}"
+    );
+}

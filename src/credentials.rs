@@ -1,0 +1,282 @@
+//! Pull secrets to the ordered logins that a node would try for one repository.
+//!
+//! Everything is decided as the kubelet decides it (kubernetes/kubernetes `pkg/credentialprovider`): which Secrets
+//! count, what an entry says, which keys match, in which order they are tried, and when nothing can be tried at all.
+
+mod docker_config;
+mod go_base64;
+mod go_json;
+mod go_url;
+mod keyring;
+pub mod url_match;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use aws_lc_rs::hmac;
+use secrecy::{ExposeSecret, SecretString};
+
+pub use keyring::{Keyring, MalformedSecret};
+pub use url_match::url_match;
+
+/// The Secret types that hold registry logins, each with the data key that goes with it.
+const SHAPES: [(&str, &str, docker_config::Shape); 2] = [
+    (
+        "kubernetes.io/dockerconfigjson",
+        ".dockerconfigjson",
+        docker_config::Shape::DockerConfigJson,
+    ),
+    ("kubernetes.io/dockercfg", ".dockercfg", docker_config::Shape::DockerCfg),
+];
+
+/// One login as an entry of a pull secret gives it; either part may be empty.
+#[derive(Clone)]
+pub struct Credential {
+    /// The user name.
+    pub username: String,
+    password: SecretString,
+}
+
+/// A credential with both parts, which a containerd node sends.
+#[derive(Clone, Copy, Debug)]
+pub struct Login<'a> {
+    /// Never empty.
+    pub username: &'a str,
+    /// Never empty.
+    pub password: &'a SecretString,
+}
+
+/// Whose answer a registry's answer is: equal for equal logins, and says nothing about them without the key.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CredentialId([u8; 16]);
+
+/// The secret that turns logins into [`CredentialId`]s. Replicas that share it agree on the ids.
+pub struct IdentityKey(hmac::Key);
+
+/// A Secret named in `imagePullSecrets`.
+#[derive(Clone)]
+pub struct PullSecret {
+    /// `metadata.name`.
+    pub name: String,
+    /// `type`.
+    pub kind: String,
+    /// `data`, decoded.
+    pub data: BTreeMap<String, Vec<u8>>,
+}
+
+/// Where a candidate comes from.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Source {
+    /// No login at all.
+    Anonymous,
+    /// The pull secret of this name.
+    PullSecret(String),
+}
+
+/// One attempt that a node would make.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    /// Where the credential was found.
+    pub source: Source,
+    /// The key of the keyring that matched, empty for the anonymous attempt.
+    pub key: String,
+    /// What the entry says, `None` for the anonymous attempt.
+    pub credential: Option<Credential>,
+}
+
+/// Why the kubelet silently passes over a Secret.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotContributing {
+    /// The type is not one of the two for registry logins.
+    #[error("its type is {}, not kubernetes.io/dockerconfigjson", shown_type(found))]
+    WrongType {
+        /// The type it has.
+        found: String,
+        /// The key with a login that it holds nevertheless, as in an `Opaque` Secret made by hand.
+        key: Option<&'static str>,
+    },
+    /// The data key that goes with the type is absent.
+    #[error("its type is {kind}, but it has no data key {expected}")]
+    MissingKey {
+        /// The type it has.
+        kind: &'static str,
+        /// The key that the type asks for.
+        expected: &'static str,
+        /// The key of the other type, if that is there.
+        found: Option<&'static str>,
+    },
+    /// The value under the right key has no bytes.
+    #[error("the value of its data key is empty")]
+    Empty,
+}
+
+/// Says whether the kubelet reads this Secret at all: type and data key belong together, and the value is not empty
+/// (kubernetes/kubernetes `pkg/credentialprovider/secrets/secrets.go`).
+///
+/// # Errors
+/// Why it is ignored. The kubelet logs nothing about that.
+pub fn contributes(secret: &PullSecret) -> Result<(), NotContributing> {
+    contribution(secret).map(|_| ())
+}
+
+fn contribution(secret: &PullSecret) -> Result<(docker_config::Shape, &[u8]), NotContributing> {
+    let present = || {
+        SHAPES
+            .iter()
+            .map(|(_, key, _)| *key)
+            .find(|key| secret.data.contains_key(*key))
+    };
+    let Some((kind, key, shape)) = SHAPES.into_iter().find(|(kind, ..)| *kind == secret.kind) else {
+        return Err(NotContributing::WrongType {
+            found: secret.kind.clone(),
+            key: present(),
+        });
+    };
+    match secret.data.get(key) {
+        None => Err(NotContributing::MissingKey {
+            kind,
+            expected: key,
+            found: present(),
+        }),
+        Some(value) if value.is_empty() => Err(NotContributing::Empty),
+        Some(value) => Ok((shape, value)),
+    }
+}
+
+/// A Secret without a type is stored as `Opaque`.
+fn shown_type(kind: &str) -> &str {
+    if kind.is_empty() { "Opaque" } else { kind }
+}
+
+// === impl Credential ===
+
+impl Credential {
+    /// A login from its two parts.
+    pub fn new(username: impl Into<String>, password: impl Into<String>) -> Self {
+        Self {
+            username: username.into(),
+            password: SecretString::from(password.into()),
+        }
+    }
+
+    /// What a containerd node sends: nothing unless both parts are there. With an empty password no `Authorization`
+    /// header is sent, with an empty user name the kubelet's password is dropped; either way the pull is anonymous.
+    pub fn login(&self) -> Option<Login<'_>> {
+        let complete = !self.username.is_empty() && !self.password.expose_secret().is_empty();
+        complete.then_some(Login {
+            username: &self.username,
+            password: &self.password,
+        })
+    }
+}
+
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credential")
+            .field("username", &self.username)
+            .field("password", &format_args!("[redacted]"))
+            .finish()
+    }
+}
+
+// === impl CredentialId ===
+
+impl CredentialId {
+    /// No login: what everybody sees.
+    pub const ANONYMOUS: Self = Self([0; 16]);
+
+    /// The raw bytes.
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+}
+
+impl fmt::Display for CredentialId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for CredentialId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CredentialId({self})")
+    }
+}
+
+// === impl IdentityKey ===
+
+impl IdentityKey {
+    /// A key from 32 random bytes.
+    pub fn new(bytes: &[u8; 32]) -> Self {
+        Self(hmac::Key::new(hmac::HMAC_SHA256, bytes))
+    }
+
+    /// The id of a login. A credential that a node would not send is anonymous.
+    pub fn id(&self, credential: Option<&Credential>) -> CredentialId {
+        let Some(login) = credential.and_then(Credential::login) else {
+            return CredentialId::ANONYMOUS;
+        };
+        let mut context = hmac::Context::with_key(&self.0);
+        for field in [login.username, login.password.expose_secret()] {
+            // The length keeps `ab`+`c` and `a`+`bc` apart.
+            context.update(&(field.len() as u64).to_be_bytes());
+            context.update(field.as_bytes());
+        }
+        let mut id = [0; 16];
+        for (to, from) in id.iter_mut().zip(context.sign().as_ref()) {
+            *to = *from;
+        }
+        CredentialId(id)
+    }
+}
+
+impl From<[u8; 32]> for IdentityKey {
+    fn from(bytes: [u8; 32]) -> Self {
+        Self::new(&bytes)
+    }
+}
+
+impl fmt::Debug for IdentityKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("IdentityKey([redacted])")
+    }
+}
+
+// === impl PullSecret ===
+
+impl fmt::Debug for PullSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PullSecret")
+            .field("name", &self.name)
+            .field("kind", &self.kind)
+            .field("data", &self.data.keys().collect::<Vec<_>>())
+            .finish()
+    }
+}
+
+// === impl Source ===
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Anonymous => f.write_str("anonymous"),
+            Self::PullSecret(name) => write!(f, "Secret \"{name}\""),
+        }
+    }
+}
+
+// === impl Candidate ===
+
+impl Candidate {
+    /// The attempt without a login.
+    pub const fn anonymous() -> Self {
+        Self {
+            source: Source::Anonymous,
+            key: String::new(),
+            credential: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,182 @@
+//! The entries of all pull secrets, by key, to the ordered candidates for one repository
+//! (kubernetes/kubernetes `pkg/credentialprovider/keyring.go`, `pkg/credentialprovider/secrets/secrets.go`).
+
+use std::collections::BTreeMap;
+
+use super::docker_config::{self, Malformed};
+use super::go_url::Url;
+use super::url_match::Pattern;
+use super::{Candidate, Credential, PullSecret, Source, contribution};
+
+/// The key that serves images without a registry when nothing matches.
+const DEFAULT_REGISTRY_KEY: &str = "index.docker.io";
+/// How much of the name of a bad entry an error repeats, in bytes.
+const MAX_ENTRY: usize = 200;
+
+/// The logins of a pod's pull secrets.
+#[derive(Clone, Debug, Default)]
+pub struct Keyring {
+    keys: BTreeMap<String, Key>,
+}
+
+#[derive(Clone, Debug)]
+struct Key {
+    /// `None`: a key that stops being a URL once its escapes are decoded. It matches nothing.
+    pattern: Option<Pattern>,
+    /// In the order of the secrets.
+    entries: Vec<(Source, Credential)>,
+}
+
+/// A pull secret that cannot be decoded. The kubelet then pulls nothing for the pod: not with the other secrets, not
+/// with the node's logins and not anonymously.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{go_error}")]
+pub struct MalformedSecret {
+    /// The name of the Secret.
+    pub secret: String,
+    /// What the container's `waiting.reason` would be: the error as Go words it.
+    pub go_error: String,
+    /// The entry at fault, if it is one entry's and its name holds no login.
+    pub entry: Option<String>,
+}
+
+// === impl Keyring ===
+
+impl Keyring {
+    /// Collects the entries of all secrets that contribute, in their order. Entries whose name is no URL are left out.
+    ///
+    /// # Errors
+    /// The first secret that does not decode.
+    pub fn from_pull_secrets<'a>(secrets: impl IntoIterator<Item = &'a PullSecret>) -> Result<Self, MalformedSecret> {
+        let mut keyring = Self::default();
+        for secret in secrets {
+            let Ok((shape, value)) = contribution(secret) else {
+                continue;
+            };
+            let entries =
+                docker_config::decode(shape, value).map_err(|error| MalformedSecret::new(&secret.name, error))?;
+            // Two names of one secret may give the same key. Their order is random in Go; here it is that of the names.
+            for (name, credential) in entries {
+                keyring.add(&name, Source::PullSecret(secret.name.clone()), credential);
+            }
+        }
+        Ok(keyring)
+    }
+
+    fn add(&mut self, name: &str, source: Source, credential: Credential) {
+        let Some(key) = key_of(name) else {
+            return;
+        };
+        let pattern = || Pattern::parse(key.as_bytes());
+        if !self.keys.contains_key(&key) {
+            let pattern = pattern();
+            self.keys.insert(
+                key.clone(),
+                Key {
+                    pattern,
+                    entries: Vec::new(),
+                },
+            );
+        }
+        if let Some(key) = self.keys.get_mut(&key) {
+            key.entries.push((source, credential));
+        }
+    }
+
+    /// What a node tries for a repository, in order, from [`crate::reference::Reference::name`].
+    ///
+    /// All entries of all matching keys, the keys in reverse byte order. If none matches and the name counts as Docker
+    /// Hub's, the entries under exactly `index.docker.io`. If there are none either, one anonymous attempt; it is never
+    /// made after a login.
+    pub fn candidates(&self, repository_name: &str) -> Vec<Candidate> {
+        let repository = Pattern::parse(repository_name.as_bytes());
+        let matches = |key: &Key| match (&key.pattern, &repository) {
+            (Some(pattern), Some(repository)) => pattern.matches(repository),
+            _ => false,
+        };
+        let mut candidates: Vec<_> = self
+            .keys
+            .iter()
+            .rev()
+            .filter(|(_, key)| matches(key))
+            .flat_map(|(name, key)| key.candidates(name))
+            .collect();
+        if candidates.is_empty()
+            && counts_as_default_registry(repository_name)
+            && let Some(key) = self.keys.get(DEFAULT_REGISTRY_KEY)
+        {
+            candidates.extend(key.candidates(DEFAULT_REGISTRY_KEY));
+        }
+        if candidates.is_empty() {
+            candidates.push(Candidate::anonymous());
+        }
+        candidates
+    }
+
+    /// The keys with the source of each entry, for saying what is there when nothing matches.
+    pub fn keys(&self) -> impl Iterator<Item = (&str, &Source)> {
+        self.keys
+            .iter()
+            .flat_map(|(name, key)| key.entries.iter().map(move |(source, _)| (name.as_str(), source)))
+    }
+}
+
+// === impl Key ===
+
+impl Key {
+    fn candidates(&self, name: &str) -> impl Iterator<Item = Candidate> {
+        self.entries.iter().map(move |(source, credential)| Candidate {
+            source: source.clone(),
+            key: name.to_owned(),
+            credential: Some(credential.clone()),
+        })
+    }
+}
+
+// === impl MalformedSecret ===
+
+impl MalformedSecret {
+    fn new(secret: &str, error: Malformed) -> Self {
+        // Somebody may have written `https://user:password@host`; the key does not have that part.
+        let entry = error
+            .entry
+            .and_then(|name| if name.contains('@') { key_of(&name) } else { Some(name) });
+        let entry = entry.map(|mut name| {
+            name.truncate(name.floor_char_boundary(MAX_ENTRY));
+            name
+        });
+        Self {
+            secret: secret.to_owned(),
+            go_error: error.go_error,
+            entry,
+        }
+    }
+}
+
+/// The key that an entry's name stands for, or `None` if it is no URL, which the kubelet only logs.
+///
+/// Bytes that are not UTF-8 after decoding are replaced; such a key matches nothing either way.
+fn key_of(name: &str) -> Option<String> {
+    let text = name
+        .strip_prefix("https://")
+        .or_else(|| name.strip_prefix("http://"))
+        .unwrap_or(name);
+    let Url { host, path } = Url::parse(text.as_bytes())?;
+    let versioned = path.starts_with(b"/v1/") || path.starts_with(b"/v2/");
+    let path = if versioned { path.get(3..)? } else { &path };
+    let path = if path == b"/" { b"" } else { path };
+    Some(String::from_utf8_lossy(&[&host, path].concat()).into_owned())
+}
+
+/// Not the same as being on Docker Hub: an upper-case host without a dot counts, and so does `localhost`.
+fn counts_as_default_registry(repository_name: &str) -> bool {
+    match repository_name.split_once('/') {
+        None => !repository_name.is_empty(),
+        Some((first, _)) => {
+            !first.is_empty() && (matches!(first, "docker.io" | "index.docker.io") || !first.contains(['.', ':']))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

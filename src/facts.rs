@@ -1,0 +1,83 @@
+//! Everything that is known about one workload when it is judged: plain data between the spine and the verdict.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::credentials::{Keyring, MalformedSecret, NotContributing, Source};
+use crate::reference::{Reference, ReferenceError};
+use crate::registry::failure::Failure;
+use crate::registry::manifest::Manifest;
+use crate::workload::ContainerImage;
+
+/// Everything that is known about one workload.
+#[derive(Debug)]
+pub struct Facts {
+    /// Its pull secrets.
+    pub secrets: Secrets,
+    /// Its images, in order.
+    pub images: Vec<ImageFacts>,
+}
+
+/// The effective pull secrets of a workload and what each reading found.
+#[derive(Debug)]
+pub struct Secrets {
+    /// The ServiceAccount that the names came through, if they did.
+    pub account: Option<String>,
+    /// Named, and certainly not there.
+    pub missing: Vec<String>,
+    /// There, and of no use to a kubelet.
+    pub ignored: Vec<(String, NotContributing)>,
+    /// Not to be read: what was asked for, and why not. Refusals are uncertain then.
+    pub unreadable: Vec<(String, Unreadable)>,
+    /// The keyring, or the Secret that no kubelet can decode.
+    pub keyring: Result<Keyring, MalformedSecret>,
+}
+
+/// Why something could not be read from the cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unreadable {
+    /// pullgate may not.
+    Forbidden,
+    /// The cluster did not answer.
+    Unavailable(String),
+}
+
+/// One image and what became of it.
+#[derive(Debug)]
+pub struct ImageFacts {
+    /// The field.
+    pub image: ContainerImage,
+    /// The reference, parsed.
+    pub reference: Result<Arc<Reference>, ReferenceError>,
+    /// Every candidate tried; empty where nothing was asked.
+    pub attempts: Vec<Attempt>,
+}
+
+/// What one candidate got.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    /// Which candidate, by name.
+    pub source: Source,
+    /// Whether it holds a login that a runtime would send.
+    pub login: bool,
+    /// The manifest, or why not.
+    pub outcome: Result<Manifest, Failure>,
+    /// Age of the fact.
+    pub age: Duration,
+    /// The registry could not be asked again: the fact is past its lifetime, and may allow but never pin or deny.
+    pub stale: bool,
+}
+
+// === impl Secrets ===
+
+impl Default for Secrets {
+    fn default() -> Self {
+        Self {
+            account: None,
+            missing: Vec::new(),
+            ignored: Vec::new(),
+            unreadable: Vec::new(),
+            keyring: Ok(Keyring::default()),
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! What can be said about one image: stable codes, whether they are certain, and the finding that carries them.
+//!
+//! Pure data. The codes are a contract (messages, metrics, JSON, documentation pages use the same words); the
+//! sentences are made in [`crate::message`].
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// Why an image will not, or may not, be pulled. The name of the variant is the stable word shown everywhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Code {
+    /// The reference does not parse.
+    InvalidImageName,
+    /// The repository answers, the tag is not there.
+    TagNotFound,
+    /// The repository answers, the digest is not there.
+    DigestNotFound,
+    /// The registry says that the repository does not exist.
+    RepositoryNotFound,
+    /// The registry hides the difference between missing and private.
+    NotFoundOrNoAccess,
+    /// The registry wants a login and no pull secret matches this host and path.
+    CredentialsMissing,
+    /// A matching login is wrong.
+    CredentialsRejected,
+    /// A valid login may not pull this repository.
+    AccessDenied,
+    /// A pull secret that no kubelet can decode; it fails every image of the pod.
+    PullSecretMalformed,
+    /// Schema 1, a chart, an attestation: not a runnable image.
+    UnsupportedManifest,
+    /// The image exists, but the registry's own policy refuses the pull.
+    BlockedByRegistry,
+    /// The operator's allow-list refuses this registry.
+    RegistryNotAllowed,
+    /// 429 in any of its disguises.
+    RateLimited,
+    /// No connection; [`Cause`] says how it failed.
+    RegistryUnreachable,
+    /// 5xx, or an answer that makes no sense.
+    RegistryError,
+    /// pullgate could not or would not look; [`Cause`] says why.
+    NotChecked,
+}
+
+/// The second word of a code that has several origins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Cause {
+    /// The host name did not resolve.
+    Dns,
+    /// The connection was refused or reset.
+    Refused,
+    /// Connect, handshake or first byte took too long.
+    Timeout,
+    /// The TLS handshake failed.
+    Tls,
+    /// The configured proxy did not carry the request.
+    Proxy,
+    /// The review's deadline came first.
+    Deadline,
+    /// pullgate is at its own concurrency limit.
+    Overload,
+    /// The address or redirect is refused by the outbound guard.
+    Guard,
+    /// A size, count or failed-login limit of pullgate's own.
+    Limit,
+    /// The cluster does not let pullgate read what it needs.
+    Forbidden,
+}
+
+/// What was asked with one credential, and what came of it; never the credential itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Tried {
+    /// The credential by name: `Secret "regcred"`, or `anonymous`.
+    pub source: String,
+    /// A code of this module, or `ok`.
+    pub outcome: String,
+}
+
+/// One image and what is wrong with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// What is wrong.
+    pub code: Code,
+    /// The node would fail, and trying again will not help.
+    pub certain: bool,
+    /// The second word, for the codes that have one.
+    pub cause: Option<Cause>,
+    /// Field path, `spec.containers[0].image`.
+    pub path: String,
+    /// Name of the container or the volume.
+    pub container: String,
+    /// The reference as written.
+    pub image: String,
+    /// The normal form, when it parses.
+    pub resolved: Option<String>,
+    /// What happened, one sentence, without the fix.
+    pub message: String,
+    /// What the registry said: cleaned, at most 200 bytes.
+    pub registry: Option<String>,
+    /// The line that the node's runtime would show.
+    pub node: Option<String>,
+    /// What to do: a sentence, with a command where one exists.
+    pub fix: String,
+    /// Every credential tried, in the kubelet's order.
+    pub tried: Vec<Tried>,
+    /// Age of the facts that the finding rests on.
+    pub age: Option<Duration>,
+}
+
+/// Something worth a word that does not stop the pull.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Notice {
+    /// Which.
+    pub code: NoticeCode,
+    /// Field path of the image, or `spec.imagePullSecrets`.
+    pub path: String,
+    /// One line, no control characters.
+    pub message: String,
+}
+
+/// The stable words of [`Notice`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum NoticeCode {
+    /// A pull secret is named that does not exist.
+    PullSecretMissing,
+    /// A tag with `IfNotPresent`: nodes may run different content under one name.
+    MutableTag,
+    /// No tag and no digest: `latest` is meant.
+    ImplicitLatest,
+    /// No registry is named: Docker Hub is meant.
+    ImplicitDockerHub,
+}
+
+// === impl Code ===
+
+impl Code {
+    /// Every code, in the order of the documentation.
+    pub const ALL: [Self; 16] = [
+        Self::InvalidImageName,
+        Self::TagNotFound,
+        Self::DigestNotFound,
+        Self::RepositoryNotFound,
+        Self::NotFoundOrNoAccess,
+        Self::CredentialsMissing,
+        Self::CredentialsRejected,
+        Self::AccessDenied,
+        Self::PullSecretMalformed,
+        Self::UnsupportedManifest,
+        Self::BlockedByRegistry,
+        Self::RegistryNotAllowed,
+        Self::RateLimited,
+        Self::RegistryUnreachable,
+        Self::RegistryError,
+        Self::NotChecked,
+    ];
+
+    /// The stable word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidImageName => "InvalidImageName",
+            Self::TagNotFound => "TagNotFound",
+            Self::DigestNotFound => "DigestNotFound",
+            Self::RepositoryNotFound => "RepositoryNotFound",
+            Self::NotFoundOrNoAccess => "NotFoundOrNoAccess",
+            Self::CredentialsMissing => "CredentialsMissing",
+            Self::CredentialsRejected => "CredentialsRejected",
+            Self::AccessDenied => "AccessDenied",
+            Self::PullSecretMalformed => "PullSecretMalformed",
+            Self::UnsupportedManifest => "UnsupportedManifest",
+            Self::BlockedByRegistry => "BlockedByRegistry",
+            Self::RegistryNotAllowed => "RegistryNotAllowed",
+            Self::RateLimited => "RateLimited",
+            Self::RegistryUnreachable => "RegistryUnreachable",
+            Self::RegistryError => "RegistryError",
+            Self::NotChecked => "NotChecked",
+        }
+    }
+
+    /// Whether the code, taken alone, means that the node would fail and that trying again will not help.
+    pub fn certain(self) -> bool {
+        match self {
+            Self::RateLimited | Self::RegistryUnreachable | Self::RegistryError | Self::NotChecked => false,
+            Self::InvalidImageName
+            | Self::TagNotFound
+            | Self::DigestNotFound
+            | Self::RepositoryNotFound
+            | Self::NotFoundOrNoAccess
+            | Self::CredentialsMissing
+            | Self::CredentialsRejected
+            | Self::AccessDenied
+            | Self::PullSecretMalformed
+            | Self::UnsupportedManifest
+            | Self::BlockedByRegistry
+            | Self::RegistryNotAllowed => true,
+        }
+    }
+
+    /// Whether the code is a refusal that other credentials (a node's own, say) could turn into a success.
+    pub fn refusal(self) -> bool {
+        matches!(
+            self,
+            Self::NotFoundOrNoAccess | Self::CredentialsMissing | Self::CredentialsRejected | Self::AccessDenied
+        )
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+// === impl Cause ===
+
+impl Cause {
+    /// The stable word, also the metric label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Dns => "dns",
+            Self::Refused => "refused",
+            Self::Timeout => "timeout",
+            Self::Tls => "tls",
+            Self::Proxy => "proxy",
+            Self::Deadline => "deadline",
+            Self::Overload => "overload",
+            Self::Guard => "guard",
+            Self::Limit => "limit",
+            Self::Forbidden => "forbidden",
+        }
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+// === impl NoticeCode ===
+
+impl NoticeCode {
+    /// The stable word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::PullSecretMissing => "PullSecretMissing",
+            Self::MutableTag => "MutableTag",
+            Self::ImplicitLatest => "ImplicitLatest",
+            Self::ImplicitDockerHub => "ImplicitDockerHub",
+        }
+    }
+}

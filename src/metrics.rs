@@ -1,0 +1,145 @@
+//! Metric families with bounded labels, recorded at the edges of admission, resolver and registry only.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+use crate::finding::{Cause, Code};
+
+/// Registry hosts that get a label of their own; image names are chosen by tenants, so the rest is `other`.
+const MAX_HOSTS: usize = 50;
+
+/// Seconds: from a warm answer to the longest webhook timeout.
+const BUCKETS: [f64; 13] = [0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0];
+
+/// Handles to every family. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    registry: Arc<Registry>,
+    reviews: Family<Review, Counter>,
+    seconds: Family<Path, Histogram>,
+    findings: Family<Found, Counter>,
+    unchecked: Counter,
+    registry_requests: Family<Asked, Counter>,
+    facts: Family<Read, Counter>,
+    hosts: Arc<Mutex<BTreeSet<String>>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Review {
+    path: &'static str,
+    verdict: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Path {
+    path: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Found {
+    code: &'static str,
+    cause: &'static str,
+    certain: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Asked {
+    registry: String,
+    status: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Read {
+    from: &'static str,
+}
+
+// === impl Metrics ===
+
+impl Metrics {
+    /// Families at zero, registered under the prefix `pullgate`.
+    pub fn new() -> Self {
+        let mut registry = Registry::with_prefix("pullgate");
+        let reviews = Family::default();
+        registry.register("reviews", "AdmissionReviews answered", reviews.clone());
+        let seconds = Family::new_with_constructor((|| Histogram::new(BUCKETS)) as fn() -> Histogram);
+        registry.register("review_seconds", "Time from the whole body to the answer", seconds.clone());
+        let findings = Family::default();
+        registry.register("findings", "Findings of validating reviews", findings.clone());
+        let unchecked = Counter::default();
+        registry.register("admitted_unchecked", "Reviews admitted with an uncertain finding", unchecked.clone());
+        let registry_requests = Family::default();
+        registry.register("registry_requests", "Requests for manifests, by status", registry_requests.clone());
+        let facts = Family::default();
+        registry.register("facts", "Facts read, by where they came from", facts.clone());
+        Self {
+            registry: Arc::new(registry),
+            reviews,
+            seconds,
+            findings,
+            unchecked,
+            registry_requests,
+            facts,
+            hosts: Arc::default(),
+        }
+    }
+
+    /// The OpenMetrics text of all families.
+    pub fn render(&self) -> String {
+        let mut rendered = String::new();
+        // Writing to a String cannot fail; an empty page would be the honest answer if it did.
+        if text::encode(&mut rendered, &self.registry).is_err() {
+            rendered.clear();
+        }
+        rendered
+    }
+
+    /// One answered review.
+    pub fn review(&self, path: &'static str, verdict: &'static str, took: Duration) {
+        self.reviews.get_or_create(&Review { path, verdict }).inc();
+        self.seconds.get_or_create(&Path { path }).observe(took.as_secs_f64());
+    }
+
+    /// One finding of a validating review.
+    pub fn finding(&self, code: Code, cause: Option<Cause>, certain: bool) {
+        let cause = cause.map_or("", Cause::as_str);
+        let certain = if certain { "true" } else { "false" };
+        self.findings.get_or_create(&Found { code: code.as_str(), cause, certain }).inc();
+    }
+
+    /// One review that was admitted although an image could not be judged.
+    pub fn admitted_unchecked(&self) {
+        self.unchecked.inc();
+    }
+
+    /// One manifest request and its status, if an answer came.
+    pub fn registry_request(&self, host: &str, status: Option<u16>) {
+        let registry = {
+            let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+            if hosts.contains(host) || (hosts.len() < MAX_HOSTS && hosts.insert(host.to_owned())) {
+                host.to_owned()
+            } else {
+                "other".to_owned()
+            }
+        };
+        let status = status.map_or_else(|| "none".to_owned(), |status| status.to_string());
+        self.registry_requests.get_or_create(&Asked { registry, status }).inc();
+    }
+
+    /// One fact read: `cache`, `registry`, `stale` or `breaker`.
+    pub fn fact(&self, from: &'static str) {
+        self.facts.get_or_create(&Read { from }).inc();
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,246 @@
+//! A Bearer challenge and perhaps a login → a token, by POST or GET in the order that containerd uses them
+//! (containerd/containerd `core/remotes/docker/authorizer.go`, `auth/fetch.go`).
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use url::{Url, form_urlencoded};
+
+use crate::credentials::Login;
+use crate::finding::{Cause, Code};
+use crate::registry::failure::{Authority, Failure, Refusal};
+use crate::registry::node;
+use crate::registry::transport::{Method, Profile, Request, Response, Transport};
+
+/// Lifetime of a token whose server names none (distribution `docs/content/spec/auth/token.md`).
+const DEFAULT_LIFETIME: Duration = Duration::from_secs(60);
+
+/// A longer lifetime is not believed.
+const MAX_LIFETIME: Duration = Duration::from_secs(60 * 60);
+
+/// Token answers are a few KiB; ACR's reach ten.
+const MAX_TOKEN_BODY: usize = 128 * 1024;
+
+/// A realm beyond this is not a URL that anyone announces in earnest.
+const MAX_REALM: usize = 2048;
+
+/// What is asked of a token server.
+#[derive(Debug)]
+pub(super) struct TokenRequest<'a> {
+    pub(super) profile: &'a Profile,
+    /// `host[:port]` of the registry that sent the challenge.
+    pub(super) api_host: &'a str,
+    /// The registry as written in the reference.
+    pub(super) host: &'a str,
+    pub(super) realm: &'a str,
+    pub(super) service: &'a str,
+    /// Sorted, without duplicates.
+    pub(super) scopes: &'a [String],
+    pub(super) login: Option<Login<'a>>,
+    /// What this realm is known to want, if anything is.
+    pub(super) method: Option<TokenMethod>,
+}
+
+/// How a realm takes a user and a password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TokenMethod {
+    /// OAuth2 form.
+    Post,
+    /// Query and Basic.
+    Get,
+}
+
+/// A token and what was learnt while fetching it.
+#[derive(Debug)]
+pub(super) struct Token {
+    pub(super) value: SecretString,
+    pub(super) lifetime: Duration,
+    pub(super) method: TokenMethod,
+}
+
+/// Why there is none, and how many times the login was seen to be refused on the way.
+#[derive(Debug)]
+pub(super) struct TokenFailure {
+    pub(super) failure: Failure,
+    pub(super) refusals: usize,
+}
+
+#[derive(Deserialize)]
+struct TokenBody {
+    token: Option<SecretString>,
+    access_token: Option<SecretString>,
+    expires_in: Option<f64>,
+}
+
+/// Fetches one token.
+pub(super) async fn fetch(transport: &dyn Transport, ask: &TokenRequest<'_>) -> Result<Token, TokenFailure> {
+    let realm = check_realm(ask).map_err(|failure| TokenFailure { failure: *failure, refusals: 0 })?;
+    let Some(login) = ask.login else {
+        return get(transport, ask, &realm, None).await.map_err(|(failure, _)| TokenFailure { failure, refusals: 0 });
+    };
+    let mut refusals = 0;
+    if ask.method != Some(TokenMethod::Get) {
+        match post(transport, ask, &realm, login).await {
+            Ok(token) => return Ok(token),
+            Err((failure, status)) => {
+                refusals += usize::from(status == Some(401));
+                // Realms without POST are known to answer it with any of these; with a known method they are final.
+                let fall_back = ask.method.is_none() && matches!(status, Some(400 | 401 | 404 | 405));
+                if !fall_back {
+                    return Err(TokenFailure { failure, refusals });
+                }
+            }
+        }
+    }
+    get(transport, ask, &realm, Some(login)).await.map_err(|(failure, status)| TokenFailure {
+        failure,
+        refusals: refusals + usize::from(matches!(status, Some(401 | 403))),
+    })
+}
+
+/// A realm that pullgate is willing to send a login to: HTTPS, or plain HTTP where the registry itself is.
+fn check_realm(ask: &TokenRequest<'_>) -> Result<Url, Box<Failure>> {
+    let login = ask.login.is_some();
+    if ask.realm.is_empty() {
+        let node = node::token_failed(login, "no realm specified for token auth challenge");
+        return Err(Box::new(Failure::nonsense("the challenge names no token server", Some(node))));
+    }
+    let guard = |detail: String| Err(Box::new(Failure::own(Code::NotChecked, Cause::Guard, detail)));
+    if ask.realm.len() > MAX_REALM {
+        return guard("the challenge's realm is longer than 2 KiB".to_owned());
+    }
+    let url = match Url::parse(ask.realm) {
+        Ok(url) if url.has_host() => url,
+        _ => {
+            // containerd refuses a relative realm too: there is no host to ask.
+            let node = node::token_failed(login, &format!("Get \"{}\": unsupported protocol scheme \"\"", ask.realm));
+            let detail = "the challenge's realm is not an absolute URL";
+            return Err(Box::new(Failure::nonsense(detail, Some(node))));
+        }
+    };
+    match url.scheme() {
+        "https" => Ok(url),
+        "http" if ask.profile.plain_http => Ok(url),
+        _ => guard("the challenge names a token server that is not HTTPS; no login is sent there".to_owned()),
+    }
+}
+
+async fn post(
+    transport: &dyn Transport,
+    ask: &TokenRequest<'_>,
+    realm: &Url,
+    login: Login<'_>,
+) -> Result<Token, (Failure, Option<u16>)> {
+    let form = form_urlencoded::Serializer::new(String::new())
+        .append_pair("client_id", "pullgate")
+        .append_pair("grant_type", "password")
+        .append_pair("password", login.password.expose_secret())
+        .append_pair("scope", &ask.scopes.join(" "))
+        .append_pair("service", ask.service)
+        .append_pair("username", login.username)
+        .finish();
+    let form = SecretString::from(form);
+    let answer = send(transport, ask, Method::Post, realm.clone(), None, Some(form)).await?;
+    let shown = ask.realm.to_owned();
+    accept(ask, Method::Post, &shown, &answer)
+}
+
+async fn get(
+    transport: &dyn Transport,
+    ask: &TokenRequest<'_>,
+    realm: &Url,
+    login: Option<Login<'_>>,
+) -> Result<Token, (Failure, Option<u16>)> {
+    let mut url = realm.clone();
+    {
+        let mut query = url.query_pairs_mut();
+        if !ask.service.is_empty() {
+            query.append_pair("service", ask.service);
+        }
+        for scope in ask.scopes {
+            query.append_pair("scope", scope);
+        }
+    }
+    let authorization = login.map(basic);
+    let shown = node::token_url(ask.realm, ask.service, ask.scopes);
+    let answer = send(transport, ask, Method::Get, url, authorization, None).await?;
+    accept(ask, Method::Get, &shown, &answer)
+}
+
+/// The `Authorization` value of a login.
+pub(super) fn basic(login: Login<'_>) -> SecretString {
+    let pair = SecretString::from(format!("{}:{}", login.username, login.password.expose_secret()));
+    SecretString::from(format!("Basic {}", STANDARD.encode(pair.expose_secret())))
+}
+
+async fn send(
+    transport: &dyn Transport,
+    ask: &TokenRequest<'_>,
+    method: Method,
+    url: Url,
+    authorization: Option<SecretString>,
+    form: Option<SecretString>,
+) -> Result<Response, (Failure, Option<u16>)> {
+    // A client certificate is a credential of the registry it was configured for, not of its token server's host.
+    let foreign = url.host_str().is_none_or(|host| ask.api_host.split(':').next() != Some(host));
+    let profile = match &ask.profile.client_cert_file {
+        Some(_) if foreign => &Profile { client_cert_file: None, ..ask.profile.clone() },
+        _ => ask.profile,
+    };
+    let request =
+        Request { profile, method, url, accept: None, authorization, form, max_body: MAX_TOKEN_BODY, max_redirects: 0 };
+    transport.send(request).await.map_err(|error| {
+        let mut failure = Failure::transport(error);
+        failure.detail = failure.detail.map(|detail| format!("token server: {detail}"));
+        failure.node = failure.node.map(|words| {
+            let words = words.strip_prefix("failed to do request: ").unwrap_or(&words);
+            node::token_failed(ask.login.is_some(), words)
+        });
+        (failure, None)
+    })
+}
+
+fn accept(
+    ask: &TokenRequest<'_>,
+    method: Method,
+    shown: &str,
+    answer: &Response,
+) -> Result<Token, (Failure, Option<u16>)> {
+    let login = ask.login.is_some();
+    if !(200..400).contains(&answer.status) {
+        let refusal = Refusal {
+            authority: Authority::Token,
+            status: answer.status,
+            error: None,
+            basic: false,
+            login,
+            by_digest: false,
+            asked_for_body: true,
+            host: ask.host,
+        };
+        let node = node::token_refused(login, method, shown, answer.status);
+        return Err((Failure::refused(refusal, answer, node), Some(answer.status)));
+    }
+    let body: Option<TokenBody> = serde_json::from_slice(&answer.body).ok();
+    let lifetime = body.as_ref().and_then(|body| body.expires_in);
+    let value = body.and_then(|body| match method {
+        Method::Post => body.access_token,
+        Method::Get | Method::Head => body.access_token.or(body.token),
+    });
+    let Some(value) = value.filter(|value| !value.expose_secret().is_empty()) else {
+        let node = node::token_failed(login, "authorization server did not include a token in the response");
+        return Err((Failure::nonsense("the token server's answer holds no token", Some(node)), None));
+    };
+    Ok(Token {
+        value,
+        lifetime: lifetime
+            .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+            .filter(|lifetime| *lifetime >= DEFAULT_LIFETIME)
+            .unwrap_or(DEFAULT_LIFETIME)
+            .min(MAX_LIFETIME),
+        method: if method == Method::Post { TokenMethod::Post } else { TokenMethod::Get },
+    })
+}

@@ -1,0 +1,429 @@
+//! Who answered, with which status and which words → one [`Failure`] with a stable code.
+//!
+//! The status alone never names the cause: 401, 403 and 404 are each used by some registry for a missing tag, a
+//! missing repository, no login, a wrong login and no permission. Where the registry hides the difference the code
+//! says so.
+
+use std::time::Duration;
+
+use oci_client::errors::OciEnvelope;
+
+use crate::finding::{Cause, Code};
+use crate::registry::transport::{Response, TransportError};
+
+/// What the registry may say in a finding, in bytes.
+const SAID_LIMIT: usize = 200;
+
+/// Registries whose answers to strangers are the same for private and for missing repositories.
+const HIDES_EXISTENCE: [&str; 3] = ["docker.io", "quay.io", "ghcr.io"];
+
+/// Why one attempt did not resolve.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The stable word.
+    pub code: Code,
+    /// The second word.
+    pub cause: Option<Cause>,
+    /// What the registry or its token server said, cleaned, at most 200 bytes.
+    pub registry: Option<String>,
+    /// A sentence part for failures without an answer.
+    pub detail: Option<String>,
+    /// What the node's runtime would print, after the prefix that names the reference.
+    pub node: Option<String>,
+    /// How long the registry asked to be left alone.
+    pub retry_after: Option<Duration>,
+    /// The reason is known: there was a body, or there is nothing further to ask.
+    pub explained: bool,
+}
+
+/// The words of an error body.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Said {
+    /// `MANIFEST_UNKNOWN`; as sent.
+    pub code: Option<String>,
+    /// The message, cleaned.
+    pub message: Option<String>,
+    /// The body is a web page: a proxy or no registry at all.
+    pub html: bool,
+}
+
+/// Which authority answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Authority {
+    /// The token server named by the challenge.
+    Token,
+    /// `/v2/<name>/manifests/<reference>`.
+    Manifest,
+}
+
+/// A refusal with everything that gives it a meaning.
+#[derive(Clone, Copy, Debug)]
+pub struct Refusal<'a> {
+    /// Who answered.
+    pub authority: Authority,
+    /// The status.
+    pub status: u16,
+    /// `error` of the Bearer challenge.
+    pub error: Option<&'a str>,
+    /// The login was sent as Basic to the manifest itself.
+    pub basic: bool,
+    /// A login was presented.
+    pub login: bool,
+    /// A digest was asked for, not a tag.
+    pub by_digest: bool,
+    /// The body was asked for: its absence means something.
+    pub asked_for_body: bool,
+    /// The registry as written in the reference.
+    pub host: &'a str,
+}
+
+// === impl Failure ===
+
+impl Failure {
+    /// A failure of pullgate's own making, or one without an answer.
+    pub fn own(code: Code, cause: Cause, detail: impl Into<String>) -> Self {
+        Self {
+            code,
+            cause: Some(cause),
+            registry: None,
+            detail: Some(detail.into()),
+            node: None,
+            retry_after: None,
+            explained: true,
+        }
+    }
+
+    /// No answer came.
+    pub fn transport(error: TransportError) -> Self {
+        let code = match error.cause {
+            Some(Cause::Guard | Cause::Limit | Cause::Deadline | Cause::Overload | Cause::Forbidden) => Code::NotChecked,
+            Some(Cause::Dns | Cause::Refused | Cause::Timeout | Cause::Tls | Cause::Proxy) => Code::RegistryUnreachable,
+            None => Code::RegistryError,
+        };
+        Self {
+            code,
+            cause: error.cause,
+            registry: None,
+            detail: Some(error.detail),
+            node: error.go,
+            retry_after: None,
+            explained: true,
+        }
+    }
+
+    /// An answer came that makes no sense.
+    pub fn nonsense(detail: impl Into<String>, node: Option<String>) -> Self {
+        Self {
+            code: Code::RegistryError,
+            cause: None,
+            registry: None,
+            detail: Some(detail.into()),
+            node,
+            retry_after: None,
+            explained: true,
+        }
+    }
+
+    /// The registry or its token server refused.
+    pub fn refused(refusal: Refusal<'_>, answer: &Response, node: String) -> Self {
+        let said = said(&answer.body, answer.header("content-type"));
+        let code = code(refusal, &said);
+        Self {
+            code,
+            cause: None,
+            registry: said.words(),
+            detail: (refusal.status >= 500 || code == Code::RegistryError).then(|| format!("HTTP {}", refusal.status)),
+            node: Some(node),
+            retry_after: (code == Code::RateLimited).then(|| retry_after(answer.header("retry-after"))).flatten(),
+            explained: refusal.asked_for_body || !code.certain(),
+        }
+    }
+}
+
+/// `Retry-After` in seconds, capped at a day. The form with a date is left to the back-off.
+fn retry_after(value: Option<&str>) -> Option<Duration> {
+    let seconds: u64 = value?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds.min(24 * 60 * 60)))
+}
+
+// === impl Said ===
+
+impl Said {
+    /// Code and message as one line, where there is either.
+    pub fn words(&self) -> Option<String> {
+        match (&self.code, &self.message) {
+            (Some(code), Some(message)) => Some(clean(&format!("{code}: {message}"))),
+            (Some(one), None) | (None, Some(one)) => Some(clean(one)),
+            (None, None) => None,
+        }
+    }
+
+    fn mentions(&self, words: &[&str]) -> bool {
+        let message = self.message.as_deref().unwrap_or_default().to_ascii_lowercase();
+        words.iter().any(|word| message.contains(word))
+    }
+
+    fn is(&self, codes: &[&str]) -> bool {
+        self.code.as_deref().is_some_and(|code| codes.iter().any(|known| code.eq_ignore_ascii_case(known)))
+    }
+}
+
+/// Reads an error body: the distribution specification's envelope, or what registries send in its place (a bare
+/// error object, `details`, `message` or `error`, plain text, a web page).
+pub fn said(body: &[u8], content_type: Option<&str>) -> Said {
+    if let Ok(envelope) = serde_json::from_slice::<OciEnvelope>(body) {
+        let Some(first) = envelope.errors.into_iter().next() else { return Said::default() };
+        let code = serde_json::to_value(&first.code).ok().and_then(|code| code.as_str().map(str::to_owned));
+        return Said { code, message: non_empty(&first.message), html: false };
+    }
+    if let Ok(serde_json::Value::Object(object)) = serde_json::from_slice(body) {
+        let text = |key: &str| object.get(key).and_then(serde_json::Value::as_str).and_then(non_empty);
+        let message = text("message").or_else(|| text("details")).or_else(|| text("error_description"));
+        return Said { code: text("code"), message: message.or_else(|| text("error")), html: false };
+    }
+    let text = String::from_utf8_lossy(&body[..body.len().min(4096)]);
+    let html = content_type.is_some_and(|mime| mime.contains("html")) || text.trim_start().starts_with('<');
+    Said { code: None, message: if html { None } else { non_empty(&text) }, html }
+}
+
+fn non_empty(text: &str) -> Option<String> {
+    Some(clean(text)).filter(|text| !text.is_empty())
+}
+
+/// One line without control characters, at most 200 bytes.
+pub fn clean(text: &str) -> String {
+    let mut line = String::new();
+    for word in text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()) {
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+        if line.len() > SAID_LIMIT {
+            let end = (0..=SAID_LIMIT - 3).rev().find(|at| line.is_char_boundary(*at)).unwrap_or(0);
+            line.truncate(end);
+            line.push('…');
+            break;
+        }
+    }
+    line
+}
+
+/// The code of a refusal.
+fn code(refusal: Refusal<'_>, said: &Said) -> Code {
+    if throttled(refusal.status, said) {
+        return Code::RateLimited;
+    }
+    match (refusal.authority, refusal.status) {
+        (_, 500..) => Code::RegistryError,
+        (Authority::Token, status) => token(refusal, status),
+        (Authority::Manifest, 401) => unauthorised(refusal),
+        (Authority::Manifest, 403) => forbidden(refusal, said),
+        (Authority::Manifest, 404) => missing(refusal, said),
+        (Authority::Manifest, 412 | 451) => Code::BlockedByRegistry,
+        (Authority::Manifest, _) => Code::RegistryError,
+    }
+}
+
+fn throttled(status: u16, said: &Said) -> bool {
+    status == 429
+        || said.is(&["TOOMANYREQUESTS", "TOO_MANY_REQUEST"])
+        || (status != 404 && said.mentions(&["toomanyrequests", "rate limit"]))
+}
+
+fn token(refusal: Refusal<'_>, status: u16) -> Code {
+    match status {
+        401 if refusal.login => Code::CredentialsRejected,
+        401 if hides_existence(refusal.host) => Code::NotFoundOrNoAccess,
+        401 => Code::CredentialsMissing,
+        // GHCR: a wrong login, no permission and no such package are one answer; GitLab: the last two.
+        403 => Code::NotFoundOrNoAccess,
+        _ => Code::RegistryError,
+    }
+}
+
+fn unauthorised(refusal: Refusal<'_>) -> Code {
+    match refusal.error {
+        Some("invalid_token") => Code::RegistryError,
+        _ if refusal.login && refusal.basic => Code::CredentialsRejected,
+        // A valid token that does not reach: the registry authorises before it looks, so missing is private.
+        _ if refusal.login || hides_existence(refusal.host) => Code::NotFoundOrNoAccess,
+        _ => Code::CredentialsMissing,
+    }
+}
+
+fn forbidden(refusal: Refusal<'_>, said: &Said) -> Code {
+    if said.html {
+        return Code::RegistryError;
+    }
+    let policy = said.mentions(&["policy"]) && said.mentions(&["violat", "prevent", "block"]);
+    if said.is(&["PROJECTPOLICYVIOLATION"]) || policy {
+        return Code::BlockedByRegistry;
+    }
+    if refusal.login && said.mentions(&["token has expired", "token is expired"]) {
+        return Code::CredentialsRejected;
+    }
+    let hidden = said.mentions(&["may not exist", "does not exist or", "not found or"]);
+    if hidden || !refusal.login || hides_existence(refusal.host) {
+        return Code::NotFoundOrNoAccess;
+    }
+    Code::AccessDenied
+}
+
+fn missing(refusal: Refusal<'_>, said: &Said) -> Code {
+    let manifest = if refusal.by_digest { Code::DigestNotFound } else { Code::TagNotFound };
+    if said.mentions(&["accept header", "does not support"]) {
+        // A registry that cannot serve the media types asked for says "not found" about an image that is there.
+        return Code::RegistryError;
+    }
+    if said.is(&["NAME_UNKNOWN"]) {
+        return Code::RepositoryNotFound;
+    }
+    if said.is(&["NOT_FOUND", "UNKNOWN"]) {
+        let message = said.message.as_deref().unwrap_or_default().to_ascii_lowercase();
+        return if message.starts_with("repository") || message.starts_with("project") {
+            Code::RepositoryNotFound
+        } else {
+            manifest
+        };
+    }
+    if said.code.is_some() || !refusal.asked_for_body {
+        return manifest;
+    }
+    // Asked for words and given none: nothing says whether repository or manifest is missing.
+    Code::NotFoundOrNoAccess
+}
+
+fn hides_existence(host: &str) -> bool {
+    HIDES_EXISTENCE.iter().any(|known| host.eq_ignore_ascii_case(known))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BASE: Refusal<'_> = Refusal {
+        authority: Authority::Manifest,
+        status: 404,
+        error: None,
+        basic: false,
+        login: false,
+        by_digest: false,
+        asked_for_body: true,
+        host: "registry.corp.io",
+    };
+
+    fn answered(refusal: Refusal<'_>, body: &str) -> Failure {
+        let answer = Response { status: refusal.status, body: body.as_bytes().to_vec(), ..Response::default() };
+        Failure::refused(refusal, &answer, String::new())
+    }
+
+    #[test]
+    fn a_refusal_gets_the_code_that_its_authority_status_and_words_deserve() {
+        let manifest_unknown = r#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown"}]}"#;
+        let name_unknown = r#"{"errors":[{"code":"NAME_UNKNOWN","message":"repository name not known"}]}"#;
+        let denied = r#"{"errors":[{"code":"DENIED","message":"requested access is denied"}]}"#;
+        let login = Refusal { login: true, ..BASE };
+        let token = Refusal { authority: Authority::Token, ..BASE };
+        let insufficient = Some("insufficient_scope");
+        let table: &[(&str, Refusal<'_>, &str, Code)] = &[
+            ("missing tag", BASE, manifest_unknown, Code::TagNotFound),
+            ("missing digest", Refusal { by_digest: true, ..BASE }, manifest_unknown, Code::DigestNotFound),
+            ("missing repository", BASE, name_unknown, Code::RepositoryNotFound),
+            ("quay expired tag", BASE, r#"{"errors":[{"code":"TAG_EXPIRED"}]}"#, Code::TagNotFound),
+            (
+                "harbor repository",
+                BASE,
+                r#"{"errors":[{"code":"NOT_FOUND","message":"repository a/b not found"}]}"#,
+                Code::RepositoryNotFound,
+            ),
+            (
+                "harbor tag",
+                BASE,
+                r#"{"errors":[{"code":"NOT_FOUND","message":"artifact a/b:1 not found"}]}"#,
+                Code::TagNotFound,
+            ),
+            (
+                "false not found",
+                BASE,
+                r#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"OCI index found, but Accept header does not support OCI indexes"}]}"#,
+                Code::RegistryError,
+            ),
+            ("404 web page", BASE, "<html>nope</html>", Code::NotFoundOrNoAccess),
+            ("404 to HEAD", Refusal { asked_for_body: false, ..BASE }, "", Code::TagNotFound),
+            ("anonymous 401", Refusal { status: 401, ..BASE }, "", Code::CredentialsMissing),
+            ("hub 401", Refusal { status: 401, host: "docker.io", error: insufficient, ..BASE }, "", Code::NotFoundOrNoAccess),
+            ("login 401", Refusal { status: 401, error: insufficient, ..login }, "", Code::NotFoundOrNoAccess),
+            ("basic 401", Refusal { status: 401, basic: true, ..login }, "", Code::CredentialsRejected),
+            ("invalid token", Refusal { status: 401, error: Some("invalid_token"), ..login }, "", Code::RegistryError),
+            ("login 403", Refusal { status: 403, ..login }, denied, Code::AccessDenied),
+            ("anonymous 403", Refusal { status: 403, ..BASE }, denied, Code::NotFoundOrNoAccess),
+            (
+                "artifact registry 403",
+                Refusal { status: 403, ..login },
+                r#"{"errors":[{"code":"DENIED","message":"Permission \"x\" denied on resource \"y\" (or it may not exist)"}]}"#,
+                Code::NotFoundOrNoAccess,
+            ),
+            (
+                "ecr expired",
+                Refusal { status: 403, ..login },
+                r#"{"errors":[{"code":"DENIED","message":"Your authorization token has expired. Reauthenticate and try again."}]}"#,
+                Code::CredentialsRejected,
+            ),
+            ("proxy page", Refusal { status: 403, ..login }, "<html>blocked</html>", Code::RegistryError),
+            ("harbor policy", Refusal { status: 412, ..login }, "", Code::BlockedByRegistry),
+            ("token 401", Refusal { status: 401, login: true, ..token }, "", Code::CredentialsRejected),
+            ("anonymous token 401", Refusal { status: 401, ..token }, "", Code::CredentialsMissing),
+            ("ghcr anonymous token 401", Refusal { status: 401, host: "ghcr.io", ..token }, "", Code::NotFoundOrNoAccess),
+            ("token 403", Refusal { status: 403, login: true, ..token }, denied, Code::NotFoundOrNoAccess),
+            ("token 500", Refusal { status: 500, login: true, ..token }, "", Code::RegistryError),
+            ("token 404", Refusal { status: 404, login: true, ..token }, "", Code::RegistryError),
+            ("429", Refusal { status: 429, ..BASE }, "", Code::RateLimited),
+            ("harbor 429", Refusal { status: 400, ..BASE }, r#"{"errors":[{"code":"TOO_MANY_REQUEST"}]}"#, Code::RateLimited),
+            (
+                "pull-through 500",
+                Refusal { status: 500, ..BASE },
+                r#"{"errors":[{"code":"UNKNOWN","message":"toomanyrequests: You have reached your limit"}]}"#,
+                Code::RateLimited,
+            ),
+            ("503", Refusal { status: 503, ..BASE }, "", Code::RegistryError),
+            ("400", Refusal { status: 400, ..BASE }, "", Code::RegistryError),
+            ("unfollowed redirect", Refusal { status: 302, ..BASE }, "", Code::RegistryError),
+        ];
+        for (name, refusal, body, expected) in table {
+            assert_eq!(answered(*refusal, body).code, *expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn every_shape_of_error_body_is_read() {
+        let table: &[(&str, Option<&str>)] = &[
+            (r#"{"errors":[{"code":"DENIED","message":"no\n way"}]}"#, Some("DENIED: no way")),
+            (r#"{"errors":[{"code":"ARTIFACT_LOCKED","message":""}]}"#, Some("ARTIFACT_LOCKED")),
+            (r#"{"code":"UNAUTHORIZED","message":"authentication required","detail":[]}"#, Some("UNAUTHORIZED: authentication required")),
+            (r#"{"details":"incorrect username or password"}"#, Some("incorrect username or password")),
+            (r#"{"errors":[]}"#, None),
+            ("Ref A: 1 Ref B: 2", Some("Ref A: 1 Ref B: 2")),
+            ("<!DOCTYPE html><p>x", None),
+            ("", None),
+            ("[1,2", Some("[1,2")),
+        ];
+        for (body, expected) in table {
+            assert_eq!(said(body.as_bytes(), None).words().as_deref(), *expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn words_of_a_registry_are_one_bounded_line() {
+        let long = "é\u{7}\r\n".repeat(10_000);
+        let cleaned = clean(&long);
+        assert!(cleaned.len() <= SAID_LIMIT && cleaned.ends_with('…'), "{} bytes", cleaned.len());
+        assert!(!cleaned.contains(|c: char| c.is_control()));
+    }
+
+    #[test]
+    fn retry_after_is_read_and_capped() {
+        for (value, expected) in [("7", Some(7)), ("99999999999", Some(86_400)), ("soon", None), ("-1", None)] {
+            assert_eq!(retry_after(Some(value)), expected.map(Duration::from_secs), "{value}");
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! One reqwest client per [`Profile`]: roots, client certificate, proxy, and the DNS resolver that applies the guard.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+
+use crate::finding::Cause;
+use crate::registry::guard::Guard;
+use crate::registry::http::CONNECT_TIMEOUT;
+use crate::registry::transport::{Profile, TransportError};
+
+/// The clients made so far. Profiles come from the configuration, so there are few.
+#[derive(Debug)]
+pub(super) struct Clients {
+    guard: Guard,
+    made: Mutex<HashMap<Profile, reqwest::Client>>,
+}
+
+/// A name whose every address the guard refuses.
+#[derive(Debug, thiserror::Error)]
+#[error("{host} resolves to {address}, a {range} address; guard.allowAddresses does not list it")]
+pub(super) struct NameRefused {
+    host: String,
+    address: std::net::IpAddr,
+    range: &'static str,
+}
+
+/// A name that does not resolve.
+#[derive(Debug, thiserror::Error)]
+#[error("{host} does not resolve: {source}")]
+pub(super) struct NameUnresolved {
+    pub(super) host: String,
+    source: std::io::Error,
+}
+
+#[derive(Debug)]
+struct GuardedResolver(Guard);
+
+// === impl Clients ===
+
+impl Clients {
+    pub(super) fn new(guard: Guard) -> Self {
+        Self { guard, made: Mutex::default() }
+    }
+
+    /// The client of a profile. A profile whose files cannot be read fails each time, so that a repaired file is
+    /// seen; it never falls back to other trust.
+    pub(super) fn get(&self, profile: &Profile) -> Result<reqwest::Client, TransportError> {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = made.get(profile) {
+            return Ok(client.clone());
+        }
+        let client = self.build(profile).map_err(|detail| TransportError {
+            cause: Some(Cause::Tls),
+            detail,
+            go: None,
+        })?;
+        made.insert(profile.clone(), client.clone());
+        Ok(client)
+    }
+
+    fn build(&self, profile: &Profile) -> Result<reqwest::Client, String> {
+        let mut builder = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls(profile)?)
+            .dns_resolver(Arc::new(GuardedResolver(self.guard.clone())))
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .user_agent(concat!("pullgate/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(CONNECT_TIMEOUT)
+            .pool_idle_timeout(Duration::from_secs(60))
+            .pool_max_idle_per_host(8)
+            .tcp_nodelay(true)
+            .http1_max_headers(super::MAX_HEADERS)
+            .http2_max_header_list_size(64 * 1024);
+        if let Some(proxy) = &profile.proxy {
+            // The message of a bad proxy URL may repeat a password in it.
+            builder = builder.proxy(reqwest::Proxy::all(proxy).map_err(|_| "the proxy URL is not usable".to_owned())?);
+        }
+        builder.build().map_err(|error| format!("no HTTP client could be made: {error}"))
+    }
+}
+
+fn tls(profile: &Profile) -> Result<ClientConfig, String> {
+    let mut roots = RootCertStore::empty();
+    match &profile.ca_file {
+        Some(file) => {
+            for certificate in certificates(file)? {
+                roots.add(certificate).map_err(|error| format!("caFile {}: {error}", file.display()))?;
+            }
+        }
+        None => {
+            let system = rustls_native_certs::load_native_certs();
+            roots.add_parsable_certificates(system.certs);
+        }
+    }
+    let builder = ClientConfig::builder().with_root_certificates(roots);
+    let mut config = match &profile.client_cert_file {
+        None => builder.with_no_client_auth(),
+        Some(file) => {
+            let key = PrivateKeyDer::from_pem_file(file)
+                .map_err(|error| format!("clientCertFile {}: no private key: {error}", file.display()))?;
+            builder
+                .with_client_auth_cert(certificates(file)?, key)
+                .map_err(|error| format!("clientCertFile {}: {error}", file.display()))?
+        }
+    };
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let read: Vec<_> = CertificateDer::pem_file_iter(file)
+        .and_then(Iterator::collect)
+        .map_err(|error| format!("{}: {error}", file.display()))?;
+    if read.is_empty() {
+        return Err(format!("{} holds no PEM certificate", file.display()));
+    }
+    Ok(read)
+}
+
+// === impl GuardedResolver ===
+
+impl Resolve for GuardedResolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let guard = self.0.clone();
+        Box::pin(async move {
+            let host = name.as_str().to_owned();
+            let found = tokio::net::lookup_host((host.as_str(), 0)).await.map(Iterator::collect::<Vec<SocketAddr>>);
+            let found = match found {
+                Ok(found) => found,
+                Err(source) => return Err(NameUnresolved { host, source }.into()),
+            };
+            let mut refused = None;
+            let mut allowed = Vec::with_capacity(found.len());
+            for address in found {
+                match guard.check(address.ip()) {
+                    Ok(()) => allowed.push(address),
+                    Err(why) => refused = Some((address.ip(), why)),
+                }
+            }
+            match refused {
+                Some((address, why)) if allowed.is_empty() => {
+                    Err(NameRefused { host, address, range: why.as_str() }.into())
+                }
+                _ => Ok(Box::new(allowed.into_iter()) as Addrs),
+            }
+        })
+    }
+}

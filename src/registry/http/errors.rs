@@ -1,0 +1,130 @@
+//! What reqwest, hyper, rustls and the operating system say → a cause, a sentence, and the words of a node's Go runtime.
+
+use std::error::Error;
+use std::io;
+use std::time::Duration;
+
+use url::Url;
+
+use crate::finding::Cause;
+use crate::registry::http::clients::{NameRefused, NameUnresolved};
+use crate::registry::http::host;
+use crate::registry::transport::{Method, TransportError};
+
+/// The whole exchange took longer than its limit.
+pub(super) fn timeout(method: Method, url: &Url, limit: Duration) -> TransportError {
+    TransportError {
+        cause: Some(Cause::Timeout),
+        detail: format!("{} did not answer within {limit:?}", host(url)),
+        go: Some(go(method, url, "net/http: timeout awaiting response headers")),
+    }
+}
+
+/// Finds the error that matters in the chain.
+pub(super) fn classify(method: Method, url: &Url, error: &reqwest::Error) -> TransportError {
+    let host = host(url);
+    let chain = || std::iter::successors(error.source(), |error| (*error).source());
+    let made = |cause: Option<Cause>, detail: String, words: Option<String>| TransportError {
+        cause,
+        detail,
+        go: words.map(|words| go(method, url, &words)),
+    };
+    for link in chain() {
+        if let Some(refused) = link.downcast_ref::<NameRefused>() {
+            return made(Some(Cause::Guard), refused.to_string(), None);
+        }
+        if let Some(unresolved) = link.downcast_ref::<NameUnresolved>() {
+            let words = format!("dial tcp: lookup {}: no such host", unresolved.host);
+            return made(Some(Cause::Dns), unresolved.to_string(), Some(words));
+        }
+        if let Some(tls) = chain_tls(link) {
+            return made(Some(Cause::Tls), format!("TLS with {host} failed: {tls}"), tls_in_go(url, tls));
+        }
+        if let Some(failed) = link.downcast_ref::<io::Error>() {
+            if let Some(found) = from_io(&host, url, failed) {
+                return made(Some(found.0), found.1, found.2);
+            }
+        }
+    }
+    if error.is_timeout() {
+        let words = dial(url, "i/o timeout");
+        return made(Some(Cause::Timeout), format!("{host} did not accept a connection in time"), Some(words));
+    }
+    let last = chain().last().map_or_else(|| "no further reason".to_owned(), ToString::to_string);
+    if error.is_connect() {
+        // Behind a proxy a failed CONNECT ends here; elsewhere it is a connection that broke while being made.
+        return made(Some(Cause::Proxy), format!("no connection to {host}: {last}"), None);
+    }
+    let closed = chain().any(|link| {
+        let text = link.to_string();
+        text.contains("connection closed") || text.contains("end of file") || text.contains("incomplete")
+    });
+    if closed {
+        return made(Some(Cause::Refused), format!("{host} closed the connection before it answered"), Some("EOF".into()));
+    }
+    made(None, format!("{host} sent something that is no HTTP answer: {last}"), None)
+}
+
+fn chain_tls<'a>(link: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
+    if let Some(tls) = link.downcast_ref::<rustls::Error>() {
+        return Some(tls);
+    }
+    link.downcast_ref::<io::Error>()?.get_ref()?.downcast_ref::<rustls::Error>()
+}
+
+fn from_io(host: &str, url: &Url, error: &io::Error) -> Option<(Cause, String, Option<String>)> {
+    let unreachable = |reason: &str| dial(url, &format!("connect: {reason}"));
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => {
+            Some((Cause::Refused, format!("{host} refused the connection"), Some(unreachable("connection refused"))))
+        }
+        io::ErrorKind::HostUnreachable => {
+            Some((Cause::Refused, format!("there is no route to {host}"), Some(unreachable("no route to host"))))
+        }
+        io::ErrorKind::NetworkUnreachable => {
+            Some((Cause::Refused, format!("no network leads to {host}"), Some(unreachable("network is unreachable"))))
+        }
+        io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted | io::ErrorKind::BrokenPipe => {
+            Some((Cause::Refused, format!("{host} closed the connection before it answered"), Some("EOF".to_owned())))
+        }
+        io::ErrorKind::TimedOut => {
+            let words = dial(url, "i/o timeout");
+            Some((Cause::Timeout, format!("{host} did not accept a connection in time"), Some(words)))
+        }
+        _ => None,
+    }
+}
+
+/// `dial tcp <ip:port>: …` needs the address, which is known here only when the host is one.
+fn dial(url: &Url, what: &str) -> String {
+    match (url.host(), url.port_or_known_default()) {
+        (Some(url::Host::Ipv4(ip)), Some(port)) => format!("dial tcp {ip}:{port}: {what}"),
+        (Some(url::Host::Ipv6(ip)), Some(port)) => format!("dial tcp [{ip}]:{port}: {what}"),
+        _ => format!("dial tcp: {what}"),
+    }
+}
+
+fn tls_in_go(url: &Url, error: &rustls::Error) -> Option<String> {
+    use rustls::CertificateError as Certificate;
+    let unverified = |what: String| Some(format!("tls: failed to verify certificate: x509: {what}"));
+    match error {
+        rustls::Error::InvalidCertificate(Certificate::UnknownIssuer) => {
+            unverified("certificate signed by unknown authority".to_owned())
+        }
+        rustls::Error::InvalidCertificate(Certificate::Expired | Certificate::ExpiredContext { .. }) => {
+            unverified("certificate has expired or is not yet valid".to_owned())
+        }
+        rustls::Error::InvalidCertificate(Certificate::NotValidForName) => {
+            unverified(format!("certificate is not valid for {}", url.host_str().unwrap_or_default()))
+        }
+        rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType) => {
+            Some("http: server gave HTTP response to HTTPS client".to_owned())
+        }
+        _ => None,
+    }
+}
+
+/// `failed to do request: Head "U": …` as `net/url.Error` prints it.
+fn go(method: Method, url: &Url, what: &str) -> String {
+    format!("failed to do request: {} \"{url}\": {what}", method.in_go())
+}

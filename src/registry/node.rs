@@ -1,0 +1,126 @@
+//! The lines that a node would show: containerd 2.1 and later, transfer service, as the kubelet passes them on.
+//!
+//! Texts as containerd/containerd `core/remotes/docker` builds them; a gRPC status of `Unknown` is stripped to its
+//! message by the kubelet (kubernetes/kubernetes `cri-client/pkg/remote_image.go`), other codes are kept.
+
+use url::form_urlencoded;
+
+use crate::reference::Reference;
+use crate::registry::transport::Method;
+
+/// `pull access denied…`, the words around every refusal that containerd reads as "no authorisation".
+const ACCESS_DENIED: &str = "pull access denied, repository does not exist or may require authorization: ";
+
+/// The whole line for an error met while resolving.
+pub fn resolve_line(reference: &Reference, error: &str) -> String {
+    let normal = reference.runtime_form();
+    format!("failed to pull and unpack image \"{normal}\": failed to resolve image: {error}")
+}
+
+/// 404, for a tag or a repository alike.
+pub fn not_found(reference: &Reference) -> String {
+    let error = format!("{}: not found", reference.runtime_form());
+    format!("rpc error: code = NotFound desc = {}", resolve_line(reference, &error))
+}
+
+/// A manifest that is refused for its schema.
+pub fn schema_1(reference: &Reference) -> String {
+    let normal = reference.runtime_form();
+    format!(
+        "rpc error: code = InvalidArgument desc = failed to pull and unpack image \"{normal}\": \
+         schema 1 image manifests are no longer supported: invalid argument"
+    )
+}
+
+/// A manifest over containerd's limit.
+pub fn too_large(reference: &Reference, bytes: u64) -> String {
+    let error = format!("rejecting {bytes} byte manifest for {}: not found", reference.runtime_form());
+    format!("rpc error: code = NotFound desc = {}", resolve_line(reference, &error))
+}
+
+/// `unexpected status from HEAD request to U: 403 Forbidden`.
+pub fn unexpected_status(method: Method, url: &str, status: u16) -> String {
+    format!("unexpected status from {} request to {url}: {}", method.as_str(), status_line(status))
+}
+
+/// A valid token that the registry refuses, with the challenge's `error`.
+pub fn server_message(error: &str) -> String {
+    format!("{ACCESS_DENIED}server message: {error}: authorization failed")
+}
+
+/// A Basic challenge and nothing to answer it with.
+pub fn no_basic_credentials() -> String {
+    format!("{ACCESS_DENIED}authorization failed: no basic auth credentials")
+}
+
+/// The token server's refusal.
+pub fn token_refused(login: bool, method: Method, url: &str, status: u16) -> String {
+    token_failed(login, &unexpected_status(method, url, status))
+}
+
+/// Anything else that went wrong at the token server.
+pub fn token_failed(login: bool, error: &str) -> String {
+    let kind = if login { "oauth" } else { "anonymous" };
+    format!("failed to authorize: failed to fetch {kind} token: {error}")
+}
+
+/// The token URL with its query as Go's `url.Values.Encode` writes it: sorted by key.
+pub fn token_url(realm: &str, service: &str, scopes: &[String]) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    for scope in scopes {
+        query.append_pair("scope", scope);
+    }
+    if !service.is_empty() {
+        query.append_pair("service", service);
+    }
+    format!("{realm}?{}", query.finish())
+}
+
+/// Status and reason phrase as Go prints them.
+fn status_line(status: u16) -> String {
+    let phrase = match status {
+        301 => "Moved Permanently",
+        302 => "Found",
+        307 => "Temporary Redirect",
+        308 => "Permanent Redirect",
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        406 => "Not Acceptable",
+        408 => "Request Timeout",
+        412 => "Precondition Failed",
+        418 => "I'm a teapot",
+        429 => "Too Many Requests",
+        451 => "Unavailable For Legal Reasons",
+        500 => "Internal Server Error",
+        501 => "Not Implemented",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Gateway Timeout",
+        _ => return status.to_string(),
+    };
+    format!("{status} {phrase}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_read_as_the_node_prints_them() {
+        let reference = Reference::parse("registry.corp.io/team/api:v1").unwrap();
+        assert_eq!(
+            not_found(&reference),
+            "rpc error: code = NotFound desc = failed to pull and unpack image \"registry.corp.io/team/api:v1\": \
+             failed to resolve image: registry.corp.io/team/api:v1: not found"
+        );
+        let url = token_url("https://r/token", "r", &["repository:team/api:pull".to_owned()]);
+        assert_eq!(
+            token_refused(true, Method::Get, &url, 401),
+            "failed to authorize: failed to fetch oauth token: unexpected status from GET request to \
+             https://r/token?scope=repository%3Ateam%2Fapi%3Apull&service=r: 401 Unauthorized"
+        );
+    }
+}

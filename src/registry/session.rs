@@ -1,0 +1,254 @@
+//! What a registry is remembered to want, and the tokens it gave: one cache each, every key with the credential in it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use moka::future::Cache;
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::credentials::{Credential, CredentialId};
+use crate::finding::Code;
+use crate::registry::Ask;
+use crate::registry::auth::{self, TokenMethod, TokenRequest};
+use crate::registry::challenge::Challenge;
+use crate::registry::failure::Failure;
+use crate::registry::logins::{Logins, Permit};
+use crate::registry::node;
+use crate::registry::transport::Transport;
+use crate::time::{Clock, since};
+
+/// A token is not used in its last seconds: the request that carries it takes time too.
+const EARLY: Duration = Duration::from_secs(5);
+
+/// A token this young is not renewed because it was refused: the server would only say the same again.
+const JUST_FETCHED: Duration = Duration::from_secs(5);
+
+/// How long a challenge is remembered.
+const CHALLENGE_HELD: Duration = Duration::from_secs(60 * 60);
+
+/// Memory of one process about all registries.
+#[derive(Debug)]
+pub(super) struct Session {
+    clock: Clock,
+    logins: Logins,
+    /// By API base and repository: registries may ask differently for each.
+    challenges: Cache<(String, String), Challenge>,
+    tokens: Cache<TokenKey, Token>,
+    methods: Cache<String, TokenMethod>,
+}
+
+/// Realm, service, scope and credential; and the endpoint, whose trust settings fetched the token.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct TokenKey {
+    base: String,
+    realm: String,
+    service: String,
+    scopes: Vec<String>,
+    id: CredentialId,
+}
+
+#[derive(Clone, Debug)]
+struct Token {
+    value: Arc<SecretString>,
+    fetched: Timestamp,
+    expires: Timestamp,
+}
+
+/// What a request carries.
+#[derive(Debug)]
+pub(super) enum Authorization<'a> {
+    None,
+    Bearer { token: Arc<SecretString>, key: Box<TokenKeyRef>, cached: bool, login: bool },
+    Basic { header: SecretString, permit: Permit<'a> },
+}
+
+/// Opaque to the dialogue.
+#[derive(Debug)]
+pub(super) struct TokenKeyRef(TokenKey);
+
+// === impl Session ===
+
+impl Session {
+    pub(super) fn new(clock: Clock) -> Self {
+        Self {
+            logins: Logins::new(clock.clone()),
+            clock,
+            challenges: Cache::builder().max_capacity(50_000).time_to_live(CHALLENGE_HELD).build(),
+            tokens: Cache::builder().max_capacity(50_000).time_to_live(CHALLENGE_HELD).build(),
+            methods: Cache::builder().max_capacity(10_000).time_to_live(CHALLENGE_HELD).build(),
+        }
+    }
+
+    /// What this repository is known to want, or nothing: then the first request goes out bare, as a node's does.
+    pub(super) async fn known(&self, transport: &dyn Transport, ask: &Ask) -> Result<Authorization<'_>, Failure> {
+        match self.challenges.get(&challenge_key(ask)).await {
+            Some(Challenge::Basic) if ask.credential.as_deref().and_then(Credential::login).is_none() => {
+                Ok(Authorization::None)
+            }
+            None => Ok(Authorization::None),
+            known => self.answer(transport, ask, known).await,
+        }
+    }
+
+    /// Answers a challenge with a token or a login, and remembers the challenge.
+    pub(super) async fn answer(
+        &self,
+        transport: &dyn Transport,
+        ask: &Ask,
+        challenge: Option<Challenge>,
+    ) -> Result<Authorization<'_>, Failure> {
+        let Some(challenge) = challenge else { return Ok(Authorization::None) };
+        // The error belongs to one answer, not to what the registry wants.
+        let remembered = match &challenge {
+            Challenge::Bearer { realm, service, scopes, .. } => {
+                Challenge::Bearer { realm: realm.clone(), service: service.clone(), scopes: scopes.clone(), error: None }
+            }
+            Challenge::Basic | Challenge::Digest => challenge.clone(),
+        };
+        self.challenges.insert(challenge_key(ask), remembered).await;
+        let login = ask.credential.as_deref().and_then(Credential::login);
+        match (challenge, login) {
+            (Challenge::Bearer { realm, service, scopes, .. }, _) => self.bearer(transport, ask, realm, service, scopes).await,
+            (Challenge::Basic, Some(login)) => {
+                let permit = self.logins.admit(ask.endpoint.api_host(), ask.id, 1).await?;
+                Ok(Authorization::Basic { header: auth::basic(login), permit })
+            }
+            (Challenge::Basic | Challenge::Digest, _) => Ok(Authorization::None),
+        }
+    }
+
+    async fn bearer(
+        &self,
+        transport: &dyn Transport,
+        ask: &Ask,
+        realm: String,
+        service: String,
+        mut scopes: Vec<String>,
+    ) -> Result<Authorization<'_>, Failure> {
+        scopes.push(format!("repository:{}:pull", ask.reference.repository()));
+        scopes.sort_unstable();
+        scopes.dedup();
+        let login = ask.credential.as_deref().and_then(Credential::login);
+        let key = TokenKey { base: ask.endpoint.base.clone(), realm, service, scopes, id: ask.id };
+        let now = (self.clock)();
+        if let Some(token) = self.tokens.get(&key).await.filter(|token| token.expires > now) {
+            let key = Box::new(TokenKeyRef(key));
+            let cached = since(token.fetched, now) > JUST_FETCHED;
+            return Ok(Authorization::Bearer { token: token.value, key, cached, login: login.is_some() });
+        }
+        let method = self.methods.get(&key.realm).await;
+        let cost = if method.is_some() { 1 } else { 2 };
+        let permit = match login {
+            Some(_) => Some(self.logins.admit(ask.endpoint.api_host(), ask.id, cost).await?),
+            None => None,
+        };
+        let request = TokenRequest {
+            profile: &ask.endpoint.profile,
+            api_host: ask.endpoint.api_host(),
+            host: &ask.endpoint.host,
+            realm: &key.realm,
+            service: &key.service,
+            scopes: &key.scopes,
+            login,
+            method,
+        };
+        let fetched = auth::fetch(transport, &request).await.map_err(|mut failed| {
+            failed.failure.node =
+                failed.failure.node.map(|words| node::resolve_line(&ask.reference, &words));
+            failed
+        });
+        match (fetched, permit) {
+            (Ok(token), permit) => {
+                if let Some(permit) = permit {
+                    permit.accepted().await;
+                    self.methods.insert(key.realm.clone(), token.method).await;
+                }
+                let value = Arc::new(SecretString::from(format!("Bearer {}", token.value.expose_secret())));
+                let lifetime = jiff::SignedDuration::try_from(token.lifetime.saturating_sub(EARLY)).unwrap_or_default();
+                let expires = (self.clock)().checked_add(lifetime).unwrap_or(now);
+                self.tokens.insert(key.clone(), Token { value: Arc::clone(&value), fetched: now, expires }).await;
+                let key = Box::new(TokenKeyRef(key));
+                Ok(Authorization::Bearer { token: value, key, cached: false, login: login.is_some() })
+            }
+            (Err(failed), Some(permit)) => {
+                if failed.failure.code == Code::CredentialsRejected {
+                    // GET has the last word wherever both were asked: the next wrong login costs one refusal, not two.
+                    self.methods.insert(key.realm.clone(), method.unwrap_or(TokenMethod::Get)).await;
+                    permit.refused(&failed.failure, failed.refusals).await;
+                } else {
+                    permit.unsettled(failed.refusals);
+                }
+                Err(failed.failure)
+            }
+            (Err(failed), None) => Err(failed.failure),
+        }
+    }
+
+    /// Drops the token that was just refused.
+    pub(super) async fn forget(&self, ask: &Ask, presented: &Authorization<'_>) {
+        self.challenges.invalidate(&challenge_key(ask)).await;
+        if let Authorization::Bearer { key, .. } = presented {
+            self.tokens.invalidate(&key.0).await;
+        }
+    }
+}
+
+fn challenge_key(ask: &Ask) -> (String, String) {
+    (ask.endpoint.base.clone(), ask.reference.repository().to_owned())
+}
+
+// === impl Authorization ===
+
+impl Authorization<'_> {
+    /// The `Authorization` header.
+    pub(super) fn header(&self) -> Option<SecretString> {
+        match self {
+            Self::None => None,
+            Self::Bearer { token, .. } => Some((**token).clone()),
+            Self::Basic { header, .. } => Some(header.clone()),
+        }
+    }
+
+    /// Whether a login stands behind it.
+    pub(super) fn login(&self) -> bool {
+        match self {
+            Self::None => false,
+            Self::Bearer { login, .. } => *login,
+            Self::Basic { .. } => true,
+        }
+    }
+
+    pub(super) fn is_some(&self) -> bool {
+        !matches!(self, Self::None)
+    }
+
+    /// Whether a 401 to it may be answered once more: nothing was presented yet, an old token was, or the registry
+    /// has changed what it wants.
+    pub(super) fn may_be_renewed(&self, challenge: Option<&Challenge>, renewed: bool) -> bool {
+        match (self, challenge) {
+            (Self::None, _) => true,
+            (_, None) => false,
+            (Self::Bearer { .. }, Some(Challenge::Bearer { error, .. })) => {
+                let invalid = error.as_deref() == Some("invalid_token");
+                !renewed && (matches!(self, Self::Bearer { cached: true, .. }) || invalid)
+            }
+            (Self::Basic { .. }, Some(Challenge::Basic)) => false,
+            (Self::Bearer { .. } | Self::Basic { .. }, Some(_)) => !renewed,
+        }
+    }
+
+    /// The registry took the login.
+    pub(super) async fn accepted(self) {
+        if let Self::Basic { permit, .. } = self {
+            permit.accepted().await;
+        }
+    }
+
+    /// The registry refused the login.
+    pub(super) async fn refused(self, failure: &Failure) {
+        if let Self::Basic { permit, .. } = self {
+            permit.refused(failure, 1).await;
+        }
+    }
+}

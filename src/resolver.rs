@@ -1,0 +1,249 @@
+//! Candidates in the kubelet's order over a cache of facts: no HTTP here, no judgement either.
+//!
+//! Every key carries the credential's identity. A thousand callers of one fact make one dialogue; it runs in a task of
+//! its own, so that a caller that goes away cancels nobody's work and what finishes late still fills the cache.
+
+pub mod fact;
+mod health;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use moka::future::Cache;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use crate::credentials::{Candidate, CredentialId, IdentityKey};
+use crate::facts::Attempt;
+use crate::finding::{Cause, Code};
+use crate::metrics::Metrics;
+use crate::reference::Reference;
+use crate::registry::failure::Failure;
+use crate::registry::manifest::Manifest;
+use crate::registry::{Ask, Endpoint, Registry};
+use crate::resolver::fact::{Fact, Freshness};
+use crate::resolver::health::Health;
+use crate::time::{Clock, since};
+
+/// Facts held at most; one takes about half a KiB.
+const MAX_FACTS: u64 = 50_000;
+
+/// The outer bound of any fact; what it is good for is decided by [`Fact`].
+const HELD: Duration = Duration::from_secs(60 * 60);
+
+/// Dialogues under way at once, over all registries.
+const MAX_DIALOGUES: usize = 512;
+
+/// How long a dialogue waits for its turn before it is an overload.
+const TURN: Duration = Duration::from_millis(250);
+
+/// Limit for one dialogue, however many requests it takes.
+const DIALOGUE: Duration = Duration::from_secs(15);
+
+/// Shared by all reviews, the command line and the scan.
+#[derive(Clone, Debug)]
+pub struct Resolver(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    registry: Registry,
+    identity: IdentityKey,
+    clock: Clock,
+    metrics: Metrics,
+    facts: Cache<Key, Fact>,
+    health: Health,
+    turns: Semaphore,
+}
+
+/// Endpoint, normalised reference, credential.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Key {
+    plain_http: bool,
+    reference: String,
+    id: CredentialId,
+}
+
+// === impl Resolver ===
+
+impl Resolver {
+    /// A resolver with an empty cache. `identity` keys the cache; replicas that share facts share it.
+    pub fn new(registry: Registry, identity: IdentityKey, clock: Clock, metrics: Metrics) -> Self {
+        Self(Arc::new(Inner {
+            registry,
+            identity,
+            health: Health::default(),
+            clock,
+            metrics,
+            facts: Cache::builder().max_capacity(MAX_FACTS).time_to_live(HELD).build(),
+            turns: Semaphore::new(MAX_DIALOGUES),
+        }))
+    }
+
+    /// Tries `candidates` in order and stops at the first success, as the kubelet does; every attempt is returned.
+    /// What is not known at `deadline` is [`Code::NotChecked`].
+    pub async fn resolve(
+        &self,
+        endpoint: &Arc<Endpoint>,
+        reference: &Arc<Reference>,
+        candidates: Vec<Candidate>,
+        freshness: Freshness,
+        deadline: Instant,
+    ) -> Vec<Attempt> {
+        let mut attempts = Vec::with_capacity(candidates.len());
+        for candidate in candidates {
+            let id = self.0.identity.id(candidate.credential.as_ref());
+            let login = candidate.credential.as_ref().is_some_and(|credential| credential.login().is_some());
+            let ask = Ask {
+                endpoint: Arc::clone(endpoint),
+                reference: Arc::clone(reference),
+                credential: candidate.credential.map(Arc::new),
+                id,
+            };
+            let (outcome, age, stale) = self.fact(ask, freshness, deadline).await;
+            let resolved = outcome.is_ok();
+            attempts.push(Attempt { source: candidate.source, login, outcome, age, stale });
+            if resolved {
+                break;
+            }
+        }
+        attempts
+    }
+
+    /// One fact: from the cache where it is good enough, else asked for.
+    async fn fact(
+        &self,
+        ask: Ask,
+        freshness: Freshness,
+        deadline: Instant,
+    ) -> (Result<Manifest, Failure>, Duration, bool) {
+        let inner = &self.0;
+        let key = Key::new(&ask);
+        let now = (inner.clock)();
+        let cached = inner.facts.get(&key).await;
+        if let Some(fact) = cached.as_ref().filter(|fact| fact.good(now, freshness)) {
+            inner.metrics.fact("cache");
+            return (fact.outcome.clone(), fact.age(now), false);
+        }
+        if let Err((failure, at)) = inner.health.admit(&ask.endpoint.host, ask.id, now) {
+            inner.metrics.fact("breaker");
+            return inner.or_stale(cached.as_ref(), failure, at, now);
+        }
+        let task = tokio::spawn({
+            let inner = Arc::clone(inner);
+            async move { inner.coalesce(key, ask, freshness).await }
+        });
+        let fact = match timeout_at(deadline, task).await {
+            Ok(Ok(fact)) => fact,
+            Ok(Err(_)) => {
+                let failure = Failure::own(Code::NotChecked, Cause::Limit, "pullgate failed while it asked");
+                return inner.or_stale(cached.as_ref(), failure, now, now);
+            }
+            Err(_) => {
+                let failure =
+                    Failure::own(Code::NotChecked, Cause::Deadline, "the registry did not answer before the review's deadline");
+                return inner.or_stale(cached.as_ref(), failure, now, now);
+            }
+        };
+        let now = (inner.clock)();
+        match fact.outcome {
+            Err(failure) if !failure.code.certain() => inner.or_stale(cached.as_ref(), failure, fact.at, now),
+            outcome => (outcome, since(fact.at, now), false),
+        }
+    }
+}
+
+// === impl Inner ===
+
+impl Inner {
+    /// One dialogue for all callers that want the same fact now.
+    async fn coalesce(self: Arc<Self>, key: Key, ask: Ask, freshness: Freshness) -> Fact {
+        loop {
+            let old = self.facts.get(&key).await;
+            let entry = self
+                .facts
+                .entry(key.clone())
+                .or_insert_with_if(Box::pin(self.dialogue(&key, &ask, freshness, old)), |fact| {
+                    !fact.good((self.clock)(), freshness)
+                })
+                .await;
+            // A waiter that needs more than its leader asked for (the reason, say) goes on to ask itself.
+            if entry.is_fresh() || entry.value().good((self.clock)(), freshness) {
+                return entry.into_value();
+            }
+        }
+    }
+
+    async fn dialogue(&self, key: &Key, ask: &Ask, freshness: Freshness, old: Option<Fact>) -> Fact {
+        self.metrics.fact("registry");
+        let host = &ask.endpoint.host;
+        let asked = match timeout(TURN, self.turns.acquire()).await {
+            Ok(Ok(_turn)) => timeout(DIALOGUE, self.ask(ask, freshness, old.as_ref())).await.unwrap_or_else(|_| {
+                let detail = format!("{host} kept a dialogue open for {DIALOGUE:?}");
+                Err(Failure::own(Code::RegistryUnreachable, Cause::Timeout, detail))
+            }),
+            Ok(Err(_)) | Err(_) => {
+                let detail = format!("{MAX_DIALOGUES} other images are being resolved");
+                Err(Failure::own(Code::NotChecked, Cause::Overload, detail))
+            }
+        };
+        let at = (self.clock)();
+        self.health.report(host, ask.id, &asked, at);
+        if let (Ok(manifest), None) = (&asked, ask.reference.digest()) {
+            // What was checked is what is pinned: the pinned form is known under the same credential.
+            let pinned = Key { reference: pinned_form(&ask.reference, manifest), ..key.clone() };
+            self.facts.insert(pinned, Fact::new(Ok(manifest.clone()), at, true, None)).await;
+        }
+        Fact::new(asked, at, ask.reference.digest().is_some(), old.as_ref())
+    }
+
+    async fn ask(&self, ask: &Ask, freshness: Freshness, old: Option<&Fact>) -> Result<Manifest, Failure> {
+        let now = (self.clock)();
+        let refused = match old {
+            // Fresh enough, only without its reason.
+            Some(Fact { outcome: Err(failure), .. }) if old.is_some_and(|old| old.good(now, Freshness::FreshUnexplained)) => {
+                Err(failure.clone())
+            }
+            _ => self.registry.resolve(ask).await,
+        };
+        match refused {
+            Err(failure) if freshness == Freshness::Fresh && failure.code.certain() && !failure.explained => {
+                Err(self.registry.explain(ask, failure).await)
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// An uncertain failure, or the last good fact in its place.
+    fn or_stale(
+        &self,
+        cached: Option<&Fact>,
+        failure: Failure,
+        at: Timestamp,
+        now: Timestamp,
+    ) -> (Result<Manifest, Failure>, Duration, bool) {
+        match cached.and_then(Fact::last_good) {
+            Some((manifest, seen)) => {
+                self.metrics.fact("stale");
+                (Ok(manifest.clone()), since(seen, now), true)
+            }
+            None => (Err(failure), since(at, now), false),
+        }
+    }
+}
+
+// === impl Key ===
+
+impl Key {
+    fn new(ask: &Ask) -> Self {
+        Self {
+            plain_http: ask.endpoint.profile.plain_http,
+            reference: ask.reference.runtime_form(),
+            id: ask.id,
+        }
+    }
+}
+
+fn pinned_form(reference: &Reference, manifest: &Manifest) -> String {
+    format!("{}@{}", reference.name(), manifest.digest)
+}

@@ -1,0 +1,111 @@
+//! One answer of a registry with its time, and what it is still good for. Pure: `now` is passed in.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::finding::Code;
+use crate::registry::failure::Failure;
+use crate::registry::manifest::Manifest;
+use crate::time::since;
+
+/// A denial, and a pin under `Always`, rest on nothing older.
+pub const FRESH: Duration = Duration::from_secs(5);
+
+/// A tag may move.
+pub const TAG: Duration = Duration::from_secs(60);
+
+/// A digest cannot move, but access to it can end.
+pub const ACCESS: Duration = Duration::from_secs(5 * 60);
+
+/// Seconds, not minutes: "I just pushed it" must not be refused.
+pub const NOT_FOUND: Duration = Duration::from_secs(5);
+
+/// Registries ban those who keep trying a wrong login.
+pub const LOGIN_REFUSED: Duration = Duration::from_secs(2 * 60);
+
+/// An error answer for one image; failures of the whole registry are held by its breaker.
+pub const ERROR: Duration = Duration::from_secs(2);
+
+/// How fresh a fact has to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Freshness {
+    /// Within its lifetime.
+    Cached,
+    /// At most [`FRESH`] old, whatever its lifetime.
+    FreshUnexplained,
+    /// The same, and a refusal with its reason.
+    Fresh,
+}
+
+/// What a registry answered, and when.
+#[derive(Clone, Debug)]
+pub struct Fact {
+    /// The manifest, or why not.
+    pub outcome: Result<Manifest, Failure>,
+    /// When the answer came.
+    pub at: Timestamp,
+    by_digest: bool,
+    good_before: Option<(Manifest, Timestamp)>,
+}
+
+// === impl Fact ===
+
+impl Fact {
+    /// A fact of now. After an uncertain failure the last good answer of `old` is remembered beside it.
+    pub fn new(outcome: Result<Manifest, Failure>, at: Timestamp, by_digest: bool, old: Option<&Self>) -> Self {
+        let uncertain = outcome.as_ref().is_err_and(|failure| !failure.code.certain());
+        let good_before = old.filter(|_| uncertain).and_then(Self::last_good).map(|(manifest, at)| (manifest.clone(), at));
+        Self { outcome, at, by_digest, good_before }
+    }
+
+    /// How old it is.
+    pub fn age(&self, now: Timestamp) -> Duration {
+        since(self.at, now)
+    }
+
+    /// How long it answers without another question.
+    pub fn lifetime(&self) -> Duration {
+        match &self.outcome {
+            Ok(_) if self.by_digest => ACCESS,
+            Ok(_) => TAG,
+            Err(failure) => match failure.code {
+                Code::CredentialsRejected => LOGIN_REFUSED,
+                Code::RegistryError => ERROR,
+                Code::NotChecked | Code::RateLimited | Code::RegistryUnreachable => Duration::ZERO,
+                Code::InvalidImageName
+                | Code::TagNotFound
+                | Code::DigestNotFound
+                | Code::RepositoryNotFound
+                | Code::NotFoundOrNoAccess
+                | Code::CredentialsMissing
+                | Code::AccessDenied
+                | Code::PullSecretMalformed
+                | Code::UnsupportedManifest
+                | Code::BlockedByRegistry
+                | Code::RegistryNotAllowed => NOT_FOUND,
+            },
+        }
+    }
+
+    /// Whether it answers a question of this freshness.
+    pub fn good(&self, now: Timestamp, freshness: Freshness) -> bool {
+        let age = self.age(now);
+        let explained = self.outcome.as_ref().err().is_none_or(|failure| failure.explained);
+        let held = self.outcome.as_ref().is_err_and(|failure| failure.code == Code::CredentialsRejected);
+        age < self.lifetime()
+            && match freshness {
+                Freshness::Cached => true,
+                Freshness::FreshUnexplained => age <= FRESH || held,
+                Freshness::Fresh => (age <= FRESH || held) && explained,
+            }
+    }
+
+    /// The last success, however old.
+    pub fn last_good(&self) -> Option<(&Manifest, Timestamp)> {
+        match &self.outcome {
+            Ok(manifest) => Some((manifest, self.at)),
+            Err(_) => self.good_before.as_ref().map(|(manifest, at)| (manifest, *at)),
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! Policy and facts → verdict. Every rule of the product is in this file: no clock, no I/O, no other place that decides.
+
+use jiff::civil::Date;
+
+use crate::facts::{Attempt, Facts, ImageFacts, Secrets};
+use crate::finding::{Code, Finding, Notice, NoticeCode, Tried};
+use crate::message;
+use crate::policy::{Mode, NodeAccess, Policy, TemplatesAction, UncertainAction};
+use crate::reference::{self, Digest, Reference};
+use crate::registry::failure::Failure;
+use crate::workload::{ContainerImage, PullPolicy, Shape, Workload};
+
+/// The answer for a whole object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// What the gate does.
+    pub decision: Decision,
+    /// What it would have done under `enforce`.
+    pub would: Decision,
+    /// The mode that applied.
+    pub mode: Mode,
+    /// Everything wrong, in the order of the images.
+    pub findings: Vec<Finding>,
+    /// What an exception of the operator let pass.
+    pub excepted: Vec<Finding>,
+    /// Worth a word, and no failure.
+    pub notices: Vec<Notice>,
+    /// Every image that was looked at.
+    pub images: Vec<Judged>,
+    /// The ServiceAccount that the pull secrets came through.
+    pub account: Option<String>,
+}
+
+/// What the gate does with an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Decision {
+    /// Admits.
+    Allow,
+    /// Admits, with warnings.
+    Warn,
+    /// Rejects.
+    Deny,
+}
+
+/// One image and what it resolved to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Judged {
+    /// The field.
+    pub image: ContainerImage,
+    /// The normal form, when it parses.
+    pub resolved: Option<String>,
+    /// What the reference named.
+    pub digest: Option<Digest>,
+    /// The digest may be written into the object.
+    pub pinnable: bool,
+}
+
+/// What one image comes to.
+struct Outcome {
+    finding: Option<Finding>,
+    judged: Judged,
+}
+
+/// Whether the registry is to be asked about an image at all.
+pub fn worth_asking(policy: &Policy, image: &ContainerImage, reference: &Reference) -> bool {
+    image.pull_policy != PullPolicy::Never && policy.registry_allowed(reference.registry())
+}
+
+/// Judges one workload. `today` ends exceptions.
+pub fn judge(policy: &Policy, workload: &Workload, facts: &Facts, today: Date) -> Verdict {
+    let namespace = workload.object.namespace.as_str();
+    let mode = policy.mode_for(namespace).unwrap_or(Mode::Audit);
+    let mut verdict = Verdict {
+        decision: Decision::Allow,
+        would: Decision::Allow,
+        mode,
+        findings: Vec::new(),
+        excepted: Vec::new(),
+        notices: notices(workload, facts),
+        images: Vec::with_capacity(facts.images.len()),
+        account: facts.secrets.account.clone(),
+    };
+    for image in &facts.images {
+        let outcome = judge_image(policy, namespace, &facts.secrets, image);
+        verdict.images.push(outcome.judged);
+        let Some(finding) = outcome.finding else { continue };
+        let name = finding.resolved.as_deref().unwrap_or(&finding.image);
+        if policy.exception(namespace, name, finding.code, today).is_some() {
+            verdict.excepted.push(finding);
+        } else {
+            verdict.findings.push(finding);
+        }
+    }
+    verdict.would = enforced(policy, workload.shape, &verdict.findings);
+    verdict.decision = match mode {
+        Mode::Enforce => verdict.would,
+        Mode::Warn => verdict.would.min(Decision::Warn),
+        Mode::Audit => Decision::Allow,
+    };
+    verdict
+}
+
+/// What `enforce` does: certain findings deny, uncertain ones as the operator says, templates warn unless told otherwise.
+fn enforced(policy: &Policy, shape: Shape, findings: &[Finding]) -> Decision {
+    let denies = |finding: &Finding| finding.certain || policy.uncertain(finding.code) == UncertainAction::Deny;
+    let decision = if findings.iter().any(denies) {
+        Decision::Deny
+    } else if findings.is_empty() {
+        Decision::Allow
+    } else {
+        Decision::Warn
+    };
+    match (shape, policy.templates) {
+        (Shape::Pod, _) | (Shape::Template, TemplatesAction::Deny) => decision,
+        (Shape::Template, TemplatesAction::Warn) => decision.min(Decision::Warn),
+        (Shape::Template, TemplatesAction::Off) => Decision::Allow,
+    }
+}
+
+fn judge_image(policy: &Policy, namespace: &str, secrets: &Secrets, facts: &ImageFacts) -> Outcome {
+    let image = &facts.image;
+    let mut judged = Judged { image: image.clone(), resolved: None, digest: None, pinnable: false };
+    let draft = Draft { namespace, secrets, image, reference: facts.reference.as_deref().ok(), attempts: &facts.attempts };
+    let finding = match &facts.reference {
+        Err(error) => Some(draft.invalid(error)),
+        Ok(reference) => {
+            judged.resolved = Some(reference.to_string());
+            if image.pull_policy == PullPolicy::Never {
+                None
+            } else if let Err(malformed) = &secrets.keyring {
+                Some(draft.malformed(malformed))
+            } else if !policy.registry_allowed(reference.registry()) {
+                Some(draft.finding(Code::RegistryNotAllowed, true, None))
+            } else if let Some(Attempt { outcome: Ok(manifest), stale, .. }) = facts.attempts.last() {
+                judged.digest = Some(manifest.digest.clone());
+                judged.pinnable = !stale && reference.digest().is_none() && !policy.pin_skipped(reference.name());
+                None
+            } else {
+                decisive(&facts.attempts).map(|failure| {
+                    let elsewhere = policy.node_access(reference.registry()) == NodeAccess::Unknown;
+                    let open = failure.code.refusal() && (elsewhere || !secrets.unreadable.is_empty());
+                    draft.finding(failure.code, failure.code.certain() && !open, Some(failure))
+                })
+            }
+        }
+    };
+    Outcome { finding, judged }
+}
+
+/// The attempt that speaks for all: an uncertain one first, else the one that got furthest.
+fn decisive(attempts: &[Attempt]) -> Option<&Failure> {
+    let failures = || attempts.iter().filter_map(|attempt| attempt.outcome.as_ref().err());
+    // `max_by_key` takes the last of equals; the first candidate is the one to name.
+    failures().find(|failure| !failure.code.certain()).or_else(|| failures().rev().max_by_key(|failure| reach(failure.code)))
+}
+
+/// How far an attempt got before it was refused.
+fn reach(code: Code) -> u8 {
+    match code {
+        Code::UnsupportedManifest | Code::BlockedByRegistry => 6,
+        Code::TagNotFound | Code::DigestNotFound => 5,
+        Code::RepositoryNotFound => 4,
+        Code::AccessDenied => 3,
+        Code::NotFoundOrNoAccess => 2,
+        Code::CredentialsRejected => 1,
+        Code::CredentialsMissing
+        | Code::InvalidImageName
+        | Code::PullSecretMalformed
+        | Code::RegistryNotAllowed
+        | Code::RateLimited
+        | Code::RegistryUnreachable
+        | Code::RegistryError
+        | Code::NotChecked => 0,
+    }
+}
+
+/// What a finding about one image is made from.
+pub(crate) struct Draft<'a> {
+    pub(crate) namespace: &'a str,
+    pub(crate) secrets: &'a Secrets,
+    pub(crate) image: &'a ContainerImage,
+    pub(crate) reference: Option<&'a Reference>,
+    pub(crate) attempts: &'a [Attempt],
+}
+
+// === impl Draft ===
+
+impl Draft<'_> {
+    fn finding(&self, code: Code, certain: bool, failure: Option<&Failure>) -> Finding {
+        Finding {
+            code,
+            certain,
+            cause: failure.and_then(|failure| failure.cause),
+            path: self.image.path.clone(),
+            container: self.image.container.clone(),
+            image: message::shown(&self.image.image),
+            resolved: self.reference.map(ToString::to_string),
+            message: message::sentence(self, code, failure),
+            registry: failure.and_then(|failure| failure.registry.clone()),
+            node: failure.and_then(|failure| failure.node.clone()),
+            fix: message::fix(self, code, certain, failure),
+            tried: self.attempts.iter().map(tried).collect(),
+            age: self.attempts.iter().map(|attempt| attempt.age).max(),
+        }
+    }
+
+    fn invalid(&self, error: &reference::ReferenceError) -> Finding {
+        let shown = message::shown(&self.image.image);
+        Finding {
+            message: message::of(&shown, &self.image.container, &format!("is no image reference: {error}")),
+            node: Some(format!(
+                "Failed to apply default image tag \"{shown}\": couldn't parse image name \"{shown}\": {error}"
+            )),
+            ..self.finding(Code::InvalidImageName, true, None)
+        }
+    }
+
+    fn malformed(&self, malformed: &crate::credentials::MalformedSecret) -> Finding {
+        let what = format!(
+            "cannot be pulled: no kubelet can decode Secret \"{}\", and one such Secret fails every image of the pod",
+            malformed.secret
+        );
+        Finding {
+            message: message::of(&message::shown(&self.image.image), &self.image.container, &what),
+            node: Some(malformed.go_error.clone()),
+            fix: message::fix_malformed(self.namespace, malformed),
+            ..self.finding(Code::PullSecretMalformed, true, None)
+        }
+    }
+}
+
+fn tried(attempt: &Attempt) -> Tried {
+    let outcome = match &attempt.outcome {
+        Ok(_) => "ok".to_owned(),
+        Err(failure) => failure.code.to_string(),
+    };
+    Tried { source: attempt.source.to_string(), outcome }
+}
+
+fn notices(workload: &Workload, facts: &Facts) -> Vec<Notice> {
+    let mut notices = Vec::new();
+    let namespace = &workload.object.namespace;
+    for name in &facts.secrets.missing {
+        notices.push(Notice {
+            code: NoticeCode::PullSecretMissing,
+            path: "spec.imagePullSecrets".to_owned(),
+            message: format!("pull secret \"{name}\" is not in namespace \"{namespace}\"; Secrets do not cross namespaces"),
+        });
+    }
+    for facts in &facts.images {
+        let (image, Ok(reference)) = (&facts.image, &facts.reference) else { continue };
+        let shown = message::shown(&image.image);
+        let mut notice = |code, message: String| notices.push(Notice { code, path: image.path.clone(), message });
+        if reference.implicit_latest() && reference.digest().is_none() {
+            notice(NoticeCode::ImplicitLatest, format!("{shown} names no tag: latest is pulled"));
+        } else if image.pull_policy == PullPolicy::IfNotPresent && reference.digest().is_none() {
+            notice(
+                NoticeCode::MutableTag,
+                format!("{shown} is pulled only where absent: if the tag moves, nodes run different content"),
+            );
+        }
+        if reference::image_was_docker_hub_by_default(&image.image) {
+            notice(NoticeCode::ImplicitDockerHub, format!("{shown} names no registry: Docker Hub is asked"));
+        }
+    }
+    notices
+}

@@ -1,0 +1,240 @@
+//! Registries that misbehave: one TLS listener whose answer depends on the repository asked for, and a few ports that
+//! are wrong below HTTP. One thread per connection, one request per connection.
+
+use std::io::{BufRead as _, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+use crate::Failure;
+use crate::images::sha256;
+use crate::pki::Leaf;
+
+/// The manifest that the misbehaving registries hand out where they do hand one out.
+pub(crate) const MANIFEST: &[u8] = br#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","size":0},"layers":[]}"#;
+
+const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
+
+/// What a port does to whoever connects.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Port {
+    /// Answers in plain HTTP.
+    Plain,
+    /// Accepts and never says a word.
+    Silent,
+    /// Sends one byte of an endless header every 100 ms, after TLS.
+    Dripping,
+    /// Closes after TLS and the request, without an answer.
+    Closing,
+    /// The registry of [`answer`], over TLS.
+    Registry,
+}
+
+/// What [`answer`] needs to know about its surroundings.
+#[derive(Clone, Debug)]
+pub(crate) struct Site {
+    /// `host:port` of the listener itself, for token realms.
+    pub(crate) own: String,
+    /// `host:port` of a sound registry, for redirects.
+    pub(crate) elsewhere: String,
+}
+
+struct Request {
+    method: String,
+    path: String,
+    authorization: Option<String>,
+}
+
+struct Answer {
+    status: &'static str,
+    headers: Vec<(&'static str, String)>,
+    body: Vec<u8>,
+}
+
+/// Starts one listener; it lives as long as the process.
+pub(crate) fn listen(listener: TcpListener, leaf: &Leaf, port: Port, site: Site) -> Result<SocketAddr, Failure> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let tls = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(leaf.chain(), leaf.key_der())?;
+    let (tls, site, address) = (Arc::new(tls), Arc::new(site), listener.local_addr()?);
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let (tls, site) = (Arc::clone(&tls), Arc::clone(&site));
+            // A client that goes away in the middle is what several of the cases are about.
+            thread::spawn(move || serve(stream, tls, port, &site).ok());
+        }
+    });
+    Ok(address)
+}
+
+fn serve(mut stream: TcpStream, tls: Arc<ServerConfig>, port: Port, site: &Site) -> Result<(), Failure> {
+    stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+    match port {
+        Port::Silent => {
+            let mut ignored = [0; 1024];
+            while stream.read(&mut ignored)? > 0 {}
+            return Ok(());
+        }
+        Port::Plain => {
+            // What a plain HTTP server in Go says to a ClientHello.
+            let mut hello = [0; 1024];
+            let _some = stream.read(&mut hello)?;
+            stream.write_all(b"HTTP/1.0 400 Bad Request\r\n\r\nthis is no request\n")?;
+            return Ok(());
+        }
+        Port::Dripping | Port::Closing | Port::Registry => {}
+    }
+    let mut stream = StreamOwned::new(ServerConnection::new(tls)?, stream);
+    let Some(request) = read_request(&mut stream)? else { return Ok(()) };
+    match port {
+        Port::Registry => {
+            let head_only = request.method == "HEAD";
+            write_answer(&mut stream, &answer(&request, site), head_only)?;
+        }
+        Port::Dripping => {
+            stream.write_all(b"HTTP/1.1 200 OK\r\nX-Endless: ")?;
+            loop {
+                stream.write_all(b"a")?;
+                stream.flush()?;
+                thread::sleep(Duration::from_millis(100));
+            }
+        }
+        Port::Plain | Port::Silent | Port::Closing => {}
+    }
+    stream.conn.send_close_notify();
+    stream.flush()?;
+    Ok(())
+}
+
+fn read_request(stream: &mut impl Read) -> Result<Option<Request>, Failure> {
+    let mut reader = BufReader::new(stream);
+    let mut line = String::new();
+    if reader.read_line(&mut line)? == 0 {
+        return Ok(None);
+    }
+    let mut words = line.split_ascii_whitespace().map(str::to_owned);
+    let (Some(method), Some(path)) = (words.next(), words.next()) else { return Ok(None) };
+    let (mut authorization, mut length) = (None, 0);
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line)? == 0 || line == "\r\n" {
+            break;
+        }
+        if let Some((name, value)) = line.trim_end().split_once(": ") {
+            match name.to_ascii_lowercase().as_str() {
+                "authorization" => authorization = Some(value.to_owned()),
+                "content-length" => length = value.parse()?,
+                _ => {}
+            }
+        }
+    }
+    reader.take(length).read_to_end(&mut Vec::new())?;
+    Ok(Some(Request { method, path, authorization }))
+}
+
+fn write_answer(stream: &mut impl Write, answer: &Answer, head_only: bool) -> Result<(), Failure> {
+    let mut head = format!("HTTP/1.1 {}\r\nConnection: close\r\n", answer.status);
+    for (name, value) in &answer.headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    head.push_str(&format!("Content-Length: {}\r\n\r\n", answer.body.len()));
+    stream.write_all(head.as_bytes())?;
+    if !head_only {
+        stream.write_all(&answer.body)?;
+    }
+    stream.flush()?;
+    Ok(())
+}
+
+/// The misbehaviour is the repository's last segment: `/v2/fault/KIND/manifests/…`, `/token/KIND`.
+fn answer(request: &Request, site: &Site) -> Answer {
+    if let Some(kind) = request.path.strip_prefix("/token/") {
+        return token(kind.split('?').next().unwrap_or_default(), request);
+    }
+    let kind = request.path.strip_prefix("/v2/fault/").and_then(|rest| rest.split('/').next());
+    let login = request.authorization.as_deref();
+    match kind.unwrap_or_default() {
+        "rate" => error("429 Too Many Requests", "TOOMANYREQUESTS").with("Retry-After", "7"),
+        "internal" => error("500 Internal Server Error", "UNKNOWN"),
+        "gateway" => Answer::html("502 Bad Gateway"),
+        "unavailable" => Answer::html("503 Service Unavailable"),
+        "bad" => error("400 Bad Request", "UNSUPPORTED"),
+        "denied" => error("403 Forbidden", "DENIED"),
+        "lost" => Answer::html("404 Not Found"),
+        "mute" => error("401 Unauthorized", "UNAUTHORIZED"),
+        "no-head" if request.method == "HEAD" => Answer::new("405 Method Not Allowed", Vec::new()),
+        "no-digest" => Answer::new("200 OK", MANIFEST.to_vec()).with("Content-Type", MANIFEST_TYPE),
+        "false-digest" => manifest(&sha256(b"another manifest")),
+        "bad-digest" => manifest("sha256:abc"),
+        "redirect" => Answer::new("307 Temporary Redirect", Vec::new())
+            .with("Location", &format!("https://{}/v2/alice/app/manifests/v1", site.elsewhere)),
+        "stale-token" if login.is_some() => {
+            bearer(site, "good").with("WWW-Authenticate", "Bearer error=\"invalid_token\"")
+        }
+        "deaf" => bearer(site, "good"),
+        "rate-after-login" if login.is_some() => error("429 Too Many Requests", "TOOMANYREQUESTS"),
+        "two-challenges" if login.is_none() => Answer::new("401 Unauthorized", Vec::new())
+            .with("WWW-Authenticate", "Basic realm=\"fault\"")
+            .with("WWW-Authenticate", &challenge(site, "good")),
+        kind @ ("stale-token" | "rate-after-login") if login.is_none() && !kind.is_empty() => bearer(site, "good"),
+        kind if kind.starts_with("token-") && login.is_none() => bearer(site, kind.trim_start_matches("token-")),
+        _ => manifest(&sha256(MANIFEST)),
+    }
+}
+
+fn token(kind: &str, request: &Request) -> Answer {
+    match kind {
+        "internal" => Answer::html("500 Internal Server Error"),
+        "forbidden" => error("403 Forbidden", "DENIED"),
+        "rate" => error("429 Too Many Requests", "TOOMANYREQUESTS"),
+        "empty" => Answer::json("200 OK", "{}"),
+        "get-only" if request.method == "POST" => Answer::new("405 Method Not Allowed", Vec::new()),
+        "get-only" if request.authorization.is_none() => error("401 Unauthorized", "UNAUTHORIZED"),
+        _ => Answer::json("200 OK", r#"{"token":"good","access_token":"good","expires_in":300}"#),
+    }
+}
+
+fn challenge(site: &Site, kind: &str) -> String {
+    format!("Bearer realm=\"https://{}/token/{kind}\",service=\"fault\"", site.own)
+}
+
+fn bearer(site: &Site, kind: &str) -> Answer {
+    error("401 Unauthorized", "UNAUTHORIZED").with("WWW-Authenticate", &challenge(site, kind))
+}
+
+fn manifest(digest: &str) -> Answer {
+    Answer::new("200 OK", MANIFEST.to_vec())
+        .with("Content-Type", MANIFEST_TYPE)
+        .with("Docker-Content-Digest", digest)
+}
+
+fn error(status: &'static str, code: &str) -> Answer {
+    Answer::json(status, &format!(r#"{{"errors":[{{"code":"{code}","message":"so says the fault"}}]}}"#))
+}
+
+// === impl Answer ===
+
+impl Answer {
+    fn new(status: &'static str, body: Vec<u8>) -> Self {
+        Self { status, headers: Vec::new(), body }
+    }
+
+    fn json(status: &'static str, body: &str) -> Self {
+        Self::new(status, body.as_bytes().to_vec()).with("Content-Type", "application/json")
+    }
+
+    fn html(status: &'static str) -> Self {
+        let body = format!("<html><body><h1>{status}</h1></body></html>\n");
+        Self::new(status, body.into_bytes()).with("Content-Type", "text/html")
+    }
+
+    fn with(mut self, name: &'static str, value: &str) -> Self {
+        self.headers.push((name, value.to_owned()));
+        self
+    }
+}

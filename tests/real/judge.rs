@@ -1,0 +1,122 @@
+//! What containerd said and what pullgate said, brought to one measure: a class of failure, and the line that the
+//! kubelet would show. Pure.
+
+use std::fmt;
+
+use crate::parts::OracleAnswer;
+
+/// The classes that both sides are compared by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Class {
+    /// The registry says that it is not there.
+    NotFound,
+    /// A login is missing, wrong or not enough.
+    Authorization,
+    /// 429.
+    RateLimited,
+    /// 5xx, or an answer that makes no sense.
+    RegistryFault,
+    /// No answer at all: refused, timeout, TLS.
+    Network,
+    /// The reference does not parse.
+    InvalidReference,
+    /// pullgate did not look; never what the oracle says.
+    NotChecked,
+}
+
+/// What the node would show after every candidate failed.
+#[derive(Debug)]
+pub(crate) struct NodeLine {
+    pub(crate) text: String,
+    /// The text is fixed (section 8.3 and 8.4 of containerd's resolver), not the wording of Go's network stack.
+    pub(crate) fixed: bool,
+}
+
+// === impl Class ===
+
+impl Class {
+    /// The class of the resolver's text. Statuses come first: they also stand inside the texts about tokens.
+    pub(crate) fn of_oracle(text: &str) -> Option<Self> {
+        const TABLE: [(&str, Class); 21] = [
+            ("invalid reference format", Class::InvalidReference),
+            ("repository name must", Class::InvalidReference),
+            ("checksum digest", Class::InvalidReference),
+            ("unsupported digest algorithm", Class::InvalidReference),
+            ("cannot specify 64-byte hexadecimal strings", Class::InvalidReference),
+            (": 429 ", Class::RateLimited),
+            (": 500 ", Class::RegistryFault),
+            (": 502 ", Class::RegistryFault),
+            (": 503 ", Class::RegistryFault),
+            (": 400 ", Class::RegistryFault),
+            ("did not include a token", Class::RegistryFault),
+            ("pull access denied", Class::Authorization),
+            (": 401 ", Class::Authorization),
+            (": 403 ", Class::Authorization),
+            ("failed to fetch oauth token", Class::Authorization),
+            ("failed to fetch anonymous token", Class::Authorization),
+            ("failed to do request", Class::Network),
+            ("dial tcp", Class::Network),
+            ("timeout", Class::Network),
+            ("deadline exceeded", Class::Network),
+            ("tls: ", Class::Network),
+        ];
+        if text.contains("in header not a valid digest") {
+            return Some(Self::RegistryFault);
+        }
+        let found = TABLE.iter().find(|(part, _)| text.contains(part)).map(|(_, class)| *class);
+        found.or_else(|| text.ends_with(": not found").then_some(Self::NotFound))
+    }
+
+    /// The classes that a code of pullgate's may stand for; empty for a code that this suite does not expect.
+    pub(crate) fn of_code(code: &str) -> &'static [Self] {
+        match code {
+            "TagNotFound" | "DigestNotFound" => &[Self::NotFound],
+            "RepositoryNotFound" | "NotFoundOrNoAccess" => &[Self::NotFound, Self::Authorization],
+            "CredentialsMissing" | "CredentialsRejected" | "AccessDenied" => &[Self::Authorization],
+            "RateLimited" => &[Self::RateLimited],
+            "RegistryError" => &[Self::RegistryFault],
+            "RegistryUnreachable" => &[Self::Network],
+            "InvalidImageName" => &[Self::InvalidReference],
+            "NotChecked" => &[Self::NotChecked],
+            _ => &[],
+        }
+    }
+}
+
+impl fmt::Display for Class {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotFound => "not found",
+            Self::Authorization => "authorization",
+            Self::RateLimited => "rate limit",
+            Self::RegistryFault => "registry fault",
+            Self::Network => "network",
+            Self::InvalidReference => "invalid reference",
+            Self::NotChecked => "not checked",
+        })
+    }
+}
+
+/// The kubelet's line for these failures: each text with the prefixes of the CRI layer and its gRPC code, `Unknown`
+/// left out; identical texts once; several in brackets (apimachinery `util/errors`). None for a reference that does
+/// not parse: the kubelet finds that itself, in its own words.
+pub(crate) fn node_line(failures: &[OracleAnswer]) -> Option<NodeLine> {
+    if failures.iter().any(|failure| Class::of_oracle(&failure.error) == Some(Class::InvalidReference)) {
+        return None;
+    }
+    let mut lines: Vec<String> = Vec::new();
+    for OracleAnswer { reference, error, code, .. } in failures {
+        let code = if code == "Unknown" { String::new() } else { format!("rpc error: code = {code} desc = ") };
+        let line = format!("{code}failed to pull and unpack image \"{reference}\": failed to resolve image: {error}");
+        if !lines.contains(&line) {
+            lines.push(line);
+        }
+    }
+    let text = match lines.as_slice() {
+        [] => return None,
+        [only] => only.clone(),
+        several => format!("[{}]", several.join(", ")),
+    };
+    let fixed = |failure: &OracleAnswer| Class::of_oracle(&failure.error).is_some_and(|class| class != Class::Network);
+    Some(NodeLine { text, fixed: failures.iter().all(fixed) })
+}
