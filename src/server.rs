@@ -70,7 +70,7 @@ impl Default for Limits {
             header_timeout: Duration::from_secs(10),
             request_body_timeout: Duration::from_secs(10),
             write_timeout: Duration::from_secs(10),
-            idle_timeout: Duration::from_secs(120),
+            idle_timeout: Duration::from_mins(2),
             max_header_bytes: 64 * 1024,
             shutdown_delay: Duration::from_secs(5),
             drain: Duration::from_secs(25),

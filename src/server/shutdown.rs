@@ -40,3 +40,30 @@ pub fn hangups() -> io::Result<Hangups> {
     });
     Ok(receiver)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_millis(900);
+
+    fn send(signal: &str) {
+        let kill = format!("kill -{signal} {}", std::process::id());
+        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+    }
+
+    #[tokio::test]
+    async fn a_hangup_is_counted_and_a_termination_ends_the_wait() {
+        let mut hangups = hangups().unwrap();
+        let stop = requested().unwrap();
+        send("HUP");
+        timeout(LONG, hangups.changed()).await.unwrap().unwrap();
+        send("TERM");
+        timeout(LONG, stop).await.unwrap();
+    }
+}

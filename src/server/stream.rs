@@ -7,7 +7,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -21,11 +21,14 @@ pub(super) struct TimedStream<S> {
     head: Timer,
     write: Timer,
     serving: Serving,
+    /// The step of `serving` in which `head` was started.
+    step: u64,
 }
 
-/// Whether a request of this connection is being answered: what arrives then is body, not head.
+/// How often this connection has begun or ended to answer a request: an odd number while it does. What arrives then is
+/// body, not head.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Serving(Arc<AtomicBool>);
+pub(super) struct Serving(Arc<AtomicU64>);
 
 /// A deadline that is set by the first event and cleared by the last.
 #[derive(Debug)]
@@ -38,14 +41,14 @@ struct Timer {
 
 impl Serving {
     pub(super) fn begin(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn end(&self) {
-        self.0.store(false, Ordering::Relaxed);
+        self.0.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn now(&self) -> bool {
+    fn step(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }
@@ -69,7 +72,9 @@ impl Timer {
 
     /// Whether the deadline has passed; if it has not, the task is woken when it does.
     fn expired(&mut self, cx: &mut Context<'_>) -> bool {
-        self.sleep.as_mut().is_some_and(|sleep| sleep.as_mut().poll(cx).is_ready())
+        self.sleep
+            .as_mut()
+            .is_some_and(|sleep| sleep.as_mut().poll(cx).is_ready())
     }
 }
 
@@ -77,7 +82,13 @@ impl Timer {
 
 impl<S> TimedStream<S> {
     pub(super) fn new(stream: S, head_timeout: Duration, write_timeout: Duration, serving: Serving) -> Self {
-        Self { stream, head: Timer::new(head_timeout), write: Timer::new(write_timeout), serving }
+        Self {
+            stream,
+            head: Timer::new(head_timeout),
+            write: Timer::new(write_timeout),
+            serving,
+            step: 0,
+        }
     }
 
     fn watch_write<T>(&mut self, cx: &mut Context<'_>, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
@@ -87,7 +98,10 @@ impl<S> TimedStream<S> {
         }
         self.write.start();
         if self.write.expired(cx) {
-            return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the response was not read in time")));
+            return Poll::Ready(Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "the response was not read in time",
+            )));
         }
         Poll::Pending
     }
@@ -96,15 +110,22 @@ impl<S> TimedStream<S> {
 impl<S: AsyncRead + Unpin> AsyncRead for TimedStream<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.serving.now() {
+        let step = this.serving.step();
+        if this.step != step {
+            // The head that was timed has become a request.
             this.head.clear();
-        } else if this.head.expired(cx) {
-            // Asked before reading: a client that always has one more byte ready must not outrun its deadline.
-            return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the request's head did not end in time")));
+            this.step = step;
+        }
+        // Asked before reading: a client that always has one more byte ready must not outrun its deadline.
+        if this.head.expired(cx) {
+            return Poll::Ready(Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "the request's head did not end in time",
+            )));
         }
         let before = buffer.filled().len();
         ready!(Pin::new(&mut this.stream).poll_read(cx, buffer))?;
-        if buffer.filled().len() > before && !this.serving.now() {
+        if buffer.filled().len() > before && step.is_multiple_of(2) {
             this.head.start();
         }
         Poll::Ready(Ok(()))

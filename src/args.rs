@@ -1,0 +1,158 @@
+//! Every flag and variable, and nothing else: raw text in, a checked command out. Only this file reads the environment.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::cli;
+use crate::policy::Mode;
+
+/// Says at kubectl apply what the kubelet would say minutes later.
+#[derive(Debug, Parser)]
+#[command(name = "pullgate", version, about, max_term_width = 100)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// The webhook: POST /validate and POST /mutate over HTTPS, probes and metrics on the admin port
+    Serve(ServeArgs),
+    /// Judge manifests or images before they reach a cluster
+    Check(CheckArgs),
+    /// Show how one image is understood: reference, credentials in the kubelet's order, answer
+    Explain(ExplainArgs),
+    /// Show the gate at work: no cluster and no network needed
+    Demo,
+}
+
+/// Flags of `serve`.
+#[derive(Debug, clap::Args)]
+pub struct ServeArgs {
+    /// Configuration file (YAML); watched, a bad change keeps the running one
+    #[arg(long, env = "PULLGATE_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Address of the webhook
+    #[arg(long, env = "PULLGATE_LISTEN", default_value = "0.0.0.0:10250", value_name = "ADDRESS")]
+    pub listen: SocketAddr,
+    /// Address of /livez, /readyz and /metrics (plain HTTP)
+    #[arg(long, env = "PULLGATE_ADMIN_LISTEN", default_value = "0.0.0.0:9090", value_name = "ADDRESS")]
+    pub admin_listen: SocketAddr,
+    /// Serving certificate with its chain (PEM); watched
+    #[arg(long, env = "PULLGATE_TLS_CERT_FILE", value_name = "FILE")]
+    pub tls_cert_file: PathBuf,
+    /// Its private key (PEM); watched
+    #[arg(long, env = "PULLGATE_TLS_PRIVATE_KEY_FILE", value_name = "FILE")]
+    pub tls_private_key_file: PathBuf,
+    /// Mode of every namespace without one of its own: enforce, warn or audit (default: the configuration's)
+    #[arg(long, env = "PULLGATE_MODE", value_name = "MODE")]
+    pub mode: Option<Mode>,
+    /// Secrets and ServiceAccounts from files instead of a cluster: a file or a directory of YAML or JSON
+    #[arg(long, env = "PULLGATE_CLUSTER_FROM", value_name = "PATH")]
+    pub cluster_from: Option<PathBuf>,
+    /// The namespace that pullgate itself runs in: never judged (default: that of its ServiceAccount)
+    #[arg(long, env = "PULLGATE_NAMESPACE", value_name = "NAMESPACE")]
+    pub own_namespace: Option<String>,
+    /// How long to keep serving after a signal to stop, with readiness gone, before connections are drained
+    #[arg(long, env = "PULLGATE_SHUTDOWN_DELAY", default_value = "5s", value_parser = duration, value_name = "DURATION")]
+    pub shutdown_delay: Duration,
+    /// Log filter: error, warn, info, debug, trace, or per module
+    #[arg(long, env = "PULLGATE_LOG", default_value = "info", value_name = "FILTER")]
+    pub log: String,
+    /// Log format
+    #[arg(long, env = "PULLGATE_LOG_FORMAT", default_value = "json", value_name = "FORMAT")]
+    pub log_format: crate::telemetry::LogFormat,
+}
+
+/// Where objects, rules and Secrets of the command line come from.
+#[derive(Debug, clap::Args)]
+pub struct SourceArgs {
+    /// Configuration file (YAML): registries, guard, exceptions
+    #[arg(long, env = "PULLGATE_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Secrets and ServiceAccounts: a file or a directory of YAML or JSON
+    #[arg(long, env = "PULLGATE_CLUSTER_FROM", value_name = "PATH")]
+    pub cluster_from: Option<PathBuf>,
+    /// Namespace of objects that name none
+    #[arg(short, long, default_value = "default", value_name = "NAMESPACE")]
+    pub namespace: String,
+    /// Pull secret of the images given on the command line, in the pod's order
+    #[arg(long = "pull-secret", value_name = "NAME")]
+    pub pull_secrets: Vec<String>,
+    /// ServiceAccount of the images given on the command line
+    #[arg(long, default_value = "default", value_name = "NAME")]
+    pub service_account: String,
+    /// Output format
+    #[arg(short, long, default_value = "table", value_name = "FORMAT")]
+    pub output: Output,
+    /// Limit for one object
+    #[arg(long, default_value = "30s", value_parser = duration, value_name = "DURATION")]
+    pub timeout: Duration,
+}
+
+/// Output formats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people
+    Table,
+    /// For programs
+    Json,
+}
+
+/// Flags of `check`.
+#[derive(Debug, clap::Args)]
+pub struct CheckArgs {
+    /// Manifests: a file, a directory, or - for standard input; may be given several times
+    #[arg(short, long = "file", value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// An image; may be given several times
+    #[arg(long = "image", value_name = "REF", required_unless_present = "files")]
+    pub images: Vec<String>,
+    /// Where everything comes from
+    #[command(flatten)]
+    pub source: SourceArgs,
+}
+
+/// Flags of `explain`.
+#[derive(Debug, clap::Args)]
+pub struct ExplainArgs {
+    /// The image
+    #[arg(value_name = "IMAGE")]
+    pub image: String,
+    /// Stop before the network: the parsed reference and the candidates in order
+    #[arg(long)]
+    pub offline: bool,
+    /// Where everything comes from
+    #[command(flatten)]
+    pub source: SourceArgs,
+}
+
+// === impl Args ===
+
+impl Args {
+    /// Parses the command line, runs the command, and gives its exit code: 0, 1 certain findings, 2 usage or
+    /// configuration, 3 only uncertain findings.
+    pub fn parse_and_run() -> ExitCode {
+        let Self { command } = Self::parse();
+        let done = match command {
+            Command::Serve(args) => cli::serve::run(args),
+            Command::Check(args) => cli::check::run(args),
+            Command::Explain(args) => cli::explain::run(args),
+            Command::Demo => crate::demo::run(),
+        };
+        done.unwrap_or_else(|error| {
+            cli::print_error(&error);
+            ExitCode::from(2)
+        })
+    }
+}
+
+/// `500ms`, `5s`, `2m`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let parsed: jiff::SignedDuration = text.parse().map_err(|_| "not a duration such as 500ms, 5s or 2m".to_owned())?;
+    Duration::try_from(parsed).map_err(|_| "a duration cannot be negative".to_owned())
+}

@@ -1,0 +1,156 @@
+//! The commands behind the flags: what each reads, runs and prints.
+
+pub mod check;
+pub mod explain;
+pub mod serve;
+
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use crate::args::SourceArgs;
+use crate::check::Engine;
+use crate::cluster::Cluster;
+use crate::cluster::files::{FileCluster, FileClusterError};
+use crate::config::{self, ConfigError};
+use crate::credentials::IdentityKey;
+use crate::manifests::ManifestError;
+use crate::metrics::Metrics;
+use crate::policy::Policy;
+use crate::registry::Registry;
+use crate::registry::guard::Guard;
+use crate::registry::http::HttpTransport;
+use crate::resolver::Resolver;
+use crate::server::ServerError;
+use crate::time::Clock;
+
+/// What ends a command before it has done its work. Exit code 2.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// The configuration file cannot be read.
+    #[error("--config {path}: {source}")]
+    ConfigFile {
+        /// Which.
+        path: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// The configuration is wrong.
+    #[error("--config {0}")]
+    Config(#[from] ConfigError),
+    /// The files given as a cluster are wrong.
+    #[error("{0}")]
+    Cluster(#[from] FileClusterError),
+    /// There is no cluster.
+    #[error("no cluster: give --cluster-from PATH with the Secrets and ServiceAccounts that pods use")]
+    NoCluster,
+    /// A manifest cannot be read.
+    #[error("--file {path}: {source}")]
+    ManifestFile {
+        /// Which.
+        path: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// A manifest is wrong.
+    #[error("--file {0}")]
+    Manifest(#[from] ManifestError),
+    /// An object in a manifest is not what its kind says.
+    #[error("--file {file}: {kind} \"{name}\" does not decode: {reason}")]
+    Object {
+        /// Which file.
+        file: String,
+        /// Which kind.
+        kind: String,
+        /// Which object.
+        name: String,
+        /// What serde said.
+        reason: String,
+    },
+    /// The image given does not parse.
+    #[error("{image}: {reason}")]
+    Image {
+        /// As given.
+        image: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The server cannot start.
+    #[error("{0}")]
+    Server(#[from] ServerError),
+    /// The runtime or standard output failed.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// The demonstration did not go as it must.
+    #[error("demo: {0}")]
+    Demo(String),
+}
+
+/// Writes the sentence to standard error.
+pub fn print_error(error: &CommandError) {
+    // Without a standard error there is nobody to tell.
+    drop(writeln!(io::stderr(), "pullgate: {error}"));
+}
+
+/// Writes to standard output; a reader that has gone away is no error.
+pub fn print(text: &str) -> io::Result<()> {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        done => done,
+    }
+}
+
+/// Installs the one crypto provider of the program.
+pub fn install_crypto() {
+    // An error says that one is installed already, and there is only one in the program.
+    drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+}
+
+/// The policy of a file, or the default one.
+pub fn load_policy(path: Option<&Path>) -> Result<Policy, CommandError> {
+    let Some(path) = path else { return Ok(Policy::default()) };
+    let name = path.display().to_string();
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| CommandError::ConfigFile { path: name.clone(), source })?;
+    Ok(config::parse(&text, &name)?)
+}
+
+/// The cluster of a path, or an empty one.
+pub fn open_cluster(path: Option<&PathBuf>) -> Result<Arc<dyn Cluster>, CommandError> {
+    Ok(match path {
+        Some(path) => Arc::new(FileCluster::open(path)?),
+        None => Arc::new(FileCluster::empty()),
+    })
+}
+
+/// An engine with its own transport and an empty cache. The cache key is random: nothing outlives the process.
+pub fn engine(policy: &Policy, cluster: Arc<dyn Cluster>, metrics: Metrics) -> Engine {
+    let clock = Clock::system();
+    let guard = Guard { allow: policy.allow_addresses().to_vec() };
+    let transport = Arc::new(HttpTransport::new(guard));
+    let registry = Registry::new(transport, clock.clone(), metrics.clone());
+    let mut key = [0; 32];
+    // A failing random source leaves a key that is known; keys guard against other processes, and none is shared yet.
+    drop(aws_lc_rs::rand::fill(&mut key));
+    let resolver = Resolver::new(registry, IdentityKey::new(&key), clock.clone(), metrics);
+    Engine { cluster, resolver, clock }
+}
+
+/// Runs a command on a runtime of its own.
+fn block_on<T>(work: impl Future<Output = Result<T, CommandError>>) -> Result<T, CommandError> {
+    install_crypto();
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
+}
+
+/// The policy of the command line: judged as `enforce`, templates too, in every namespace.
+fn strict_policy(source: &SourceArgs, namespaces: impl IntoIterator<Item = String>) -> Result<Policy, CommandError> {
+    let mut policy = load_policy(source.config.as_deref())?.with_mode(crate::policy::Mode::Enforce);
+    policy.templates = crate::policy::TemplatesAction::Deny;
+    policy.namespaces = namespaces.into_iter().map(|name| (name, crate::policy::Mode::Enforce)).collect();
+    Ok(policy)
+}
+
+fn exit(code: u8) -> ExitCode {
+    ExitCode::from(code)
+}

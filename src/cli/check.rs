@@ -1,0 +1,134 @@
+//! `pullgate check`: manifests and images → the verdict that the webhook would give.
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use futures_util::{StreamExt as _, stream};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::args::{CheckArgs, Output, SourceArgs};
+use crate::check::Purpose;
+use crate::cli::{CommandError, block_on, engine, exit, open_cluster, print, strict_policy};
+use crate::manifests;
+use crate::metrics::Metrics;
+use crate::output::Report;
+use crate::workload::spec::Object;
+use crate::workload::{ObjectRef, Workload, extract};
+
+/// Objects judged at once.
+const AT_ONCE: usize = 16;
+
+/// Runs the command.
+pub fn run(args: CheckArgs) -> Result<ExitCode, CommandError> {
+    let CheckArgs { files, images, source } = args;
+    let mut workloads = Vec::new();
+    for path in &files {
+        for (file, text) in read(path)? {
+            for object in manifests::parse(&text, &file)? {
+                workloads.extend(workload(&object, &source.namespace, &file)?);
+            }
+        }
+    }
+    if !images.is_empty() {
+        workloads.extend(workload(&pod_of(&images, &source), &source.namespace, "--image")?);
+    }
+    let report = block_on(judge(&source, workloads))?;
+    let text = match source.output {
+        Output::Table => report.table(),
+        Output::Json => report.json(),
+    };
+    print(&text)?;
+    Ok(exit(report.exit_code()))
+}
+
+/// Judges workloads, in order.
+pub(super) async fn judge(source: &SourceArgs, workloads: Vec<Workload>) -> Result<Report, CommandError> {
+    let policy = strict_policy(source, workloads.iter().map(|workload| workload.object.namespace.clone()))?;
+    let engine = engine(&policy, open_cluster(source.cluster_from.as_ref())?, Metrics::new());
+    let judged: Vec<_> = stream::iter(&workloads)
+        .map(|workload| engine.check(&policy, workload, Purpose::Judge, Instant::now() + source.timeout))
+        .buffered(AT_ONCE)
+        .collect()
+        .await;
+    let mut report = Report::default();
+    for (workload, verdict) in workloads.iter().zip(&judged) {
+        report.push(&workload.object, verdict);
+    }
+    Ok(report)
+}
+
+/// A pod that has the given images and the pull secrets of the command line.
+pub(super) fn pod_of(images: &[String], source: &SourceArgs) -> Value {
+    let containers: Vec<Value> = images
+        .iter()
+        .enumerate()
+        .map(|(index, image)| json!({ "name": format!("image-{index}"), "image": image }))
+        .collect();
+    let secrets: Vec<Value> = source.pull_secrets.iter().map(|name| json!({ "name": name })).collect();
+    json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": { "name": "command-line", "namespace": source.namespace },
+        "spec": {
+            "containers": containers,
+            "imagePullSecrets": secrets,
+            "serviceAccountName": source.service_account,
+        },
+    })
+}
+
+/// The workload of a manifest; `None` for kinds without images.
+pub(super) fn workload(object: &Value, namespace: &str, file: &str) -> Result<Option<Workload>, CommandError> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let metadata = &object["metadata"];
+    let name = match (&metadata["name"], &metadata["generateName"]) {
+        (Value::String(name), _) => name.clone(),
+        (_, Value::String(prefix)) => format!("{prefix}*"),
+        _ => String::new(),
+    };
+    let meta = ObjectRef {
+        api_version: text(&object["apiVersion"]),
+        kind: text(&object["kind"]),
+        namespace: metadata["namespace"].as_str().unwrap_or(namespace).to_owned(),
+        name,
+    };
+    let json = object.to_string();
+    let decoded: Object<'_> = serde_json::from_str(&json).map_err(|error| CommandError::Object {
+        file: file.to_owned(),
+        kind: meta.kind.clone(),
+        name: meta.name.clone(),
+        reason: error.to_string(),
+    })?;
+    Ok(extract::from_object(&decoded, meta, false))
+}
+
+/// The texts behind a `--file`: one, or those of a directory, or standard input.
+fn read(path: &Path) -> Result<Vec<(String, String)>, CommandError> {
+    let unreadable = |path: &Path, source| CommandError::ManifestFile { path: path.display().to_string(), source };
+    if path == Path::new("-") {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text).map_err(|source| unreadable(path, source))?;
+        return Ok(vec![("-".to_owned(), text)]);
+    }
+    let mut files: Vec<PathBuf> = Vec::new();
+    if path.is_dir() {
+        for entry in path.read_dir().map_err(|source| unreadable(path, source))? {
+            let file = entry.map_err(|source| unreadable(path, source))?.path();
+            if file.extension().is_some_and(|ending| ["yaml", "yml", "json"].iter().any(|known| ending == *known)) {
+                files.push(file);
+            }
+        }
+        files.sort();
+    } else {
+        files.push(path.to_owned());
+    }
+    files
+        .into_iter()
+        .map(|file| {
+            let text = std::fs::read_to_string(&file).map_err(|source| unreadable(&file, source))?;
+            Ok((file.display().to_string(), text))
+        })
+        .collect()
+}

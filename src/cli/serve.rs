@@ -1,0 +1,134 @@
+//! `pullgate serve`: loads and checks everything, opens both ports, and only then says that it is ready.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tracing::info;
+
+use crate::admission::{self, Gate, Snapshot};
+use crate::args::ServeArgs;
+use crate::cli::{CommandError, block_on, engine, load_policy, open_cluster};
+use crate::metrics::Metrics;
+use crate::policy::{Mode, Policy};
+use crate::server::reload::FileWatch;
+use crate::server::{self, Certificate, Limits, Readiness, TlsFiles, admin, shutdown};
+use crate::telemetry;
+
+/// How often files are compared with what was loaded.
+const POLL: Duration = Duration::from_secs(5);
+
+/// Where a pod finds the namespace it runs in.
+const NAMESPACE_FILE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
+
+/// Runs the command until it is told to stop.
+pub fn run(args: ServeArgs) -> Result<ExitCode, CommandError> {
+    telemetry::init(args.log_format, &args.log)?;
+    block_on(serve(args))
+}
+
+async fn serve(args: ServeArgs) -> Result<ExitCode, CommandError> {
+    let ServeArgs {
+        config,
+        listen,
+        admin_listen,
+        tls_cert_file,
+        tls_private_key_file,
+        mode,
+        cluster_from,
+        own_namespace,
+        shutdown_delay,
+        log: _,
+        log_format: _,
+    } = args;
+    if cluster_from.is_none() {
+        return Err(CommandError::NoCluster);
+    }
+    let own_namespace = own_namespace.or_else(|| std::fs::read_to_string(NAMESPACE_FILE).ok());
+    let overrides = Overrides { config, mode, own_namespace };
+    let tls_files = TlsFiles { cert: tls_cert_file, key: tls_private_key_file };
+    let watch_tls = FileWatch::new("certificate", vec![tls_files.cert.clone(), tls_files.key.clone()]).await;
+    let watch_config = FileWatch::new("configuration", overrides.config.iter().cloned().collect()).await;
+
+    let policy = overrides.load()?;
+    let metrics = Metrics::new();
+    let engine = engine(&policy, open_cluster(cluster_from.as_ref())?, metrics.clone());
+    let certificate = Certificate::load(&tls_files)?;
+    let tls = server::server_config(certificate.clone())?;
+    let (sender, snapshots) = watch::channel(Arc::new(Snapshot { policy, engine }));
+
+    let limits = Limits { shutdown_delay, ..Limits::default() };
+    let webhook = server::bind(listen, Some(tls), limits, "--listen").await?;
+    let admin = server::bind(admin_listen, None, limits, "--admin-listen").await?;
+    let readiness = Arc::new(Readiness::new(&["serving"]));
+    let hangups = shutdown::hangups()?;
+    tokio::spawn(watch_tls.run(POLL, hangups.clone(), move || certificate.reload()));
+    tokio::spawn(watch_config.run(POLL, hangups, {
+        let metrics = metrics.clone();
+        move || reload(&overrides, &sender, &metrics)
+    }));
+
+    let requested = shutdown::requested()?;
+    let (stop, stopping) = watch::channel(false);
+    let stopped = |mut stopping: watch::Receiver<bool>| async move {
+        // A sender that is gone means stop, too.
+        drop(stopping.wait_for(|stop| *stop).await);
+    };
+    info!(address = %webhook.local_addr(), admin_address = %admin.local_addr(), version = env!("CARGO_PKG_VERSION"), "Serving");
+    readiness.set("serving", true);
+    let router = admission::router(Gate::new(snapshots, metrics.clone(), limits.request_body_timeout));
+    let probes = admin::router(Arc::clone(&readiness), move || metrics.render());
+    let serving = tokio::spawn(webhook.serve(router, stopped(stopping)));
+    let probing = tokio::spawn(admin.serve(probes, std::future::pending()));
+    requested.await;
+    readiness.set("serving", false);
+    drop(stop.send(true));
+    let served = serving.await;
+    probing.abort();
+    served.map_err(|error| CommandError::Io(std::io::Error::other(error)))?;
+    info!("Stopped");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What flags put over the configuration file.
+struct Overrides {
+    config: Option<PathBuf>,
+    mode: Option<Mode>,
+    own_namespace: Option<String>,
+}
+
+// === impl Overrides ===
+
+impl Overrides {
+    fn load(&self) -> Result<Policy, CommandError> {
+        let policy = load_policy(self.config.as_deref().map(Path::new))?;
+        let policy = policy.with_own_namespace(self.own_namespace.clone());
+        Ok(match self.mode {
+            Some(mode) => policy.with_mode(mode),
+            None => policy,
+        })
+    }
+}
+
+/// Puts a new snapshot in place. The cache goes with the engine, and is kept where the guard and the ways to the
+/// registries are the same.
+fn reload(
+    overrides: &Overrides,
+    sender: &watch::Sender<Arc<Snapshot>>,
+    metrics: &Metrics,
+) -> Result<bool, CommandError> {
+    let policy = overrides.load()?;
+    let before = Arc::clone(&sender.borrow());
+    if policy == before.policy {
+        return Ok(false);
+    }
+    let same_ways = policy.registries == before.policy.registries && policy.guard == before.policy.guard;
+    let engine = match same_ways {
+        true => before.engine.clone(),
+        false => engine(&policy, Arc::clone(&before.engine.cluster), metrics.clone()),
+    };
+    sender.send_replace(Arc::new(Snapshot { policy, engine }));
+    Ok(true)
+}

@@ -1,0 +1,185 @@
+//! Verdicts → JSON and a table: the contract of `check`, `explain` and `scan`. Pure.
+
+use comfy_table::{ContentArrangement, Table, presets};
+use serde::Serialize;
+
+use crate::finding::{Finding, Notice, Tried};
+use crate::message;
+use crate::verdict::{Decision, Verdict};
+use crate::workload::ObjectRef;
+
+/// Everything that one run found.
+#[derive(Debug, Default, Serialize)]
+pub struct Report {
+    /// One entry an object.
+    pub results: Vec<ResultEntry>,
+}
+
+/// One object.
+#[derive(Debug, Serialize)]
+pub struct ResultEntry {
+    object: ObjectEntry,
+    verdict: &'static str,
+    images: Vec<ImageEntry>,
+    findings: Vec<FindingEntry>,
+    excepted: Vec<FindingEntry>,
+    notices: Vec<Notice>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ObjectEntry {
+    api_version: String,
+    kind: String,
+    namespace: String,
+    name: String,
+}
+
+#[derive(Debug, Serialize)]
+struct ImageEntry {
+    path: String,
+    container: String,
+    image: String,
+    resolved: Option<String>,
+    digest: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct FindingEntry {
+    code: &'static str,
+    certain: bool,
+    path: String,
+    container: String,
+    image: String,
+    cause: Option<&'static str>,
+    message: String,
+    registry: Option<String>,
+    node: Option<String>,
+    fix: String,
+    tried: Vec<Tried>,
+}
+
+// === impl Report ===
+
+impl Report {
+    /// Adds one object.
+    pub fn push(&mut self, object: &ObjectRef, verdict: &Verdict) {
+        self.results.push(ResultEntry::new(object, verdict));
+    }
+
+    /// 1: something certain would be denied. 3: something could not be judged. 0: neither.
+    pub fn exit_code(&self) -> u8 {
+        let findings = || self.results.iter().flat_map(|result| &result.findings);
+        match (self.results.iter().any(|result| result.verdict == "deny"), findings().next()) {
+            (true, _) => 1,
+            (false, Some(_)) => 3,
+            (false, None) => 0,
+        }
+    }
+
+    /// Pretty JSON with a newline at the end.
+    pub fn json(&self) -> String {
+        // Strings, booleans and sequences cannot fail to serialise; an empty text would be the honest answer.
+        let mut text = serde_json::to_string_pretty(self).unwrap_or_default();
+        text.push('\n');
+        text
+    }
+
+    /// A row an image, then every finding in full.
+    pub fn table(&self) -> String {
+        let mut table = Table::new();
+        table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+        table.set_header(["OBJECT", "IMAGE", "ANSWER", "DIGEST"]);
+        for result in &self.results {
+            for image in &result.images {
+                let found = result.findings.iter().find(|finding| finding.path == image.path);
+                let answer = match (found, &image.digest) {
+                    (Some(finding), _) if finding.certain => finding.code.to_owned(),
+                    (Some(finding), _) => format!("{} (uncertain)", finding.code),
+                    (None, Some(_)) => "ok".to_owned(),
+                    (None, None) => "not asked".to_owned(),
+                };
+                let object = format!("{}/{}", result.object.kind, result.object.name);
+                let digest = image.digest.as_deref().map(|digest| digest.chars().take(19).collect::<String>());
+                table.add_row([object, image.image.clone(), answer, digest.unwrap_or_default()]);
+            }
+        }
+        let mut text: String = table.lines().map(|line| line.trim_end().to_owned() + "\n").collect();
+        for result in &self.results {
+            for finding in &result.findings {
+                text.push_str(&finding.text());
+            }
+            for notice in &result.notices {
+                text.push_str(&format!("\nnote: {}: {}\n", notice.code.as_str(), notice.message));
+            }
+        }
+        text
+    }
+}
+
+// === impl ResultEntry ===
+
+impl ResultEntry {
+    fn new(object: &ObjectRef, verdict: &Verdict) -> Self {
+        Self {
+            object: ObjectEntry {
+                api_version: object.api_version.clone(),
+                kind: object.kind.clone(),
+                namespace: object.namespace.clone(),
+                name: object.name.clone(),
+            },
+            verdict: match verdict.decision {
+                Decision::Allow => "allow",
+                Decision::Warn => "warn",
+                Decision::Deny => "deny",
+            },
+            images: verdict
+                .images
+                .iter()
+                .map(|judged| ImageEntry {
+                    path: judged.image.path.clone(),
+                    container: judged.image.container.clone(),
+                    image: message::shown(&judged.image.image),
+                    resolved: judged.resolved.clone(),
+                    digest: judged.digest.as_ref().map(ToString::to_string),
+                })
+                .collect(),
+            findings: verdict.findings.iter().map(FindingEntry::new).collect(),
+            excepted: verdict.excepted.iter().map(FindingEntry::new).collect(),
+            notices: verdict.notices.clone(),
+        }
+    }
+}
+
+// === impl FindingEntry ===
+
+impl FindingEntry {
+    fn new(finding: &Finding) -> Self {
+        Self {
+            code: finding.code.as_str(),
+            certain: finding.certain,
+            path: finding.path.clone(),
+            container: finding.container.clone(),
+            image: finding.image.clone(),
+            cause: finding.cause.map(crate::finding::Cause::as_str),
+            message: finding.message.clone(),
+            registry: finding.registry.clone(),
+            node: finding.node.clone(),
+            fix: finding.fix.clone(),
+            tried: finding.tried.clone(),
+        }
+    }
+
+    fn text(&self) -> String {
+        let certain = if self.certain { "" } else { " (uncertain)" };
+        let mut text = format!("\n{}{certain}: {}\n  at        {}\n", self.code, self.message, self.path);
+        if let Some(node) = &self.node {
+            text.push_str(&format!("  the node  {node}\n"));
+        }
+        for tried in &self.tried {
+            text.push_str(&format!("  asked as  {}: {}\n", tried.source, tried.outcome));
+        }
+        text.push_str(&format!("  to do     {}\n", self.fix));
+        text
+    }
+}
