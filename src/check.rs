@@ -46,10 +46,11 @@ impl Engine {
     /// Resolves every image of `workload` and judges the findings. Ends by `deadline`; what is not known then is
     /// uncertain.
     pub async fn check(&self, policy: &Policy, workload: &Workload, purpose: Purpose, deadline: Instant) -> Verdict {
+        let began = (self.clock)();
         let today = || (self.clock)().to_zoned(jiff::tz::TimeZone::UTC).date();
         let secrets = self.secrets(workload, false).await;
         let facts = self.gather(policy, workload, secrets, &|image| match (purpose, image.pull_policy) {
-            (Purpose::Pin, PullPolicy::Always) => Freshness::FreshUnexplained,
+            (Purpose::Pin, PullPolicy::Always) => Freshness::Recent,
             _ => Freshness::Cached,
         }, deadline).await;
         let first = verdict::judge(policy, workload, &facts, today());
@@ -61,7 +62,7 @@ impl Engine {
             first.findings.iter().filter(|finding| finding.certain).map(|finding: &Finding| finding.path.as_str()).collect();
         let secrets = self.secrets(workload, true).await;
         let facts = self.gather(policy, workload, secrets, &|image| {
-            if doubtful.contains(image.path.as_str()) { Freshness::Fresh } else { Freshness::Cached }
+            if doubtful.contains(image.path.as_str()) { Freshness::Fresh(began) } else { Freshness::Cached }
         }, deadline).await;
         verdict::judge(policy, workload, &facts, today())
     }

@@ -22,7 +22,8 @@ use crate::registry::Registry;
 use crate::registry::guard::Guard;
 use crate::registry::http::HttpTransport;
 use crate::resolver::Resolver;
-use crate::server::ServerError;
+use crate::server::{ServerError, TlsError};
+use crate::telemetry::TelemetryError;
 use crate::time::Clock;
 
 /// What ends a command before it has done its work. Exit code 2.
@@ -79,6 +80,12 @@ pub enum CommandError {
     /// The server cannot start.
     #[error("{0}")]
     Server(#[from] ServerError),
+    /// The serving certificate is not usable.
+    #[error("{0}")]
+    Tls(#[from] TlsError),
+    /// The log cannot be set up.
+    #[error("{0}")]
+    Telemetry(#[from] TelemetryError),
     /// The runtime or standard output failed.
     #[error("{0}")]
     Io(#[from] io::Error),

@@ -9,6 +9,12 @@
 //! The modules stand in the order of that flow. The pure ones (no async, no clock, no I/O) are held to it by
 //! `tests/suite/layering.rs`.
 
+// the two faces, and what they are started with
+pub mod admission;
+pub mod args;
+pub mod cli;
+pub mod demo;
+pub mod server;
 // what is asked
 pub mod manifests;
 pub mod reference;
@@ -27,7 +33,9 @@ pub mod resolver;
 pub mod check;
 pub mod finding;
 pub mod message;
+pub mod output;
 pub mod verdict;
 // around it
 pub mod metrics;
+pub mod telemetry;
 pub mod time;

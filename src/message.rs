@@ -186,7 +186,7 @@ pub fn denial(verdict: &Verdict) -> String {
             lines.push(format!("  asked as: {asked}"));
         }
     }
-    let fine = verdict.images.len() - verdict.findings.len() - verdict.excepted.len();
+    let fine = verdict.images.len().saturating_sub(verdict.findings.len() + verdict.excepted.len());
     if fine > 0 {
         let images = if fine == 1 { "image is" } else { "images are" };
         match lines.last_mut().filter(|line| line.starts_with("  asked as")) {

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::finding::{Finding, Notice, Tried};
 use crate::message;
-use crate::verdict::{Decision, Verdict};
+use crate::verdict::Verdict;
 use crate::workload::ObjectRef;
 
 /// Everything that one run found.
@@ -88,7 +88,7 @@ impl Report {
     /// A row an image, then every finding in full.
     pub fn table(&self) -> String {
         let mut table = Table::new();
-        table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+        table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
         table.set_header(["OBJECT", "IMAGE", "ANSWER", "DIGEST"]);
         for result in &self.results {
             for image in &result.images {
@@ -128,11 +128,7 @@ impl ResultEntry {
                 namespace: object.namespace.clone(),
                 name: object.name.clone(),
             },
-            verdict: match verdict.decision {
-                Decision::Allow => "allow",
-                Decision::Warn => "warn",
-                Decision::Deny => "deny",
-            },
+            verdict: verdict.decision.as_str(),
             images: verdict
                 .images
                 .iter()

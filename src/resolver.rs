@@ -198,16 +198,19 @@ impl Inner {
     }
 
     async fn ask(&self, ask: &Ask, freshness: Freshness, old: Option<&Fact>) -> Result<Manifest, Failure> {
-        let now = (self.clock)();
-        let refused = match old {
-            // Fresh enough, only without its reason.
-            Some(Fact { outcome: Err(failure), .. }) if old.is_some_and(|old| old.good(now, Freshness::FreshUnexplained)) => {
+        let began = match freshness {
+            Freshness::Fresh(began) => Some(began),
+            Freshness::Cached | Freshness::Recent => None,
+        };
+        let refused = match (old, began) {
+            // Asked for this very review, only not for its reason.
+            (Some(Fact { outcome: Err(failure), at, .. }), Some(began)) if *at >= began && !failure.explained => {
                 Err(failure.clone())
             }
             _ => self.registry.resolve(ask).await,
         };
         match refused {
-            Err(failure) if freshness == Freshness::Fresh && failure.code.certain() && !failure.explained => {
+            Err(failure) if began.is_some() && failure.code.certain() && !failure.explained => {
                 Err(self.registry.explain(ask, failure).await)
             }
             outcome => outcome,

@@ -3,7 +3,7 @@
 use jiff::civil::Date;
 
 use crate::facts::{Attempt, Facts, ImageFacts, Secrets};
-use crate::finding::{Code, Finding, Notice, NoticeCode, Tried};
+use crate::finding::{Cause, Code, Finding, Notice, NoticeCode, Tried};
 use crate::message;
 use crate::policy::{Mode, NodeAccess, Policy, TemplatesAction, UncertainAction};
 use crate::reference::{self, Digest, Reference};
@@ -92,11 +92,7 @@ pub fn judge(policy: &Policy, workload: &Workload, facts: &Facts, today: Date) -
         }
     }
     verdict.would = enforced(policy, workload.shape, &verdict.findings);
-    verdict.decision = match mode {
-        Mode::Enforce => verdict.would,
-        Mode::Warn => verdict.would.min(Decision::Warn),
-        Mode::Audit => Decision::Allow,
-    };
+    verdict.decision = under(mode, verdict.would);
     verdict
 }
 
@@ -114,6 +110,45 @@ fn enforced(policy: &Policy, shape: Shape, findings: &[Finding]) -> Decision {
         (Shape::Pod, _) | (Shape::Template, TemplatesAction::Deny) => decision,
         (Shape::Template, TemplatesAction::Warn) => decision.min(Decision::Warn),
         (Shape::Template, TemplatesAction::Off) => Decision::Allow,
+    }
+}
+
+/// The verdict where nothing could be judged: one finding of pullgate's own making.
+pub fn unchecked(policy: &Policy, mode: Mode, shape: Shape, cause: Cause, why: &str) -> Verdict {
+    let finding = Finding {
+        code: Code::NotChecked,
+        certain: false,
+        cause: Some(cause),
+        path: "spec".to_owned(),
+        container: String::new(),
+        image: String::new(),
+        resolved: None,
+        message: format!("the object was not checked: {why}"),
+        registry: None,
+        node: None,
+        fix: "nothing in the object is known to be wrong".to_owned(),
+        tried: Vec::new(),
+        age: None,
+    };
+    let would = enforced(policy, shape, std::slice::from_ref(&finding));
+    Verdict {
+        decision: under(mode, would),
+        would,
+        mode,
+        findings: vec![finding],
+        excepted: Vec::new(),
+        notices: Vec::new(),
+        images: Vec::new(),
+        account: None,
+    }
+}
+
+/// What a mode makes of what `enforce` would do.
+fn under(mode: Mode, would: Decision) -> Decision {
+    match mode {
+        Mode::Enforce => would,
+        Mode::Warn => would.min(Decision::Warn),
+        Mode::Audit => Decision::Allow,
     }
 }
 
@@ -171,6 +206,19 @@ fn reach(code: Code) -> u8 {
         | Code::RegistryUnreachable
         | Code::RegistryError
         | Code::NotChecked => 0,
+    }
+}
+
+// === impl Decision ===
+
+impl Decision {
+    /// The word in JSON, metrics and logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Warn => "warn",
+            Self::Deny => "deny",
+        }
     }
 }
 

@@ -1,12 +1,11 @@
 //! A Pod, or an object with a pod template, reduced to what decides a pull: images, policies, pull secrets, owner.
 //!
-//! [`spec`] reads the JSON; [`from_object`] and the functions beside it turn it into a [`Workload`].
+//! [`spec`] reads the JSON; [`extract`] turns it into a [`Workload`].
 
-mod extract;
+pub mod extract;
 mod lenient;
 pub mod spec;
 
-pub use extract::{from_new_ephemeral_containers, from_object, from_update};
 pub use lenient::{Fingerprint, List, Nullable, Text};
 
 /// The object under review, by name.

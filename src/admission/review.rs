@@ -11,7 +11,7 @@ use thiserror::Error;
 
 use self::envelope::Envelope;
 use crate::workload::spec::Object;
-use crate::workload::{ObjectRef, Shape, Workload, from_new_ephemeral_containers, from_object, from_update};
+use crate::workload::{ObjectRef, Shape, Workload, extract};
 
 mod envelope;
 
@@ -170,7 +170,8 @@ fn check_envelope(envelope: &Envelope<'_>, broken: Option<&Broken>) -> Result<()
         Some(Broken::Json(error)) => Some(error),
         Some(Broken::Object(_)) | None => None,
     };
-    let is = |got: &str, expected: &str| got == expected || (got.is_empty() && damaged.is_some());
+    let lenient = damaged.is_some() && !envelope.uid.is_empty();
+    let is = |got: &str, expected: &str| got == expected || (got.is_empty() && lenient);
     if envelope.uid.is_empty()
         && let Some(error) = damaged
         && !error.is_data()
@@ -225,9 +226,9 @@ fn subject(
     let nothing = Object::default();
     let old = envelope.old_object.as_ref().unwrap_or(&nothing);
     let (workload, otherwise) = match operation {
-        _ if ephemeral => (from_new_ephemeral_containers(object, old, meta.clone()), "nothing changed"),
-        Operation::Update => (from_update(object, old, meta.clone()), "nothing changed"),
-        _ => (from_object(object, meta.clone(), true), "no image"),
+        _ if ephemeral => (extract::from_new_ephemeral_containers(object, old, meta.clone()), "nothing changed"),
+        Operation::Update => (extract::from_update(object, old, meta.clone()), "nothing changed"),
+        _ => (extract::from_object(object, meta.clone(), true), "no image"),
     };
     match workload {
         Some(workload) if !workload.images.is_empty() => Subject::Judge(workload),

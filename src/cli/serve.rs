@@ -55,8 +55,8 @@ async fn serve(args: ServeArgs) -> Result<ExitCode, CommandError> {
     let policy = overrides.load()?;
     let metrics = Metrics::new();
     let engine = engine(&policy, open_cluster(cluster_from.as_ref())?, metrics.clone());
-    let certificate = Certificate::load(&tls_files)?;
-    let tls = server::server_config(certificate.clone())?;
+    let certificate = Arc::new(Certificate::load(tls_files)?);
+    let tls = Arc::new(server::server_config(Arc::clone(&certificate))?);
     let (sender, snapshots) = watch::channel(Arc::new(Snapshot { policy, engine }));
 
     let limits = Limits { shutdown_delay, ..Limits::default() };

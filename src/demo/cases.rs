@@ -91,7 +91,7 @@ pub(super) fn all(stage: &Stage) -> Vec<Case> {
     let (private, public, old) = (format!("{run}/api"), format!("{run}/web"), format!("{run}/legacy"));
     let digest = stage.bearer.push_index(&private, "v1.4.2", &["linux/amd64", "linux/arm64"]);
     stage.bearer.push(&public, "1");
-    stage.bearer.push_raw(&old, "1", SCHEMA_1, br#"{"schemaVersion":1}"#);
+    stage.bearer.push_raw(&old, "1", SCHEMA_1, r#"{"schemaVersion":1}"#);
     stage.bearer.private(&private, &[USER]);
     stage.basic.push(&private, "v1.4.2");
     stage.basic.private(&private, &[USER]);
@@ -105,7 +105,7 @@ pub(super) fn all(stage: &Stage) -> Vec<Case> {
         stage.basic.push(&repository, "1");
         Case { trouble: Some((Registry::Basic, target, behaviour)), ..case(title, image(&stage.basic.host(), &repository, "1"), &["regcred"], Some(code)) }
     };
-    let at = |title: &str| Target::repository(format!("{run}/{}", code_word(title)));
+    let at = |title: &str| Target::repository(&format!("{run}/{}", code_word(title)));
     vec![
         Case {
             mutate: true,
@@ -122,7 +122,7 @@ pub(super) fn all(stage: &Stage) -> Vec<Case> {
         case("a pull secret for another port", image(&stage.basic.host(), &private, "v1.4.2"), &["elsewhere"], Some(Code::CredentialsMissing)),
         case("a wrong password", image(&stage.basic.host(), &private, "v1.4.2"), &["wrong"], Some(Code::CredentialsRejected)),
         Case {
-            trouble: Some((Registry::Bearer, Target::repository(private.clone()), Answer::envelope(403, "DENIED", "pull is not granted").into())),
+            trouble: Some((Registry::Bearer, Target::repository(&private), Answer::envelope(403, "DENIED", "pull is not granted").into())),
             ..case("a login without the right to pull", image(&host, &private, "v1.4.9"), &["regcred"], Some(Code::AccessDenied))
         },
         case("a pull secret that no kubelet can decode", image(&host, &public, "1"), &["nonsense"], Some(Code::PullSecretMalformed)),

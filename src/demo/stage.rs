@@ -62,8 +62,8 @@ impl Stage {
         let closed = gone.host();
         gone.stop().await;
         for registry in [&bearer, &basic, &hiding] {
-            registry.set_password(USER, &names.password);
-            registry.set_password(OTHER_USER, &names.other_password);
+            registry.set_password(USER, names.password.as_str());
+            registry.set_password(OTHER_USER, names.other_password.as_str());
         }
         let files = Files::new(&names.run)?;
         let ca_file = files.write("ca.pem", authority.pem())?;
@@ -80,13 +80,13 @@ impl Stage {
         let metrics = Metrics::new();
         let engine = cli::engine(&policy, Arc::new(FileCluster::of(contents)), metrics.clone());
         let (_, snapshots) = watch::channel(Arc::new(Snapshot { policy, engine }));
-        let issued = authority.issue(LOOPBACK_NAMES).map_err(failed)?;
+        let issued = authority.issue(&LOOPBACK_NAMES).map_err(failed)?;
         let certificate = files.write("tls.crt", &issued.certificate_pem)?;
         let key = files.write("tls.key", issued.key_pem.expose_secret())?;
-        let certificate = server::Certificate::load(&server::TlsFiles { cert: certificate, key }).map_err(failed)?;
+        let certificate = server::Certificate::load(server::TlsFiles { cert: certificate, key })?;
         let limits = Limits { shutdown_delay: Duration::ZERO, drain: Duration::from_secs(2), ..Limits::default() };
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
-        let bound = server::bind(address, Some(server::server_config(certificate).map_err(failed)?), limits, "demo").await?;
+        let bound = server::bind(address, Some(Arc::new(server::server_config(Arc::new(certificate))?)), limits, "demo").await?;
         let server = bound.local_addr();
         let router = admission::router(Gate::new(snapshots, metrics, limits.request_body_timeout));
         let (stop, stopped) = oneshot::channel::<()>();

@@ -12,6 +12,10 @@ use crate::time::since;
 /// A denial, and a pin under `Always`, rest on nothing older.
 pub const FRESH: Duration = Duration::from_secs(5);
 
+/// Within [`FRESH`], a refusal is asked again for a review that came after it this many times: a fix is seen by the very
+/// next `kubectl apply`, and a storm of the same broken pod costs the registry a handful of questions.
+pub const ASKED_AGAIN: u8 = 5;
+
 /// A tag may move.
 pub const TAG: Duration = Duration::from_secs(60);
 
@@ -33,9 +37,9 @@ pub enum Freshness {
     /// Within its lifetime.
     Cached,
     /// At most [`FRESH`] old, whatever its lifetime.
-    FreshUnexplained,
-    /// The same, and a refusal with its reason.
-    Fresh,
+    Recent,
+    /// For a denial: not older than the review that began at this time, and a refusal with its reason.
+    Fresh(Timestamp),
 }
 
 /// What a registry answered, and when.
@@ -47,6 +51,8 @@ pub struct Fact {
     pub at: Timestamp,
     by_digest: bool,
     good_before: Option<(Manifest, Timestamp)>,
+    window: Timestamp,
+    asked: u8,
 }
 
 // === impl Fact ===
@@ -56,7 +62,11 @@ impl Fact {
     pub fn new(outcome: Result<Manifest, Failure>, at: Timestamp, by_digest: bool, old: Option<&Self>) -> Self {
         let uncertain = outcome.as_ref().is_err_and(|failure| !failure.code.certain());
         let good_before = old.filter(|_| uncertain).and_then(Self::last_good).map(|(manifest, at)| (manifest.clone(), at));
-        Self { outcome, at, by_digest, good_before }
+        let (window, asked) = match old {
+            Some(old) if since(old.window, at) < FRESH => (old.window, old.asked.saturating_add(1)),
+            Some(_) | None => (at, 0),
+        };
+        Self { outcome, at, by_digest, good_before, window, asked }
     }
 
     /// How old it is.
@@ -96,8 +106,10 @@ impl Fact {
         age < self.lifetime()
             && match freshness {
                 Freshness::Cached => true,
-                Freshness::FreshUnexplained => age <= FRESH || held,
-                Freshness::Fresh => (age <= FRESH || held) && explained,
+                Freshness::Recent => age <= FRESH || held,
+                Freshness::Fresh(began) => {
+                    explained && (held || self.at >= began || (age <= FRESH && self.asked >= ASKED_AGAIN))
+                }
             }
     }
 

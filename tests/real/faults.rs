@@ -73,7 +73,7 @@ pub(crate) fn listen(listener: TcpListener, leaf: &Leaf, port: Port, site: Site)
 }
 
 fn serve(mut stream: TcpStream, tls: Arc<ServerConfig>, port: Port, site: &Site) -> Result<(), Failure> {
-    stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+    stream.set_read_timeout(Some(Duration::from_mins(1)))?;
     match port {
         Port::Silent => {
             let mut ignored = [0; 1024];
@@ -90,7 +90,9 @@ fn serve(mut stream: TcpStream, tls: Arc<ServerConfig>, port: Port, site: &Site)
         Port::Dripping | Port::Closing | Port::Registry => {}
     }
     let mut stream = StreamOwned::new(ServerConnection::new(tls)?, stream);
-    let Some(request) = read_request(&mut stream)? else { return Ok(()) };
+    let Some(request) = read_request(&mut stream)? else {
+        return Ok(());
+    };
     match port {
         Port::Registry => {
             let head_only = request.method == "HEAD";
@@ -118,7 +120,9 @@ fn read_request(stream: &mut impl Read) -> Result<Option<Request>, Failure> {
         return Ok(None);
     }
     let mut words = line.split_ascii_whitespace().map(str::to_owned);
-    let (Some(method), Some(path)) = (words.next(), words.next()) else { return Ok(None) };
+    let (Some(method), Some(path)) = (words.next(), words.next()) else {
+        return Ok(None);
+    };
     let (mut authorization, mut length) = (None, 0);
     loop {
         let mut line = String::new();
@@ -134,7 +138,11 @@ fn read_request(stream: &mut impl Read) -> Result<Option<Request>, Failure> {
         }
     }
     reader.take(length).read_to_end(&mut Vec::new())?;
-    Ok(Some(Request { method, path, authorization }))
+    Ok(Some(Request {
+        method,
+        path,
+        authorization,
+    }))
 }
 
 fn write_answer(stream: &mut impl Write, answer: &Answer, head_only: bool) -> Result<(), Failure> {
@@ -156,7 +164,10 @@ fn answer(request: &Request, site: &Site) -> Answer {
     if let Some(kind) = request.path.strip_prefix("/token/") {
         return token(kind.split('?').next().unwrap_or_default(), request);
     }
-    let kind = request.path.strip_prefix("/v2/fault/").and_then(|rest| rest.split('/').next());
+    let kind = request
+        .path
+        .strip_prefix("/v2/fault/")
+        .and_then(|rest| rest.split('/').next());
     let login = request.authorization.as_deref();
     match kind.unwrap_or_default() {
         "rate" => error("429 Too Many Requests", "TOOMANYREQUESTS").with("Retry-After", "7"),
@@ -171,8 +182,10 @@ fn answer(request: &Request, site: &Site) -> Answer {
         "no-digest" => Answer::new("200 OK", MANIFEST.to_vec()).with("Content-Type", MANIFEST_TYPE),
         "false-digest" => manifest(&sha256(b"another manifest")),
         "bad-digest" => manifest("sha256:abc"),
-        "redirect" => Answer::new("307 Temporary Redirect", Vec::new())
-            .with("Location", &format!("https://{}/v2/alice/app/manifests/v1", site.elsewhere)),
+        "redirect" => Answer::new("307 Temporary Redirect", Vec::new()).with(
+            "Location",
+            &format!("https://{}/v2/alice/app/manifests/v1", site.elsewhere),
+        ),
         "stale-token" if login.is_some() => {
             bearer(site, "good").with("WWW-Authenticate", "Bearer error=\"invalid_token\"")
         }
@@ -214,14 +227,21 @@ fn manifest(digest: &str) -> Answer {
 }
 
 fn error(status: &'static str, code: &str) -> Answer {
-    Answer::json(status, &format!(r#"{{"errors":[{{"code":"{code}","message":"so says the fault"}}]}}"#))
+    Answer::json(
+        status,
+        &format!(r#"{{"errors":[{{"code":"{code}","message":"so says the fault"}}]}}"#),
+    )
 }
 
 // === impl Answer ===
 
 impl Answer {
     fn new(status: &'static str, body: Vec<u8>) -> Self {
-        Self { status, headers: Vec::new(), body }
+        Self {
+            status,
+            headers: Vec::new(),
+            body,
+        }
     }
 
     fn json(status: &'static str, body: &str) -> Self {

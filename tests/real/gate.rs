@@ -18,7 +18,7 @@ use crate::cases::{Case, Form, Secret};
 const NAMESPACE: &str = "real";
 
 /// A debug build on a busy machine, with the longest fault among its registries, needs far less.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The program under test with everything it is given.
 pub(crate) struct Gate {
@@ -50,7 +50,6 @@ pub(crate) struct ImageAnswer {
 pub(crate) struct FindingAnswer {
     pub(crate) code: String,
     pub(crate) certain: bool,
-    pub(crate) message: Option<String>,
     pub(crate) node: Option<String>,
 }
 
@@ -73,8 +72,11 @@ pub(crate) struct Run {
 impl Gate {
     /// Writes the Secrets of all cases, as a cluster of one namespace.
     pub(crate) fn new(dir: &Path, config: &str, cases: &[Case]) -> Result<Self, Failure> {
-        let gate =
-            Self { dir: dir.to_owned(), config: dir.join("config.yaml"), cluster: dir.join("cluster.yaml") };
+        let gate = Self {
+            dir: dir.to_owned(),
+            config: dir.join("config.yaml"),
+            cluster: dir.join("cluster.yaml"),
+        };
         fs::create_dir_all(dir)?;
         fs::write(&gate.config, config)?;
         let mut documents = Vec::new();
@@ -133,8 +135,16 @@ impl Gate {
         let (stdout, stderr) = (fs::read_to_string(stdout)?, fs::read_to_string(stderr)?);
         let report: Report = serde_json::from_str(&stdout)
             .map_err(|error| format!("{status}, and no JSON of check ({error}):\n{stdout}{stderr}"))?;
-        let pods = report.results.into_iter().map(|pod| (pod.object.name.clone(), pod)).collect();
-        Ok(Run { code: status.code(), pods, stderr })
+        let pods = report
+            .results
+            .into_iter()
+            .map(|pod| (pod.object.name.clone(), pod))
+            .collect();
+        Ok(Run {
+            code: status.code(),
+            pods,
+            stderr,
+        })
     }
 }
 
@@ -144,7 +154,9 @@ impl PodAnswer {
     /// The finding that stops the pull: the first that is no mere warning.
     pub(crate) fn failure(&self) -> Option<&FindingAnswer> {
         const WARNINGS: [&str; 4] = ["PullSecretMissing", "MutableTag", "ImplicitLatest", "ImplicitDockerHub"];
-        self.findings.iter().find(|finding| !WARNINGS.contains(&finding.code.as_str()))
+        self.findings
+            .iter()
+            .find(|finding| !WARNINGS.contains(&finding.code.as_str()))
     }
 
     /// The digest, when nothing stops the pull.
@@ -173,7 +185,10 @@ pub(crate) fn config(ca: &Path, hosts: &[&str], plain_http: &[&str], slow: &[&st
     }
     for host in hosts {
         let timeout = if slow.contains(host) { ", timeout: 1s" } else { "" };
-        config += &format!("  - {{ host: \"{host}\", caFile: \"{}\", nodeAccess: none{timeout} }}\n", ca.display());
+        config += &format!(
+            "  - {{ host: \"{host}\", caFile: \"{}\", nodeAccess: none{timeout} }}\n",
+            ca.display()
+        );
     }
     config + "guard: { allowAddresses: [127.0.0.0/8] }\n"
 }

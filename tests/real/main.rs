@@ -6,6 +6,7 @@
 //! Built with the feature `real-parts`; `tests/run.sh` builds the parts and runs it.
 
 #![allow(clippy::print_stdout, reason = "its report is its output")]
+#![allow(clippy::format_push_string, reason = "short texts, made once per run")]
 
 mod cases;
 mod faults;
@@ -57,9 +58,16 @@ fn main() -> ExitCode {
                 "  of Go's network stack, not binding   {} of {}",
                 figures.network_lines_equal, figures.network_lines
             );
-            println!("seconds                                {:.1}", started.elapsed().as_secs_f32());
+            println!(
+                "seconds                                {:.1}",
+                started.elapsed().as_secs_f32()
+            );
             println!("{passed} passed, {failed} failed");
-            if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+            if failed == 0 {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            }
         }
         Err(failure) => {
             println!("the real parts did not run: {failure}");
@@ -96,7 +104,10 @@ fn run() -> Result<(usize, usize, Figures), Failure> {
         });
         report(&case.name, remark);
     }
-    report("many pods in one process answer as each alone", together(&alone, &gate, &mut figures));
+    report(
+        "many pods in one process answer as each alone",
+        together(&alone, &gate, &mut figures),
+    );
     if failed > 0 {
         println!("{}", scene.logs());
     }
@@ -104,24 +115,25 @@ fn run() -> Result<(usize, usize, Figures), Failure> {
 }
 
 /// One case, on its own.
-fn one(
-    case: &Case,
-    oracle: &mut Oracle,
-    gate: &Gate,
-    figures: &mut Figures,
-) -> Result<(PodAnswer, String), Failure> {
+fn one(case: &Case, oracle: &mut Oracle, gate: &Gate, figures: &mut Figures) -> Result<(PodAnswer, String), Failure> {
     let verdict = ask_oracle(case, oracle, figures)?;
     let line = judge::node_line(&verdict.failures);
     expected(case, &verdict)?;
     figures.processes += 1;
     let run = gate.check(&[case])?;
-    let answer = run.pods.get(&gate::pod_name(case)).ok_or("pullgate does not answer for the pod")?;
+    let answer = run
+        .pods
+        .get(&gate::pod_name(case))
+        .ok_or("pullgate does not answer for the pod")?;
     let with_answer = |text: String| Failure::from(format!("{text}\n{answer:?}\n{}", run.stderr));
-    let remark = agree(case, &verdict, line.as_ref(), answer, figures).map_err(|failure| {
-        with_answer(format!("{failure}\noracle: {:?}", verdict.failures))
-    })?;
+    let remark = agree(case, &verdict, line.as_ref(), answer, figures)
+        .map_err(|failure| with_answer(format!("{failure}\noracle: {:?}", verdict.failures)))?;
     if run.code != Some(answer.exit_code()) {
-        return Err(with_answer(format!("exit code {:?}, but the answer means {}", run.code, answer.exit_code())));
+        return Err(with_answer(format!(
+            "exit code {:?}, but the answer means {}",
+            run.code,
+            answer.exit_code()
+        )));
     }
     Ok((answer.clone(), remark))
 }
@@ -129,14 +141,26 @@ fn one(
 /// The kubelet's loop: every candidate in order until one succeeds, nobody's name if there is none.
 fn ask_oracle(case: &Case, oracle: &mut Oracle, figures: &mut Figures) -> Result<Verdict, Failure> {
     let anonymous = [cases::NOBODY];
-    let candidates = if case.candidates.is_empty() { anonymous.as_slice() } else { &case.candidates };
+    let candidates = if case.candidates.is_empty() {
+        anonymous.as_slice()
+    } else {
+        &case.candidates
+    };
     let mut failures = Vec::new();
     for (username, password) in candidates {
         figures.questions += 1;
         let timeout_ms = if case.slow { 1500 } else { 30_000 };
-        let answer = oracle.ask(&Question { image: &case.image, username, password, timeout_ms })?;
+        let answer = oracle.ask(&Question {
+            image: &case.image,
+            username,
+            password,
+            timeout_ms,
+        })?;
         if answer.error.is_empty() {
-            return Ok(Verdict { failures, digest: Some(answer.digest) });
+            return Ok(Verdict {
+                failures,
+                digest: Some(answer.digest),
+            });
         }
         failures.push(answer);
     }
@@ -145,7 +169,11 @@ fn ask_oracle(case: &Case, oracle: &mut Oracle, figures: &mut Figures) -> Result
 
 /// The oracle must say what the case was written to provoke, or the agreement would prove nothing.
 fn expected(case: &Case, verdict: &Verdict) -> Result<(), Failure> {
-    let classes: Vec<_> = verdict.failures.iter().map(|failure| Class::of_oracle(&failure.error)).collect();
+    let classes: Vec<_> = verdict
+        .failures
+        .iter()
+        .map(|failure| Class::of_oracle(&failure.error))
+        .collect();
     let as_written = match &case.want {
         Want::Digest(digest) => verdict.digest.as_ref() == Some(digest),
         Want::Failures(wanted) => {
@@ -156,7 +184,11 @@ fn expected(case: &Case, verdict: &Verdict) -> Result<(), Failure> {
         return Ok(());
     }
     let said: Vec<_> = verdict.failures.iter().map(|failure| failure.error.as_str()).collect();
-    Err(format!("the oracle does not do what the case wants ({:?}): {:?} {said:?}", case.want, verdict.digest).into())
+    Err(format!(
+        "the oracle does not do what the case wants ({:?}): {:?} {said:?}",
+        case.want, verdict.digest
+    )
+    .into())
 }
 
 fn agree(
@@ -181,7 +213,11 @@ fn agree(
         return Err(format!("the oracle resolves to {digest}, pullgate says {code}").into());
     }
     let mine = Class::of_code(code);
-    let theirs: Vec<_> = verdict.failures.iter().filter_map(|failure| Class::of_oracle(&failure.error)).collect();
+    let theirs: Vec<_> = verdict
+        .failures
+        .iter()
+        .filter_map(|failure| Class::of_oracle(&failure.error))
+        .collect();
     let also = case.or_code.is_some_and(|other| other == code);
     if !also && !mine.iter().any(|class| theirs.contains(class)) {
         return Err(format!("the oracle says {theirs:?}, pullgate says {code}").into());
@@ -193,7 +229,13 @@ fn agree(
         let equal = finding.node.as_ref() == Some(text);
         match fixed {
             true if equal => figures.fixed_lines += 1,
-            true => return Err(format!("node line of the kubelet: {text}\nnode line of pullgate:    {:?}", finding.node).into()),
+            true => {
+                return Err(format!(
+                    "node line of the kubelet: {text}\nnode line of pullgate:    {:?}",
+                    finding.node
+                )
+                .into());
+            }
             false => {
                 figures.network_lines += 1;
                 figures.network_lines_equal += usize::from(equal);
@@ -208,15 +250,21 @@ fn agree(
 /// sees a bounded number of those from one process.
 fn together(alone: &[(&Case, PodAnswer)], gate: &Gate, figures: &mut Figures) -> Result<String, Failure> {
     let sound: Vec<_> = alone.iter().filter(|(case, _)| case.may_share()).collect();
+    if sound.is_empty() {
+        return Err("no case passed alone, so there is nothing to compare with".into());
+    }
     let cases: Vec<_> = sound.iter().map(|(case, _)| *case).collect();
     figures.processes += 1;
     let run = gate.check(&cases)?;
     let essence = |answer: &PodAnswer| {
-        let codes: Vec<_> = answer.failure().map(|finding| (finding.code.clone(), finding.message.clone())).into_iter().collect();
-        (answer.verdict.clone(), answer.digest().map(str::to_owned), codes.first().map(|(code, _)| code.clone()))
+        let code = answer.failure().map(|finding| finding.code.clone());
+        (answer.verdict.clone(), answer.digest().map(str::to_owned), code)
     };
     for (case, before) in &sound {
-        let now = run.pods.get(&gate::pod_name(case)).ok_or_else(|| format!("no answer for \"{}\"", case.name))?;
+        let now = run
+            .pods
+            .get(&gate::pod_name(case))
+            .ok_or_else(|| format!("no answer for \"{}\"", case.name))?;
         if essence(now) != essence(before) {
             return Err(format!("\"{}\" alone: {before:?}\ntogether: {now:?}", case.name).into());
         }

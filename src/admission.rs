@@ -1,0 +1,298 @@
+//! The handlers: an AdmissionReview in, `check`, an AdmissionReview out. The only code that knows both ends.
+//!
+//! Whatever goes wrong after the uid was read (a panic, a deadline, an object that does not decode) is answered as an
+//! uncertain finding under that uid; only a body without a uid gets a 4xx.
+
+pub mod patch;
+pub mod response;
+pub mod review;
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::{IntoResponse, Response as HttpResponse};
+use axum::routing::post;
+use futures_util::FutureExt as _;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
+use tracing::{error, info};
+
+use crate::admission::patch::Pin;
+use crate::admission::response::Response;
+use crate::admission::review::{Operation, Review, Subject};
+use crate::check::{Engine, Purpose};
+use crate::finding::{Cause, Finding};
+use crate::message;
+use crate::metrics::Metrics;
+use crate::policy::{Mode, PinOwners, Policy, TemplatesAction};
+use crate::server::body;
+use crate::server::{BodyError, InFlight};
+use crate::verdict::{Decision, Verdict, unchecked};
+use crate::workload::{Owner, Shape, Workload};
+
+/// The API server's own default for a webhook (kubernetes/api `admissionregistration/v1`), where it sends none.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The longest that an API server waits.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Everything that one review looks at, taken once at its start.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// The rules.
+    pub policy: Policy,
+    /// Cluster, resolver, clock.
+    pub engine: Engine,
+}
+
+/// The shared state of the handlers.
+#[derive(Clone, Debug)]
+pub struct Gate {
+    snapshots: watch::Receiver<Arc<Snapshot>>,
+    in_flight: InFlight,
+    metrics: Metrics,
+    body_timeout: Duration,
+}
+
+/// Which webhook was called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Webhook {
+    Validate,
+    Mutate,
+}
+
+/// An answer, and what the metrics call it.
+struct Answer {
+    response: Response,
+    verdict: &'static str,
+}
+
+/// `POST /validate` and `POST /mutate`.
+pub fn router(gate: Gate) -> Router {
+    Router::new()
+        .route("/validate", post(async |State(gate), uri, headers, body| handle(gate, Webhook::Validate, uri, headers, body).await))
+        .route("/mutate", post(async |State(gate), uri, headers, body| handle(gate, Webhook::Mutate, uri, headers, body).await))
+        .with_state(gate)
+}
+
+async fn handle(gate: Gate, webhook: Webhook, uri: Uri, headers: HeaderMap, body: Body) -> HttpResponse {
+    let arrived = Instant::now();
+    let deadline = arrived + budget(uri.query());
+    let body = match body::read(body, &headers, &gate.in_flight, gate.body_timeout).await {
+        Ok(body) => body,
+        Err(refused) => return refuse(refused),
+    };
+    let review = match review::parse(&body.bytes) {
+        Ok(review) => review,
+        Err(refused) => return (StatusCode::BAD_REQUEST, format!("{refused}\n")).into_response(),
+    };
+    let snapshot = Arc::clone(&gate.snapshots.borrow());
+    let answering = gate.answer(&snapshot, webhook, &review, deadline);
+    let answer = AssertUnwindSafe(answering).catch_unwind().await.unwrap_or_else(|_| {
+        error!(uid = %review.uid, "A review made pullgate panic; it is answered as not checked");
+        gate.not_checked(&snapshot.policy, webhook, &review, Cause::Limit, "pullgate failed while it judged")
+    });
+    if !review.dry_run {
+        gate.metrics.review(webhook.as_str(), answer.verdict, arrived.elapsed());
+    }
+    ([(CONTENT_TYPE, "application/json")], answer.response.to_json()).into_response()
+}
+
+/// What is left of the API server's patience, less the time that the answer needs to get there.
+fn budget(query: Option<&str>) -> Duration {
+    let timeout = query
+        .unwrap_or_default()
+        .split('&')
+        .find_map(|pair| pair.strip_prefix("timeout="))
+        .and_then(|value| value.parse::<jiff::SignedDuration>().ok())
+        .and_then(|value| Duration::try_from(value).ok())
+        .unwrap_or(DEFAULT_TIMEOUT)
+        .min(LONGEST_TIMEOUT);
+    timeout.saturating_sub((timeout / 10).clamp(Duration::from_millis(100), Duration::from_millis(500)))
+}
+
+fn refuse(refused: BodyError) -> HttpResponse {
+    (refused.status(), format!("{refused}\n")).into_response()
+}
+
+// === impl Webhook ===
+
+impl Webhook {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Validate => "validate",
+            Self::Mutate => "mutate",
+        }
+    }
+}
+
+// === impl Gate ===
+
+impl Gate {
+    /// Handlers over the snapshot that `snapshots` holds when a review arrives.
+    pub fn new(snapshots: watch::Receiver<Arc<Snapshot>>, metrics: Metrics, body_timeout: Duration) -> Self {
+        Self { snapshots, in_flight: InFlight::default(), metrics, body_timeout }
+    }
+
+    async fn answer(&self, snapshot: &Snapshot, webhook: Webhook, review: &Review<'_>, deadline: Instant) -> Answer {
+        let Snapshot { policy, engine } = snapshot;
+        let Some(mode) = policy.mode_for(&review.namespace) else { return pass(review) };
+        match (&review.subject, webhook) {
+            (Subject::Pass(_), _) => pass(review),
+            (Subject::Unreadable { why }, _) => self.not_checked(policy, webhook, review, Cause::Limit, why),
+            (Subject::Judge(workload), Webhook::Validate) => {
+                if workload.shape == Shape::Template && policy.templates == TemplatesAction::Off {
+                    return pass(review);
+                }
+                match timeout_at(deadline, engine.check(policy, workload, Purpose::Judge, deadline)).await {
+                    Ok(verdict) => self.validated(review, &verdict),
+                    Err(_) => self.not_checked(policy, webhook, review, Cause::Deadline, "the review's deadline came first"),
+                }
+            }
+            (Subject::Judge(workload), Webhook::Mutate) => {
+                if mode == Mode::Audit || !may_pin(policy, workload) {
+                    return pass(review);
+                }
+                if review.operation == Operation::Update && review.subresource.is_empty() {
+                    return patched(review, &restored(workload));
+                }
+                match timeout_at(deadline, engine.check(policy, workload, Purpose::Pin, deadline)).await {
+                    Ok(verdict) => patched(review, &pins(policy, &verdict)),
+                    Err(_) => pass(review),
+                }
+            }
+        }
+    }
+
+    /// The answer where nothing could be judged: as the operator says of [`crate::finding::Code::NotChecked`].
+    fn not_checked(&self, policy: &Policy, webhook: Webhook, review: &Review<'_>, cause: Cause, why: &str) -> Answer {
+        match (webhook, policy.mode_for(&review.namespace)) {
+            (Webhook::Mutate, _) | (_, None) => pass(review),
+            (Webhook::Validate, Some(mode)) => {
+                let shape = Shape::of(&review.object.api_version, &review.object.kind).unwrap_or(Shape::Pod);
+                self.validated(review, &unchecked(policy, mode, shape, cause, why))
+            }
+        }
+    }
+
+    fn validated(&self, review: &Review<'_>, verdict: &Verdict) -> Answer {
+        let uncertain = verdict.findings.iter().any(|finding| !finding.certain);
+        if !review.dry_run {
+            for finding in &verdict.findings {
+                self.metrics.finding(finding.code, finding.cause, finding.certain);
+            }
+            if uncertain && verdict.decision != Decision::Deny {
+                self.metrics.admitted_unchecked();
+            }
+        }
+        if !verdict.findings.is_empty() {
+            let codes: Vec<&str> = verdict.findings.iter().map(|finding| finding.code.as_str()).collect();
+            info!(
+                uid = %review.uid,
+                namespace = %review.namespace,
+                kind = %review.object.kind,
+                name = %review.object.name,
+                mode = verdict.mode.as_str(),
+                decision = verdict.decision.as_str(),
+                codes = %codes.join(","),
+                "Findings"
+            );
+        }
+        let response = match verdict.decision {
+            Decision::Deny => Response::deny(review.uid.as_ref(), &message::denial(verdict)),
+            Decision::Allow | Decision::Warn => Response::allow(review.uid.as_ref()),
+        };
+        Answer {
+            response: annotations(verdict)
+                .iter()
+                .fold(response.with_warnings(warnings(verdict)), |response, (key, value)| {
+                    response.with_audit_annotation(key, value)
+                }),
+            verdict: match verdict.decision {
+                Decision::Allow | Decision::Warn if uncertain => "unchecked",
+                decision => decision.as_str(),
+            },
+        }
+    }
+}
+
+fn pass(review: &Review<'_>) -> Answer {
+    Answer { response: Response::allow(review.uid.as_ref()), verdict: "pass" }
+}
+
+fn patched(review: &Review<'_>, pins: &[Pin]) -> Answer {
+    match patch::json_patch(pins) {
+        Some(patch) => Answer { response: Response::mutate(review.uid.as_ref(), Some(&patch)), verdict: "patch" },
+        None => pass(review),
+    }
+}
+
+/// Pods only, made by hand or by a built-in controller: an operator's controller may compare its pods to a template and
+/// make them anew for ever.
+fn may_pin(policy: &Policy, workload: &Workload) -> bool {
+    let owner = match (&workload.owner, policy.pin.owners) {
+        (Owner::None | Owner::BuiltIn, _) | (Owner::Foreign(_), PinOwners::Any) => true,
+        (Owner::Foreign(_), PinOwners::Builtin) => false,
+    };
+    policy.pin.enabled && workload.shape == Shape::Pod && owner
+}
+
+fn pins(policy: &Policy, verdict: &Verdict) -> Vec<Pin> {
+    verdict
+        .images
+        .iter()
+        .filter(|judged| judged.pinnable)
+        .filter_map(|judged| {
+            let new = patch::pinned(&judged.image.image, judged.digest.as_ref()?.as_str(), policy.pin.format)?;
+            Some(Pin { pointer: judged.image.pointer.clone(), old: judged.image.image.clone(), new })
+        })
+        .collect()
+}
+
+/// An UPDATE that merely drops pullgate's digest gets it back; without it the kubelet would restart the container.
+fn restored(workload: &Workload) -> Vec<Pin> {
+    workload
+        .images
+        .iter()
+        .filter_map(|image| {
+            let new = patch::restored(image.old_image.as_deref()?, &image.image)?;
+            Some(Pin { pointer: image.pointer.clone(), old: image.image.clone(), new })
+        })
+        .collect()
+}
+
+/// What kubectl prints beside the answer. A denial says its findings itself; `audit` says nothing.
+fn warnings(verdict: &Verdict) -> Vec<String> {
+    if verdict.mode == Mode::Audit {
+        return Vec::new();
+    }
+    let findings = verdict.findings.iter().filter(|_| verdict.decision != Decision::Deny).map(message::warning);
+    let notices = verdict.notices.iter().map(|notice| format!("{}: {}", notice.code.as_str(), notice.message));
+    findings.chain(notices).collect()
+}
+
+/// What the audit log keeps.
+fn annotations(verdict: &Verdict) -> Vec<(&'static str, String)> {
+    let line = |finding: &Finding| {
+        let certain = if finding.certain { "" } else { " (uncertain)" };
+        format!("{}{certain} {} {}", finding.code, finding.path, finding.resolved.as_deref().unwrap_or(&finding.image))
+    };
+    let mut annotations = Vec::new();
+    if !verdict.findings.is_empty() {
+        annotations.push(("mode", verdict.mode.as_str().to_owned()));
+        annotations.push(("enforce-would", verdict.would.as_str().to_owned()));
+        let lines: Vec<String> = verdict.findings.iter().map(line).collect();
+        annotations.push(("findings", lines.join("; ")));
+    }
+    if !verdict.excepted.is_empty() {
+        let lines: Vec<String> = verdict.excepted.iter().map(line).collect();
+        annotations.push(("excepted", lines.join("; ")));
+    }
+    annotations
+}

@@ -1,0 +1,170 @@
+//! The stage of one run: certificates, ports, registries, faults, hosts.toml files and pullgate's configuration, all on
+//! loopback and all in one temporary directory.
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::Path;
+
+use crate::Failure;
+use crate::faults::{self, Port, Site};
+use crate::gate;
+use crate::images::{self, Images};
+use crate::parts::{Login, Oracle, Part, Workshop, free_ports};
+use crate::pki::{Authority, Leaf, TokenKey};
+
+/// `host:port` of everything that an image reference can name here.
+pub(crate) struct Places {
+    /// A registry with HTTP Basic logins.
+    pub(crate) basic: String,
+    /// A registry with a token server; a user may pull `USER/*` only.
+    pub(crate) bearer: String,
+    /// A registry without logins.
+    pub(crate) open: String,
+    /// The same, by the name `localhost`.
+    pub(crate) open_by_name: String,
+    /// A registry without logins and without TLS.
+    pub(crate) plain_http: String,
+    /// The registry of [`faults`].
+    pub(crate) fault: String,
+    /// A port that nobody listens on.
+    pub(crate) refused: String,
+    /// HTTP where HTTPS is expected.
+    pub(crate) plain_on_tls: String,
+    /// A certificate of an authority that nobody trusts.
+    pub(crate) strange_ca: String,
+    /// A certificate for another name.
+    pub(crate) wrong_name: String,
+    pub(crate) silent: String,
+    pub(crate) dripping: String,
+    pub(crate) closing: String,
+}
+
+/// Everything that runs, and what is known about it.
+pub(crate) struct Scene {
+    pub(crate) oracle: Oracle,
+    pub(crate) places: Places,
+    pub(crate) images: Images,
+    /// pullgate's configuration file.
+    pub(crate) config: String,
+    parts: Vec<Part>,
+}
+
+// === impl Scene ===
+
+impl Scene {
+    pub(crate) fn new(dir: &Path) -> Result<Self, Failure> {
+        let workshop = Workshop::new(dir)?;
+        let authority = Authority::new("pullgate test authority")?;
+        let leaf = authority.issue(&["127.0.0.1", "localhost"])?;
+        let ca = workshop.file("ca.pem", &authority.pem)?;
+
+        let [basic, bearer, open, plain_http, token, refused] = free_ports()?;
+        let realm = format!("https://localhost:{token}/token/");
+        let key = TokenKey::new()?;
+        let jwks = workshop.file("jwks.json", key.jwks.to_string())?;
+        let signing_key = workshop.file("token-key.json", key.private_jwk.to_string())?;
+        let parts = vec![
+            workshop.registry("plain-http", plain_http, None, &Login::None)?,
+            workshop.registry("open", open, Some(&leaf), &Login::None)?,
+            workshop.registry("basic", basic, Some(&leaf), &Login::Basic)?,
+            workshop.token_server(token, &realm, &leaf, &signing_key)?,
+            workshop.registry(
+                "bearer",
+                bearer,
+                Some(&leaf),
+                &Login::Bearer {
+                    realm: &realm,
+                    jwks: &jwks,
+                },
+            )?,
+        ];
+        let images = images::push_all((Ipv4Addr::LOCALHOST, plain_http).into())?;
+
+        let on = |port: u16| format!("127.0.0.1:{port}");
+        let fault = |port: Port, leaf: &Leaf| -> Result<String, Failure> {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+            let site = Site {
+                own: on(listener.local_addr()?.port()),
+                elsewhere: on(open),
+            };
+            Ok(faults::listen(listener, leaf, port, site)?.to_string())
+        };
+        let stranger = Authority::new("an authority that nobody trusts")?.issue(&["127.0.0.1"])?;
+        let misnamed = authority.issue(&["registry.example"])?;
+        let places = Places {
+            basic: on(basic),
+            bearer: on(bearer),
+            open: on(open),
+            open_by_name: format!("localhost:{open}"),
+            plain_http: on(plain_http),
+            fault: fault(Port::Registry, &leaf)?,
+            refused: on(refused),
+            plain_on_tls: fault(Port::Plain, &leaf)?,
+            strange_ca: fault(Port::Registry, &stranger)?,
+            wrong_name: fault(Port::Registry, &misnamed)?,
+            silent: fault(Port::Silent, &leaf)?,
+            dripping: fault(Port::Dripping, &leaf)?,
+            closing: fault(Port::Closing, &leaf)?,
+        };
+        let hosts_dir = places.write_hosts(&workshop, &ca)?;
+        let config = gate::config(
+            &ca,
+            &places.over_tls(),
+            &[&places.plain_http],
+            &[&places.silent, &places.dripping],
+        );
+        Ok(Self {
+            oracle: workshop.oracle(&hosts_dir)?,
+            places,
+            images,
+            config,
+            parts,
+        })
+    }
+
+    /// The ends of all logs.
+    pub(crate) fn logs(&self) -> String {
+        self.parts.iter().map(Part::tail).collect::<Vec<_>>().join("\n")
+    }
+}
+
+// === impl Places ===
+
+impl Places {
+    fn over_tls(&self) -> [&str; 12] {
+        [
+            &self.basic,
+            &self.bearer,
+            &self.open,
+            &self.open_by_name,
+            &self.fault,
+            &self.refused,
+            &self.plain_on_tls,
+            &self.strange_ca,
+            &self.wrong_name,
+            &self.silent,
+            &self.dripping,
+            &self.closing,
+        ]
+    }
+
+    /// One hosts.toml per place. Every other registry is a dead port: nothing leaves the machine.
+    fn write_hosts(&self, workshop: &Workshop, ca: &Path) -> Result<std::path::PathBuf, Failure> {
+        let write = |host: &str, content: &str| {
+            let directory = host
+                .rsplit_once(':')
+                .map_or_else(|| host.to_owned(), |(name, port)| format!("{name}_{port}_"));
+            workshop.file(&format!("hosts/{directory}/hosts.toml"), content)
+        };
+        for host in self.over_tls() {
+            write(
+                host,
+                &format!("server = \"https://{host}\"\nca = \"{}\"\n", ca.display()),
+            )?;
+        }
+        write(&self.plain_http, &format!("server = \"http://{}\"\n", self.plain_http))?;
+        for host in ["_default", "docker.io"] {
+            write(host, "server = \"http://127.0.0.1:9\"\n")?;
+        }
+        Ok(workshop.dir.join("hosts"))
+    }
+}

@@ -1,0 +1,84 @@
+#!/usr/bin/env bash
+# Every test of the project, from any directory: the hermetic ones, then pullgate beside the real parts (registries from
+# Go modules, containerd's own resolver as the judge; tests/testbed, tests/real). As root whatever runs does so in a
+# network namespace in which only loopback is up. The last line is "N passed, M failed".
+set -euo pipefail
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+passed=0 failed=0
+
+# need TOOL LINE-TO-TYPE: a missing tool is a failure, never a skip
+need() {
+	if ! command -v "$1" >/dev/null; then
+		echo "the tests need $1, which is not on the PATH; type:" >&2
+		echo "  $2" >&2
+		echo "$passed passed, $((failed + 1)) failed"
+		exit 1
+	fi
+}
+
+step() {
+	printf '\n== %s\n' "$1"
+}
+
+# built COMMAND...: whatever cannot be built ends the run
+built() {
+	if ! "$@"; then
+		echo "$passed passed, $((failed + 1)) failed"
+		exit 1
+	fi
+}
+
+# tally STATUS LOG: adds the counts of a test run; one that failed without a count is one failure
+tally() {
+	local counts ok bad
+	counts=$(awk '
+		/^test result: / { for (i = 2; i <= NF; i++) { if ($i == "passed;") ok += $(i - 1); if ($i == "failed;") bad += $(i - 1) } }
+		/^[0-9]+ passed, [0-9]+ failed$/ { ok += $1; bad += $3 }
+		END { print ok + 0, bad + 0 }' "$2")
+	read -r ok bad <<<"$counts"
+	if [ "$1" -ne 0 ] && [ "$bad" -eq 0 ]; then
+		bad=1
+	fi
+	passed=$((passed + ok)) failed=$((failed + bad))
+}
+
+# tests COMMAND...: runs it off the network and counts
+tests() {
+	local status=0 log
+	log=$(mktemp)
+	"${alone[@]}" "$@" 2>&1 | tee "$log" || status=$?
+	tally "$status" "$log"
+	rm -f "$log"
+}
+
+need cargo "curl -sSf https://sh.rustup.rs | sh -s -- -y"
+need go "apt-get install -y golang-go"
+alone=()
+if [ "$(id -u)" -ne 0 ]; then
+	echo "not root: the tests run without a network namespace of their own"
+else
+	need unshare "apt-get install -y util-linux"
+	need ip "apt-get install -y iproute2"
+	if unshare -n true 2>/dev/null; then
+		# shellcheck disable=SC2016 # expanded by the inner shell
+		alone=(unshare -n bash -c 'ip link set lo up && exec "$@"' offline)
+	else
+		echo "root without the right to make a network namespace: the tests run without one of their own"
+	fi
+fi
+
+step "building the hermetic tests"
+built cargo test --locked --no-run
+step "hermetic tests"
+tests cargo test --locked --offline
+
+step "building the real parts"
+built tests/testbed/build.sh
+built cargo test --locked --features real-parts --test real --no-run
+step "pullgate beside the real parts"
+tests cargo test --locked --offline --features real-parts --test real
+
+echo
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
