@@ -37,10 +37,20 @@ pub struct ServeArgs {
     #[arg(long, env = "PULLGATE_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Address of the webhook
-    #[arg(long, env = "PULLGATE_LISTEN", default_value = "0.0.0.0:10250", value_name = "ADDRESS")]
+    #[arg(
+        long,
+        env = "PULLGATE_LISTEN",
+        default_value = "0.0.0.0:10250",
+        value_name = "ADDRESS"
+    )]
     pub listen: SocketAddr,
     /// Address of /livez, /readyz and /metrics (plain HTTP)
-    #[arg(long, env = "PULLGATE_ADMIN_LISTEN", default_value = "0.0.0.0:9090", value_name = "ADDRESS")]
+    #[arg(
+        long,
+        env = "PULLGATE_ADMIN_LISTEN",
+        default_value = "0.0.0.0:9090",
+        value_name = "ADDRESS"
+    )]
     pub admin_listen: SocketAddr,
     /// Serving certificate with its chain (PEM); watched
     #[arg(long, env = "PULLGATE_TLS_CERT_FILE", value_name = "FILE")]
@@ -153,6 +163,8 @@ impl Args {
 
 /// `500ms`, `5s`, `2m`.
 fn duration(text: &str) -> Result<Duration, String> {
-    let parsed: jiff::SignedDuration = text.parse().map_err(|_| "not a duration such as 500ms, 5s or 2m".to_owned())?;
+    let parsed: jiff::SignedDuration = text
+        .parse()
+        .map_err(|_| "not a duration such as 500ms, 5s or 2m".to_owned())?;
     Duration::try_from(parsed).map_err(|_| "a duration cannot be negative".to_owned())
 }

@@ -14,8 +14,8 @@ use crate::finding::Finding;
 use crate::policy::Policy;
 use crate::reference::Reference;
 use crate::registry::Endpoint;
-use crate::resolver::fact::Freshness;
 use crate::resolver::Resolver;
+use crate::resolver::fact::Freshness;
 use crate::time::Clock;
 use crate::verdict::{self, Verdict};
 use crate::workload::{ContainerImage, PullPolicy, PullSecretNames, Workload};
@@ -49,21 +49,45 @@ impl Engine {
         let began = (self.clock)();
         let today = || (self.clock)().to_zoned(jiff::tz::TimeZone::UTC).date();
         let secrets = self.secrets(workload, false).await;
-        let facts = self.gather(policy, workload, secrets, &|image| match (purpose, image.pull_policy) {
-            (Purpose::Pin, PullPolicy::Always) => Freshness::Recent,
-            _ => Freshness::Cached,
-        }, deadline).await;
+        let facts = self
+            .gather(
+                policy,
+                workload,
+                secrets,
+                &|image| match (purpose, image.pull_policy) {
+                    (Purpose::Pin, PullPolicy::Always) => Freshness::Recent,
+                    _ => Freshness::Cached,
+                },
+                deadline,
+            )
+            .await;
         let first = verdict::judge(policy, workload, &facts, today());
         if purpose == Purpose::Pin || !first.findings.iter().any(|finding| finding.certain) {
             return first;
         }
         // Deny from fresh facts only: the Secrets are read again, and every fact older than a few seconds asked again.
-        let doubtful: BTreeSet<&str> =
-            first.findings.iter().filter(|finding| finding.certain).map(|finding: &Finding| finding.path.as_str()).collect();
+        let doubtful: BTreeSet<&str> = first
+            .findings
+            .iter()
+            .filter(|finding| finding.certain)
+            .map(|finding: &Finding| finding.path.as_str())
+            .collect();
         let secrets = self.secrets(workload, true).await;
-        let facts = self.gather(policy, workload, secrets, &|image| {
-            if doubtful.contains(image.path.as_str()) { Freshness::Fresh(began) } else { Freshness::Cached }
-        }, deadline).await;
+        let facts = self
+            .gather(
+                policy,
+                workload,
+                secrets,
+                &|image| {
+                    if doubtful.contains(image.path.as_str()) {
+                        Freshness::Fresh(began)
+                    } else {
+                        Freshness::Cached
+                    }
+                },
+                deadline,
+            )
+            .await;
         verdict::judge(policy, workload, &facts, today())
     }
 
@@ -80,7 +104,9 @@ impl Engine {
                     Reading::Found(names) => names,
                     Reading::Absent => Vec::new(),
                     Reading::Forbidden => {
-                        secrets.unreadable.push((format!("ServiceAccount \"{account}\""), Unreadable::Forbidden));
+                        secrets
+                            .unreadable
+                            .push((format!("ServiceAccount \"{account}\""), Unreadable::Forbidden));
                         Vec::new()
                     }
                     Reading::Unavailable(why) => {
@@ -94,7 +120,12 @@ impl Engine {
             }
         };
         let names: Vec<String> = names.into_iter().filter(|name| !name.is_empty()).collect();
-        let read = join_all(names.iter().map(|name| self.cluster.pull_secret(namespace, name, fresh))).await;
+        let read = join_all(
+            names
+                .iter()
+                .map(|name| self.cluster.pull_secret(namespace, name, fresh)),
+        )
+        .await;
         let mut found: Vec<Arc<PullSecret>> = Vec::with_capacity(read.len());
         for (name, reading) in names.into_iter().zip(read) {
             match reading {
@@ -104,10 +135,14 @@ impl Engine {
                 },
                 Reading::Absent => secrets.missing.push(name),
                 Reading::Forbidden => {
-                    secrets.unreadable.push((format!("Secret \"{name}\""), Unreadable::Forbidden));
+                    secrets
+                        .unreadable
+                        .push((format!("Secret \"{name}\""), Unreadable::Forbidden));
                 }
                 Reading::Unavailable(why) => {
-                    secrets.unreadable.push((format!("Secret \"{name}\""), Unreadable::Unavailable(why)));
+                    secrets
+                        .unreadable
+                        .push((format!("Secret \"{name}\""), Unreadable::Unavailable(why)));
                 }
             }
         }
@@ -131,10 +166,16 @@ impl Engine {
             {
                 let endpoint = Arc::new(Endpoint::new(reference, policy.registry(reference.registry())));
                 let candidates = keyring.candidates(reference.name());
-                attempts =
-                    self.resolver.resolve(&endpoint, reference, candidates, freshness(image), deadline).await;
+                attempts = self
+                    .resolver
+                    .resolve(&endpoint, reference, candidates, freshness(image), deadline)
+                    .await;
             }
-            ImageFacts { image: image.clone(), reference, attempts }
+            ImageFacts {
+                image: image.clone(),
+                reference,
+                attempts,
+            }
         }))
         .await;
         Facts { secrets, images }

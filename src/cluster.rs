@@ -31,5 +31,10 @@ pub trait Cluster: fmt::Debug + Send + Sync + 'static {
     fn pull_secret<'a>(&'a self, namespace: &'a str, name: &'a str, fresh: bool) -> ReadFuture<'a, Arc<PullSecret>>;
 
     /// The `imagePullSecrets` names of one ServiceAccount, empty names included.
-    fn account_pull_secrets<'a>(&'a self, namespace: &'a str, name: &'a str, fresh: bool) -> ReadFuture<'a, Vec<String>>;
+    fn account_pull_secrets<'a>(
+        &'a self,
+        namespace: &'a str,
+        name: &'a str,
+        fresh: bool,
+    ) -> ReadFuture<'a, Vec<String>>;
 }

@@ -47,8 +47,7 @@ async fn play() -> Result<(), CommandError> {
     crowd(&stage).await?;
     stage.stop().await;
     if wrong.is_empty() {
-        cli::print(&format!("\n{} cases, each answered as it must be.\n", cases.len()))
-            .map_err(CommandError::from)
+        cli::print(&format!("\n{} cases, each answered as it must be.\n", cases.len())).map_err(CommandError::from)
     } else {
         Err(CommandError::Demo(wrong.join("; ")))
     }
@@ -70,25 +69,34 @@ async fn show(stage: &Stage, case: &Case) -> Result<Option<String>, CommandError
 }
 
 fn rendered(case: &Case, pinned: &Value, answer: &Value, requests: &[LoggedRequest]) -> String {
-    let mut text = format!("\n── {}\n$ kubectl apply -f pod.yaml    # image: {}\n", case.title, case.shown_image());
+    let mut text = format!(
+        "\n── {}\n$ kubectl apply -f pod.yaml    # image: {}\n",
+        case.title,
+        case.shown_image()
+    );
     let response = &answer["response"];
-    for warning in response["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str) {
-        drop(writeln!(text, "Warning: {warning}"));
+    for warning in response["warnings"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+    {
+        _ = writeln!(text, "Warning: {warning}");
     }
     if response["allowed"] == Value::Bool(true) {
-        drop(writeln!(text, "pod/p1 created"));
+        _ = writeln!(text, "pod/p1 created");
     } else {
         let message = response["status"]["message"].as_str().unwrap_or_default();
-        drop(writeln!(
+        _ = writeln!(
             text,
             "Error from server (Forbidden): error when creating \"pod.yaml\": \
              admission webhook \"validate.pullgate.dev\" denied the request: {message}"
-        ));
+        );
     }
     if let Some(image) = cases::pinned_image(pinned) {
-        drop(writeln!(text, "   pinned:   {image}"));
+        _ = writeln!(text, "   pinned:   {image}");
     }
-    drop(writeln!(text, "   registry: {}", requests_line(requests)));
+    _ = writeln!(text, "   registry: {}", requests_line(requests));
     text
 }
 
@@ -103,7 +111,9 @@ fn requests_line(requests: &[LoggedRequest]) -> String {
                 Kind::Token => " token",
                 Kind::Ping | Kind::Manifest | Kind::Blob | Kind::Tags | Kind::Other => "",
             };
-            let status = request.status.map_or_else(|| "no answer".to_owned(), |status| status.to_string());
+            let status = request
+                .status
+                .map_or_else(|| "no answer".to_owned(), |status| status.to_string());
             format!("{}{what} {status}", request.method)
         })
         .collect();
@@ -130,7 +140,10 @@ async fn crowd(stage: &Stage) -> Result<(), CommandError> {
         admitted += usize::from(answer?["response"]["allowed"] == Value::Bool(true));
     }
     let requests = stage.requests();
-    let authorised = requests.iter().filter(|request| request.kind == Kind::Manifest && request.authorised).count();
+    let authorised = requests
+        .iter()
+        .filter(|request| request.kind == Kind::Manifest && request.authorised)
+        .count();
     cli::print(&format!(
         "\n── {REVIEWS} reviews of one image, {AT_ONCE} at a time\n\
          {admitted} admitted in {} ms ({:.0} reviews a second, the sending included)\n   registry: {}, {authorised} authorised HEAD\n",
@@ -141,6 +154,8 @@ async fn crowd(stage: &Stage) -> Result<(), CommandError> {
     if admitted == REVIEWS && authorised == 1 {
         Ok(())
     } else {
-        Err(CommandError::Demo(format!("{admitted} of {REVIEWS} admitted with {authorised} authorised HEAD requests")))
+        Err(CommandError::Demo(format!(
+            "{admitted} of {REVIEWS} admitted with {authorised} authorised HEAD requests"
+        )))
     }
 }

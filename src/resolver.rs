@@ -93,7 +93,10 @@ impl Resolver {
         let mut attempts = Vec::with_capacity(candidates.len());
         for candidate in candidates {
             let id = self.0.identity.id(candidate.credential.as_ref());
-            let login = candidate.credential.as_ref().is_some_and(|credential| credential.login().is_some());
+            let login = candidate
+                .credential
+                .as_ref()
+                .is_some_and(|credential| credential.login().is_some());
             let ask = Ask {
                 endpoint: Arc::clone(endpoint),
                 reference: Arc::clone(reference),
@@ -102,7 +105,13 @@ impl Resolver {
             };
             let (outcome, age, stale) = self.fact(ask, freshness, deadline).await;
             let resolved = outcome.is_ok();
-            attempts.push(Attempt { source: candidate.source, login, outcome, age, stale });
+            attempts.push(Attempt {
+                source: candidate.source,
+                login,
+                outcome,
+                age,
+                stale,
+            });
             if resolved {
                 break;
             }
@@ -140,8 +149,11 @@ impl Resolver {
                 return inner.or_stale(cached.as_ref(), failure, now, now);
             }
             Err(_) => {
-                let failure =
-                    Failure::own(Code::NotChecked, Cause::Deadline, "the registry did not answer before the review's deadline");
+                let failure = Failure::own(
+                    Code::NotChecked,
+                    Cause::Deadline,
+                    "the registry did not answer before the review's deadline",
+                );
                 return inner.or_stale(cached.as_ref(), failure, now, now);
             }
         };
@@ -178,10 +190,12 @@ impl Inner {
         self.metrics.fact("registry");
         let host = &ask.endpoint.host;
         let asked = match timeout(TURN, self.turns.acquire()).await {
-            Ok(Ok(_turn)) => timeout(DIALOGUE, self.ask(ask, freshness, old.as_ref())).await.unwrap_or_else(|_| {
-                let detail = format!("{host} kept a dialogue open for {DIALOGUE:?}");
-                Err(Failure::own(Code::RegistryUnreachable, Cause::Timeout, detail))
-            }),
+            Ok(Ok(_turn)) => timeout(DIALOGUE, self.ask(ask, freshness, old.as_ref()))
+                .await
+                .unwrap_or_else(|_| {
+                    let detail = format!("{host} kept a dialogue open for {DIALOGUE:?}");
+                    Err(Failure::own(Code::RegistryUnreachable, Cause::Timeout, detail))
+                }),
             Ok(Err(_)) | Err(_) => {
                 let detail = format!("{MAX_DIALOGUES} other images are being resolved");
                 Err(Failure::own(Code::NotChecked, Cause::Overload, detail))
@@ -191,8 +205,13 @@ impl Inner {
         self.health.report(host, ask.id, &asked, at);
         if let (Ok(manifest), None) = (&asked, ask.reference.digest()) {
             // What was checked is what is pinned: the pinned form is known under the same credential.
-            let pinned = Key { reference: pinned_form(&ask.reference, manifest), ..key.clone() };
-            self.facts.insert(pinned, Fact::new(Ok(manifest.clone()), at, true, None)).await;
+            let pinned = Key {
+                reference: pinned_form(&ask.reference, manifest),
+                ..key.clone()
+            };
+            self.facts
+                .insert(pinned, Fact::new(Ok(manifest.clone()), at, true, None))
+                .await;
         }
         Fact::new(asked, at, ask.reference.digest().is_some(), old.as_ref())
     }
@@ -204,9 +223,14 @@ impl Inner {
         };
         let refused = match (old, began) {
             // Asked for this very review, only not for its reason.
-            (Some(Fact { outcome: Err(failure), at, .. }), Some(began)) if *at >= began && !failure.explained => {
-                Err(failure.clone())
-            }
+            (
+                Some(Fact {
+                    outcome: Err(failure),
+                    at,
+                    ..
+                }),
+                Some(began),
+            ) if *at >= began && !failure.explained => Err(failure.clone()),
             _ => self.registry.resolve(ask).await,
         };
         match refused {

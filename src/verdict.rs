@@ -154,8 +154,19 @@ fn under(mode: Mode, would: Decision) -> Decision {
 
 fn judge_image(policy: &Policy, namespace: &str, secrets: &Secrets, facts: &ImageFacts) -> Outcome {
     let image = &facts.image;
-    let mut judged = Judged { image: image.clone(), resolved: None, digest: None, pinnable: false };
-    let draft = Draft { namespace, secrets, image, reference: facts.reference.as_deref().ok(), attempts: &facts.attempts };
+    let mut judged = Judged {
+        image: image.clone(),
+        resolved: None,
+        digest: None,
+        pinnable: false,
+    };
+    let draft = Draft {
+        namespace,
+        secrets,
+        image,
+        reference: facts.reference.as_deref().ok(),
+        attempts: &facts.attempts,
+    };
     let finding = match &facts.reference {
         Err(error) => Some(draft.invalid(error)),
         Ok(reference) => {
@@ -166,7 +177,12 @@ fn judge_image(policy: &Policy, namespace: &str, secrets: &Secrets, facts: &Imag
                 Some(draft.malformed(malformed))
             } else if !policy.registry_allowed(reference.registry()) {
                 Some(draft.finding(Code::RegistryNotAllowed, true, None))
-            } else if let Some(Attempt { outcome: Ok(manifest), stale, .. }) = facts.attempts.last() {
+            } else if let Some(Attempt {
+                outcome: Ok(manifest),
+                stale,
+                ..
+            }) = facts.attempts.last()
+            {
                 judged.digest = Some(manifest.digest.clone());
                 judged.pinnable = !stale && reference.digest().is_none() && !policy.pin_skipped(reference.name());
                 None
@@ -186,7 +202,9 @@ fn judge_image(policy: &Policy, namespace: &str, secrets: &Secrets, facts: &Imag
 fn decisive(attempts: &[Attempt]) -> Option<&Failure> {
     let failures = || attempts.iter().filter_map(|attempt| attempt.outcome.as_ref().err());
     // `max_by_key` takes the last of equals; the first candidate is the one to name.
-    failures().find(|failure| !failure.code.certain()).or_else(|| failures().rev().max_by_key(|failure| reach(failure.code)))
+    failures()
+        .find(|failure| !failure.code.certain())
+        .or_else(|| failures().rev().max_by_key(|failure| reach(failure.code)))
 }
 
 /// How far an attempt got before it was refused.
@@ -255,7 +273,11 @@ impl Draft<'_> {
     fn invalid(&self, error: &reference::ReferenceError) -> Finding {
         let shown = message::shown(&self.image.image);
         Finding {
-            message: message::of(&shown, &self.image.container, &format!("is no image reference: {error}")),
+            message: message::of(
+                &shown,
+                &self.image.container,
+                &format!("is no image reference: {error}"),
+            ),
             node: Some(format!(
                 "Failed to apply default image tag \"{shown}\": couldn't parse image name \"{shown}\": {error}"
             )),
@@ -282,7 +304,10 @@ fn tried(attempt: &Attempt) -> Tried {
         Ok(_) => "ok".to_owned(),
         Err(failure) => failure.code.to_string(),
     };
-    Tried { source: attempt.source.to_string(), outcome }
+    Tried {
+        source: attempt.source.to_string(),
+        outcome,
+    }
 }
 
 fn notices(workload: &Workload, facts: &Facts) -> Vec<Notice> {
@@ -292,15 +317,28 @@ fn notices(workload: &Workload, facts: &Facts) -> Vec<Notice> {
         notices.push(Notice {
             code: NoticeCode::PullSecretMissing,
             path: "spec.imagePullSecrets".to_owned(),
-            message: format!("pull secret \"{name}\" is not in namespace \"{namespace}\"; Secrets do not cross namespaces"),
+            message: format!(
+                "pull secret \"{name}\" is not in namespace \"{namespace}\"; Secrets do not cross namespaces"
+            ),
         });
     }
     for facts in &facts.images {
-        let (image, Ok(reference)) = (&facts.image, &facts.reference) else { continue };
+        let (image, Ok(reference)) = (&facts.image, &facts.reference) else {
+            continue;
+        };
         let shown = message::shown(&image.image);
-        let mut notice = |code, message: String| notices.push(Notice { code, path: image.path.clone(), message });
+        let mut notice = |code, message: String| {
+            notices.push(Notice {
+                code,
+                path: image.path.clone(),
+                message,
+            })
+        };
         if reference.implicit_latest() && reference.digest().is_none() {
-            notice(NoticeCode::ImplicitLatest, format!("{shown} names no tag: latest is pulled"));
+            notice(
+                NoticeCode::ImplicitLatest,
+                format!("{shown} names no tag: latest is pulled"),
+            );
         } else if image.pull_policy == PullPolicy::IfNotPresent && reference.digest().is_none() {
             notice(
                 NoticeCode::MutableTag,
@@ -308,7 +346,10 @@ fn notices(workload: &Workload, facts: &Facts) -> Vec<Notice> {
             );
         }
         if reference::image_was_docker_hub_by_default(&image.image) {
-            notice(NoticeCode::ImplicitDockerHub, format!("{shown} names no registry: Docker Hub is asked"));
+            notice(
+                NoticeCode::ImplicitDockerHub,
+                format!("{shown} names no registry: Docker Hub is asked"),
+            );
         }
     }
     notices

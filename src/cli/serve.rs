@@ -47,8 +47,15 @@ async fn serve(args: ServeArgs) -> Result<ExitCode, CommandError> {
         return Err(CommandError::NoCluster);
     }
     let own_namespace = own_namespace.or_else(|| std::fs::read_to_string(NAMESPACE_FILE).ok());
-    let overrides = Overrides { config, mode, own_namespace };
-    let tls_files = TlsFiles { cert: tls_cert_file, key: tls_private_key_file };
+    let overrides = Overrides {
+        config,
+        mode,
+        own_namespace,
+    };
+    let tls_files = TlsFiles {
+        cert: tls_cert_file,
+        key: tls_private_key_file,
+    };
     let watch_tls = FileWatch::new("certificate", vec![tls_files.cert.clone(), tls_files.key.clone()]).await;
     let watch_config = FileWatch::new("configuration", overrides.config.iter().cloned().collect()).await;
 
@@ -59,7 +66,10 @@ async fn serve(args: ServeArgs) -> Result<ExitCode, CommandError> {
     let tls = Arc::new(server::server_config(Arc::clone(&certificate))?);
     let (sender, snapshots) = watch::channel(Arc::new(Snapshot { policy, engine }));
 
-    let limits = Limits { shutdown_delay, ..Limits::default() };
+    let limits = Limits {
+        shutdown_delay,
+        ..Limits::default()
+    };
     let webhook = server::bind(listen, Some(tls), limits, "--listen").await?;
     let admin = server::bind(admin_listen, None, limits, "--admin-listen").await?;
     let readiness = Arc::new(Readiness::new(&["serving"]));
@@ -84,7 +94,7 @@ async fn serve(args: ServeArgs) -> Result<ExitCode, CommandError> {
     let probing = tokio::spawn(admin.serve(probes, std::future::pending()));
     requested.await;
     readiness.set("serving", false);
-    drop(stop.send(true));
+    _ = stop.send(true);
     let served = serving.await;
     probing.abort();
     served.map_err(|error| CommandError::Io(std::io::Error::other(error)))?;

@@ -60,18 +60,27 @@ pub enum FileClusterError {
 impl FileCluster {
     /// A cluster without any object.
     pub fn empty() -> Self {
-        Self { path: None, contents: RwLock::default() }
+        Self {
+            path: None,
+            contents: RwLock::default(),
+        }
     }
 
     /// Reads a file, or every `.yaml`, `.yml` and `.json` of a directory (not of its subdirectories).
     pub fn open(path: &Path) -> Result<Self, FileClusterError> {
         let contents = RwLock::new(Arc::new(Contents::read(path)?));
-        Ok(Self { path: Some(path.to_owned()), contents })
+        Ok(Self {
+            path: Some(path.to_owned()),
+            contents,
+        })
     }
 
     /// A cluster of given objects, and no file behind it.
     pub fn of(contents: Contents) -> Self {
-        Self { path: None, contents: RwLock::new(Arc::new(contents)) }
+        Self {
+            path: None,
+            contents: RwLock::new(Arc::new(contents)),
+        }
     }
 
     /// Puts other objects in place of all present ones.
@@ -88,7 +97,9 @@ impl FileCluster {
                 Err(_) => return Err("reading the files was interrupted".to_owned()),
             }
         }
-        Ok(Arc::clone(&self.contents.read().unwrap_or_else(PoisonError::into_inner)))
+        Ok(Arc::clone(
+            &self.contents.read().unwrap_or_else(PoisonError::into_inner),
+        ))
     }
 }
 
@@ -102,7 +113,12 @@ impl Cluster for FileCluster {
         })
     }
 
-    fn account_pull_secrets<'a>(&'a self, namespace: &'a str, name: &'a str, fresh: bool) -> ReadFuture<'a, Vec<String>> {
+    fn account_pull_secrets<'a>(
+        &'a self,
+        namespace: &'a str,
+        name: &'a str,
+        fresh: bool,
+    ) -> ReadFuture<'a, Vec<String>> {
         Box::pin(async move {
             match self.contents(fresh).await {
                 Ok(contents) => found(contents.accounts.get(&(namespace.to_owned(), name.to_owned())).cloned()),
@@ -127,13 +143,17 @@ impl Contents {
     }
 
     fn read(path: &Path) -> Result<Self, FileClusterError> {
-        let unreadable =
-            |path: &Path, source| FileClusterError::Read { path: path.display().to_string(), source };
+        let unreadable = |path: &Path, source| FileClusterError::Read {
+            path: path.display().to_string(),
+            source,
+        };
         let mut files = Vec::new();
         if path.is_dir() {
             for entry in path.read_dir().map_err(|source| unreadable(path, source))? {
                 let file = entry.map_err(|source| unreadable(path, source))?.path();
-                let known = file.extension().is_some_and(|ending| ["yaml", "yml", "json"].iter().any(|known| ending == *known));
+                let known = file
+                    .extension()
+                    .is_some_and(|ending| ["yaml", "yml", "json"].iter().any(|known| ending == *known));
                 if known && file.is_file() {
                     files.push(file);
                 }
@@ -155,7 +175,11 @@ impl Contents {
             let kind = object["kind"].as_str().unwrap_or_default().to_owned();
             let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
             let namespace = object["metadata"]["namespace"].as_str().unwrap_or("default").to_owned();
-            let wrong = || FileClusterError::Object { file: file.to_owned(), kind: kind.clone(), name: name.clone() };
+            let wrong = || FileClusterError::Object {
+                file: file.to_owned(),
+                kind: kind.clone(),
+                name: name.clone(),
+            };
             match kind.as_str() {
                 "Secret" => {
                     let secret = pull_secret(object).ok_or_else(wrong)?;
@@ -163,7 +187,12 @@ impl Contents {
                 }
                 "ServiceAccount" => {
                     let account: ServiceAccount = serde_json::from_value(object).map_err(|_| wrong())?;
-                    let names = account.image_pull_secrets.into_iter().flatten().map(|entry| entry.name).collect();
+                    let names = account
+                        .image_pull_secrets
+                        .into_iter()
+                        .flatten()
+                        .map(|entry| entry.name)
+                        .collect();
                     self.accounts.insert((namespace, name), names);
                 }
                 _ => {}
@@ -176,9 +205,19 @@ impl Contents {
 /// `stringData` goes over `data`, as the API server stores it.
 fn pull_secret(object: Value) -> Option<PullSecret> {
     let secret: Secret = serde_json::from_value(object).ok()?;
-    let mut data: BTreeMap<String, Vec<u8>> =
-        secret.data.into_iter().flatten().map(|(key, value)| (key, value.0)).collect();
-    data.extend(secret.string_data.into_iter().flatten().map(|(key, value)| (key, value.into_bytes())));
+    let mut data: BTreeMap<String, Vec<u8>> = secret
+        .data
+        .into_iter()
+        .flatten()
+        .map(|(key, value)| (key, value.0))
+        .collect();
+    data.extend(
+        secret
+            .string_data
+            .into_iter()
+            .flatten()
+            .map(|(key, value)| (key, value.into_bytes())),
+    );
     Some(PullSecret {
         name: secret.metadata.name.unwrap_or_default(),
         kind: secret.type_.unwrap_or_else(|| "Opaque".to_owned()),
@@ -210,7 +249,9 @@ metadata: { name: n1 }
     #[tokio::test]
     async fn secrets_and_accounts_are_found_in_their_namespace_only() {
         let cluster = FileCluster::of(Contents::parse(TEXT, "t").unwrap());
-        let Reading::Found(secret) = cluster.pull_secret("team-a", "regcred", true).await else { panic!() };
+        let Reading::Found(secret) = cluster.pull_secret("team-a", "regcred", true).await else {
+            panic!()
+        };
         assert_eq!(secret.data[".dockerconfigjson"], b"{}");
         assert_eq!(cluster.pull_secret("team-b", "regcred", false).await, Reading::Absent);
         let names = cluster.account_pull_secrets("team-a", "default", false).await;
@@ -225,9 +266,15 @@ metadata: { name: n1 }
         let cluster = FileCluster::open(directory.path()).unwrap();
         std::fs::write(&file, TEXT).unwrap();
         assert_eq!(cluster.pull_secret("team-a", "regcred", false).await, Reading::Absent);
-        assert!(matches!(cluster.pull_secret("team-a", "regcred", true).await, Reading::Found(_)));
+        assert!(matches!(
+            cluster.pull_secret("team-a", "regcred", true).await,
+            Reading::Found(_)
+        ));
         std::fs::write(&file, "kind: [").unwrap();
-        assert!(matches!(cluster.pull_secret("team-a", "regcred", true).await, Reading::Unavailable(_)));
+        assert!(matches!(
+            cluster.pull_secret("team-a", "regcred", true).await,
+            Reading::Unavailable(_)
+        ));
     }
 
     #[test]

@@ -48,7 +48,11 @@ enum Registry {
 
 impl Names {
     pub(super) fn draw() -> Self {
-        Self { run: random(), password: random(), other_password: random() }
+        Self {
+            run: random(),
+            password: random(),
+            other_password: random(),
+        }
     }
 
     /// The Secrets of the namespace.
@@ -66,11 +70,23 @@ impl Names {
             format!("---\n{document}\n")
         };
         [
-            secret("regcred", &json!({ "auths": { bearer: good, basic: good, hiding: good } })),
-            secret("wrong", &json!({ "auths": { bearer: entry(USER, "not-it"), basic: entry(USER, "not-it") } })),
-            secret("other", &json!({ "auths": { bearer: entry(OTHER_USER, &self.other_password) } })),
+            secret(
+                "regcred",
+                &json!({ "auths": { bearer: good, basic: good, hiding: good } }),
+            ),
+            secret(
+                "wrong",
+                &json!({ "auths": { bearer: entry(USER, "not-it"), basic: entry(USER, "not-it") } }),
+            ),
+            secret(
+                "other",
+                &json!({ "auths": { bearer: entry(OTHER_USER, &self.other_password) } }),
+            ),
             secret("elsewhere", &json!({ "auths": { "127.0.0.1": good } })),
-            secret("nonsense", &json!({ "auths": { "registry.example": { "auth": "%%%" } } })),
+            secret(
+                "nonsense",
+                &json!({ "auths": { "registry.example": { "auth": "%%%" } } }),
+            ),
         ]
         .concat()
     }
@@ -79,8 +95,11 @@ impl Names {
 fn random() -> String {
     let mut bytes = [0_u8; 5];
     // Without a random source the names are the same in every run, and the demonstration still holds.
-    drop(aws_lc_rs::rand::fill(&mut bytes));
-    bytes.iter().map(|byte| char::from(b"abcdefghjkmnpqrs"[usize::from(byte % 16)])).collect::<String>()
+    _ = aws_lc_rs::rand::fill(&mut bytes);
+    bytes
+        .iter()
+        .map(|byte| char::from(b"abcdefghjkmnpqrs"[usize::from(byte % 16)]))
+        .collect::<String>()
         + &format!("{:x}", bytes[0])
 }
 
@@ -89,7 +108,9 @@ pub(super) fn all(stage: &Stage) -> Vec<Case> {
     let run = &stage.names.run;
     let host = stage.bearer.host();
     let (private, public, old) = (format!("{run}/api"), format!("{run}/web"), format!("{run}/legacy"));
-    let digest = stage.bearer.push_index(&private, "v1.4.2", &["linux/amd64", "linux/arm64"]);
+    let digest = stage
+        .bearer
+        .push_index(&private, "v1.4.2", &["linux/amd64", "linux/arm64"]);
     stage.bearer.push(&public, "1");
     stage.bearer.push_raw(&old, "1", SCHEMA_1, r#"{"schemaVersion":1}"#);
     stage.bearer.private(&private, &[USER]);
@@ -103,7 +124,15 @@ pub(super) fn all(stage: &Stage) -> Vec<Case> {
     let trouble = |title, code, target: Target, behaviour: Behaviour| {
         let repository = format!("{run}/{}", code_word(title));
         stage.basic.push(&repository, "1");
-        Case { trouble: Some((Registry::Basic, target, behaviour)), ..case(title, image(&stage.basic.host(), &repository, "1"), &["regcred"], Some(code)) }
+        Case {
+            trouble: Some((Registry::Basic, target, behaviour)),
+            ..case(
+                title,
+                image(&stage.basic.host(), &repository, "1"),
+                &["regcred"],
+                Some(code),
+            )
+        }
     };
     let at = |title: &str| Target::repository(&format!("{run}/{}", code_word(title)));
     vec![
@@ -111,32 +140,141 @@ pub(super) fn all(stage: &Stage) -> Vec<Case> {
             mutate: true,
             digest: Some(digest),
             max_requests: Some(3),
-            ..case("a private image, with the right login: admitted and pinned", image(&host, &private, "v1.4.2"), &["regcred"], None)
+            ..case(
+                "a private image, with the right login: admitted and pinned",
+                image(&host, &private, "v1.4.2"),
+                &["regcred"],
+                None,
+            )
         },
-        case("the wrong login first, the right one second: the kubelet tries both", image(&host, &private, "v1.4.2"), &["wrong", "regcred"], None),
-        case("a tag that was never pushed", image(&host, &private, "v1.4.3"), &["regcred"], Some(Code::TagNotFound)),
-        case("a digest that is gone", format!("{host}/{private}@{absent}"), &["regcred"], Some(Code::DigestNotFound)),
-        case("a repository that does not exist", image(&host, &format!("{run}/apii"), "v1"), &["regcred"], Some(Code::RepositoryNotFound)),
-        case("a registry that hides what it has", image(&stage.hiding.host(), &private, "v1.4.2"), &["regcred"], Some(Code::NotFoundOrNoAccess)),
-        case("no pull secret at all", image(&stage.basic.host(), &private, "v1.4.2"), &[], Some(Code::CredentialsMissing)),
-        case("a pull secret for another port", image(&stage.basic.host(), &private, "v1.4.2"), &["elsewhere"], Some(Code::CredentialsMissing)),
-        case("a wrong password", image(&stage.basic.host(), &private, "v1.4.2"), &["wrong"], Some(Code::CredentialsRejected)),
+        case(
+            "the wrong login first, the right one second: the kubelet tries both",
+            image(&host, &private, "v1.4.2"),
+            &["wrong", "regcred"],
+            None,
+        ),
+        case(
+            "a tag that was never pushed",
+            image(&host, &private, "v1.4.3"),
+            &["regcred"],
+            Some(Code::TagNotFound),
+        ),
+        case(
+            "a digest that is gone",
+            format!("{host}/{private}@{absent}"),
+            &["regcred"],
+            Some(Code::DigestNotFound),
+        ),
+        case(
+            "a repository that does not exist",
+            image(&host, &format!("{run}/apii"), "v1"),
+            &["regcred"],
+            Some(Code::RepositoryNotFound),
+        ),
+        case(
+            "a registry that hides what it has",
+            image(&stage.hiding.host(), &private, "v1.4.2"),
+            &["regcred"],
+            Some(Code::NotFoundOrNoAccess),
+        ),
+        case(
+            "no pull secret at all",
+            image(&stage.basic.host(), &private, "v1.4.2"),
+            &[],
+            Some(Code::CredentialsMissing),
+        ),
+        case(
+            "a pull secret for another port",
+            image(&stage.basic.host(), &private, "v1.4.2"),
+            &["elsewhere"],
+            Some(Code::CredentialsMissing),
+        ),
+        case(
+            "a wrong password",
+            image(&stage.basic.host(), &private, "v1.4.2"),
+            &["wrong"],
+            Some(Code::CredentialsRejected),
+        ),
         Case {
-            trouble: Some((Registry::Bearer, Target::repository(&private), Answer::envelope(403, "DENIED", "pull is not granted").into())),
-            ..case("a login without the right to pull", image(&host, &private, "v1.4.9"), &["regcred"], Some(Code::AccessDenied))
+            trouble: Some((
+                Registry::Bearer,
+                Target::repository(&private),
+                Answer::envelope(403, "DENIED", "pull is not granted").into(),
+            )),
+            ..case(
+                "a login without the right to pull",
+                image(&host, &private, "v1.4.9"),
+                &["regcred"],
+                Some(Code::AccessDenied),
+            )
         },
-        case("a pull secret that no kubelet can decode", image(&host, &public, "1"), &["nonsense"], Some(Code::PullSecretMalformed)),
-        case("an image in Docker schema 1", image(&host, &old, "1"), &["regcred"], Some(Code::UnsupportedManifest)),
-        trouble("blocked by the registry's own policy", Code::BlockedByRegistry, at("blocked by the registry's own policy"),
-            Answer::envelope(412, "PROJECTPOLICYVIOLATION", "current image with 3 vulnerabilities cannot be pulled").into()),
-        case("a registry that this cluster does not allow", "registry.example/team/api:1".to_owned(), &["regcred"], Some(Code::RegistryNotAllowed)),
-        case("a name that is no image reference", format!("{host}/{}:v1", run.to_uppercase()), &["regcred"], Some(Code::InvalidImageName)),
-        case("an address that nobody should be led to", "169.254.169.254/latest/meta-data:1".to_owned(), &[], Some(Code::NotChecked)),
-        trouble("a registry that closes the connection", Code::RegistryUnreachable, at("a registry that closes the connection"), Behaviour::Close(Close::BeforeAnswer)),
-        case("a registry that nobody listens at", image(&stage.closed, &public, "1"), &[], Some(Code::RegistryUnreachable)),
-        trouble("a registry that is ill", Code::RegistryError, at("a registry that is ill"), Answer::status(503).into()),
-        trouble("a registry that has had enough", Code::RateLimited, at("a registry that has had enough"),
-            Answer::envelope(429, "TOOMANYREQUESTS", "pull rate limit reached").header("retry-after", "30").into()),
+        case(
+            "a pull secret that no kubelet can decode",
+            image(&host, &public, "1"),
+            &["nonsense"],
+            Some(Code::PullSecretMalformed),
+        ),
+        case(
+            "an image in Docker schema 1",
+            image(&host, &old, "1"),
+            &["regcred"],
+            Some(Code::UnsupportedManifest),
+        ),
+        trouble(
+            "blocked by the registry's own policy",
+            Code::BlockedByRegistry,
+            at("blocked by the registry's own policy"),
+            Answer::envelope(
+                412,
+                "PROJECTPOLICYVIOLATION",
+                "current image with 3 vulnerabilities cannot be pulled",
+            )
+            .into(),
+        ),
+        case(
+            "a registry that this cluster does not allow",
+            "registry.example/team/api:1".to_owned(),
+            &["regcred"],
+            Some(Code::RegistryNotAllowed),
+        ),
+        case(
+            "a name that is no image reference",
+            format!("{host}/{}:v1", run.to_uppercase()),
+            &["regcred"],
+            Some(Code::InvalidImageName),
+        ),
+        case(
+            "an address that nobody should be led to",
+            "169.254.169.254/latest/meta-data:1".to_owned(),
+            &[],
+            Some(Code::NotChecked),
+        ),
+        trouble(
+            "a registry that closes the connection",
+            Code::RegistryUnreachable,
+            at("a registry that closes the connection"),
+            Behaviour::Close(Close::BeforeAnswer),
+        ),
+        case(
+            "a registry that nobody listens at",
+            image(&stage.closed, &public, "1"),
+            &[],
+            Some(Code::RegistryUnreachable),
+        ),
+        trouble(
+            "a registry that is ill",
+            Code::RegistryError,
+            at("a registry that is ill"),
+            Answer::status(503).into(),
+        ),
+        trouble(
+            "a registry that has had enough",
+            Code::RateLimited,
+            at("a registry that has had enough"),
+            Answer::envelope(429, "TOOMANYREQUESTS", "pull rate limit reached")
+                .header("retry-after", "30")
+                .into(),
+        ),
     ]
 }
 
@@ -145,7 +283,12 @@ pub(super) fn crowd(stage: &Stage) -> Case {
     let repository = format!("{}/crowd", stage.names.run);
     stage.bearer.push(&repository, "1");
     stage.bearer.private(&repository, &[USER]);
-    Case::new("", format!("{}/{repository}:1", stage.bearer.host()), &["regcred"], None)
+    Case::new(
+        "",
+        format!("{}/{repository}:1", stage.bearer.host()),
+        &["regcred"],
+        None,
+    )
 }
 
 /// A repository name from a title.
@@ -157,7 +300,10 @@ fn code_word(title: &str) -> String {
 pub(super) fn pinned_image(answer: &Value) -> Option<String> {
     let patch = STANDARD.decode(answer["response"]["patch"].as_str()?).ok()?;
     let operations: Value = serde_json::from_slice(&patch).ok()?;
-    let replace = operations.as_array()?.iter().find(|operation| operation["op"] == "replace")?;
+    let replace = operations
+        .as_array()?
+        .iter()
+        .find(|operation| operation["op"] == "replace")?;
     Some(replace["value"].as_str()?.to_owned())
 }
 
@@ -223,7 +369,10 @@ impl Case {
         };
         let few = self.max_requests.is_none_or(|most| requests <= most);
         (!right || !pinned_right || !few).then(|| {
-            format!("\"{}\": expected {:?}, got allowed {allowed} with {requests} requests", self.title, self.expected)
+            format!(
+                "\"{}\": expected {:?}, got allowed {allowed} with {requests} requests",
+                self.title, self.expected
+            )
         })
     }
 }

@@ -41,7 +41,9 @@ impl Guard {
         if self.allow.iter().any(|net| net.contains(&address)) {
             return Ok(());
         }
-        let metadata = METADATA.iter().any(|text| text.parse::<IpAddr>().is_ok_and(|known| known == address));
+        let metadata = METADATA
+            .iter()
+            .any(|text| text.parse::<IpAddr>().is_ok_and(|known| known == address));
         let refused = match address {
             _ if metadata => Refused::Metadata,
             _ if address.is_loopback() => Refused::Loopback,
@@ -129,7 +131,9 @@ mod tests {
 
     #[test]
     fn the_operator_may_allow_a_range() {
-        let guard = Guard { allow: vec!["127.0.0.0/8".parse().unwrap()] };
+        let guard = Guard {
+            allow: vec!["127.0.0.0/8".parse().unwrap()],
+        };
         assert_eq!(guard.check("127.0.0.1".parse().unwrap()), Ok(()));
         assert_eq!(guard.check("::ffff:127.0.0.1".parse().unwrap()), Ok(()));
         assert_eq!(guard.check("::1".parse().unwrap()), Err(Refused::Loopback));

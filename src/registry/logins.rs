@@ -17,7 +17,7 @@ use crate::registry::failure::Failure;
 use crate::time::{Clock, since};
 
 /// How long a refused login is not tried again.
-pub const REFUSED_HELD: Duration = Duration::from_secs(2 * 60);
+const REFUSED_HELD: Duration = Duration::from_secs(2 * 60);
 
 /// How long an accepted login counts as proven.
 const PROVEN_HELD: Duration = Duration::from_secs(5 * 60);
@@ -26,7 +26,7 @@ const PROVEN_HELD: Duration = Duration::from_secs(5 * 60);
 const WINDOW: Duration = Duration::from_secs(3 * 60);
 
 /// Failed logins that one registry may see in one window.
-pub const MAX_FAILED: usize = 5;
+const MAX_FAILED: usize = 5;
 
 type Key = (Arc<str>, CredentialId);
 
@@ -68,7 +68,10 @@ impl Logins {
         Self {
             clock,
             known: Cache::builder().max_capacity(10_000).time_to_live(PROVEN_HELD).build(),
-            gates: Cache::builder().max_capacity(10_000).time_to_idle(Duration::from_secs(60)).build(),
+            gates: Cache::builder()
+                .max_capacity(10_000)
+                .time_to_idle(Duration::from_secs(60))
+                .build(),
             registries: Mutex::default(),
         }
     }
@@ -80,15 +83,32 @@ impl Logins {
     pub(super) async fn admit(&self, registry: &str, id: CredentialId, cost: usize) -> Result<Permit<'_>, Failure> {
         let key: Key = (Arc::from(registry), id);
         if self.proven(&key).await? {
-            return Ok(Permit { logins: self, key, cost: 0, _gate: None });
+            return Ok(Permit {
+                logins: self,
+                key,
+                cost: 0,
+                _gate: None,
+            });
         }
-        let gate = self.gates.get_with(key.clone(), async { Arc::default() }).await.lock_owned().await;
+        let gate = self
+            .gates
+            .get_with(key.clone(), async { Arc::default() })
+            .await
+            .lock_owned()
+            .await;
         if self.proven(&key).await? {
-            return Ok(Permit { logins: self, key, cost: 0, _gate: None });
+            return Ok(Permit {
+                logins: self,
+                key,
+                cost: 0,
+                _gate: None,
+            });
         }
         let now = (self.clock)();
         let mut registries = self.registries();
-        registries.retain(|_, window| window.under_way > 0 || window.failed.back().is_some_and(|at| since(*at, now) < WINDOW));
+        registries.retain(|_, window| {
+            window.under_way > 0 || window.failed.back().is_some_and(|at| since(*at, now) < WINDOW)
+        });
         let window = registries.entry(Arc::clone(&key.0)).or_default();
         while window.failed.front().is_some_and(|at| since(*at, now) >= WINDOW) {
             window.failed.pop_front();
@@ -97,12 +117,19 @@ impl Logins {
             return Err(Failure::own(
                 Code::NotChecked,
                 Cause::Limit,
-                format!("{registry} has refused several logins in the last three minutes; pullgate does not try more, so as not to be banned"),
+                format!(
+                    "{registry} has refused several logins in the last three minutes; pullgate does not try more, so as not to be banned"
+                ),
             ));
         }
         window.under_way += cost;
         drop(registries);
-        Ok(Permit { logins: self, key, cost, _gate: Some(gate) })
+        Ok(Permit {
+            logins: self,
+            key,
+            cost,
+            _gate: Some(gate),
+        })
     }
 
     async fn proven(&self, key: &Key) -> Result<bool, Failure> {
@@ -124,13 +151,19 @@ impl Logins {
 impl Permit<'_> {
     /// The registry took the login.
     pub(super) async fn accepted(self) {
-        self.logins.known.insert(self.key.clone(), Known::Proven((self.logins.clock)())).await;
+        self.logins
+            .known
+            .insert(self.key.clone(), Known::Proven((self.logins.clock)()))
+            .await;
     }
 
     /// The registry refused the login, `refusals` times on the wire.
     pub(super) async fn refused(self, failure: &Failure, refusals: usize) {
         let now = (self.logins.clock)();
-        self.logins.known.insert(self.key.clone(), Known::Refused(now, Arc::new(failure.clone()))).await;
+        self.logins
+            .known
+            .insert(self.key.clone(), Known::Refused(now, Arc::new(failure.clone())))
+            .await;
         self.count(now, refusals);
     }
 

@@ -59,8 +59,16 @@ struct Token {
 #[derive(Debug)]
 pub(super) enum Authorization<'a> {
     None,
-    Bearer { token: Arc<SecretString>, key: Box<TokenKeyRef>, cached: bool, login: bool },
-    Basic { header: SecretString, permit: Permit<'a> },
+    Bearer {
+        token: Arc<SecretString>,
+        key: Box<TokenKeyRef>,
+        cached: bool,
+        login: bool,
+    },
+    Basic {
+        header: SecretString,
+        permit: Permit<'a>,
+    },
 }
 
 /// Opaque to the dialogue.
@@ -74,9 +82,18 @@ impl Session {
         Self {
             logins: Logins::new(clock.clone()),
             clock,
-            challenges: Cache::builder().max_capacity(50_000).time_to_live(CHALLENGE_HELD).build(),
-            tokens: Cache::builder().max_capacity(50_000).time_to_live(CHALLENGE_HELD).build(),
-            methods: Cache::builder().max_capacity(10_000).time_to_live(CHALLENGE_HELD).build(),
+            challenges: Cache::builder()
+                .max_capacity(50_000)
+                .time_to_live(CHALLENGE_HELD)
+                .build(),
+            tokens: Cache::builder()
+                .max_capacity(50_000)
+                .time_to_live(CHALLENGE_HELD)
+                .build(),
+            methods: Cache::builder()
+                .max_capacity(10_000)
+                .time_to_live(CHALLENGE_HELD)
+                .build(),
         }
     }
 
@@ -98,21 +115,36 @@ impl Session {
         ask: &Ask,
         challenge: Option<Challenge>,
     ) -> Result<Authorization<'_>, Failure> {
-        let Some(challenge) = challenge else { return Ok(Authorization::None) };
+        let Some(challenge) = challenge else {
+            return Ok(Authorization::None);
+        };
         // The error belongs to one answer, not to what the registry wants.
         let remembered = match &challenge {
-            Challenge::Bearer { realm, service, scopes, .. } => {
-                Challenge::Bearer { realm: realm.clone(), service: service.clone(), scopes: scopes.clone(), error: None }
-            }
+            Challenge::Bearer {
+                realm, service, scopes, ..
+            } => Challenge::Bearer {
+                realm: realm.clone(),
+                service: service.clone(),
+                scopes: scopes.clone(),
+                error: None,
+            },
             Challenge::Basic | Challenge::Digest => challenge.clone(),
         };
         self.challenges.insert(challenge_key(ask), remembered).await;
         let login = ask.credential.as_deref().and_then(Credential::login);
         match (challenge, login) {
-            (Challenge::Bearer { realm, service, scopes, .. }, _) => self.bearer(transport, ask, realm, service, scopes).await,
+            (
+                Challenge::Bearer {
+                    realm, service, scopes, ..
+                },
+                _,
+            ) => self.bearer(transport, ask, realm, service, scopes).await,
             (Challenge::Basic, Some(login)) => {
                 let permit = self.logins.admit(ask.endpoint.api_host(), ask.id, 1).await?;
-                Ok(Authorization::Basic { header: auth::basic(login), permit })
+                Ok(Authorization::Basic {
+                    header: auth::basic(login),
+                    permit,
+                })
             }
             (Challenge::Basic | Challenge::Digest, _) => Ok(Authorization::None),
         }
@@ -130,12 +162,23 @@ impl Session {
         scopes.sort_unstable();
         scopes.dedup();
         let login = ask.credential.as_deref().and_then(Credential::login);
-        let key = TokenKey { base: ask.endpoint.base.clone(), realm, service, scopes, id: ask.id };
+        let key = TokenKey {
+            base: ask.endpoint.base.clone(),
+            realm,
+            service,
+            scopes,
+            id: ask.id,
+        };
         let now = (self.clock)();
         if let Some(token) = self.tokens.get(&key).await.filter(|token| token.expires > now) {
             let key = Box::new(TokenKeyRef(key));
             let cached = since(token.fetched, now) > JUST_FETCHED;
-            return Ok(Authorization::Bearer { token: token.value, key, cached, login: login.is_some() });
+            return Ok(Authorization::Bearer {
+                token: token.value,
+                key,
+                cached,
+                login: login.is_some(),
+            });
         }
         let method = self.methods.get(&key.realm).await;
         let cost = if method.is_some() { 1 } else { 2 };
@@ -154,8 +197,10 @@ impl Session {
             method,
         };
         let fetched = auth::fetch(transport, &request).await.map_err(|mut failed| {
-            failed.failure.node =
-                failed.failure.node.map(|words| node::resolve_line(&ask.reference, &words));
+            failed.failure.node = failed
+                .failure
+                .node
+                .map(|words| node::resolve_line(&ask.reference, &words));
             failed
         });
         match (fetched, permit) {
@@ -167,14 +212,30 @@ impl Session {
                 let value = Arc::new(SecretString::from(format!("Bearer {}", token.value.expose_secret())));
                 let lifetime = jiff::SignedDuration::try_from(token.lifetime.saturating_sub(EARLY)).unwrap_or_default();
                 let expires = (self.clock)().checked_add(lifetime).unwrap_or(now);
-                self.tokens.insert(key.clone(), Token { value: Arc::clone(&value), fetched: now, expires }).await;
+                self.tokens
+                    .insert(
+                        key.clone(),
+                        Token {
+                            value: Arc::clone(&value),
+                            fetched: now,
+                            expires,
+                        },
+                    )
+                    .await;
                 let key = Box::new(TokenKeyRef(key));
-                Ok(Authorization::Bearer { token: value, key, cached: false, login: login.is_some() })
+                Ok(Authorization::Bearer {
+                    token: value,
+                    key,
+                    cached: false,
+                    login: login.is_some(),
+                })
             }
             (Err(failed), Some(permit)) => {
                 if failed.failure.code == Code::CredentialsRejected {
                     // GET has the last word wherever both were asked: the next wrong login costs one refusal, not two.
-                    self.methods.insert(key.realm.clone(), method.unwrap_or(TokenMethod::Get)).await;
+                    self.methods
+                        .insert(key.realm.clone(), method.unwrap_or(TokenMethod::Get))
+                        .await;
                     permit.refused(&failed.failure, failed.refusals).await;
                 } else {
                     permit.unsettled(failed.refusals);

@@ -61,12 +61,22 @@ impl Fact {
     /// A fact of now. After an uncertain failure the last good answer of `old` is remembered beside it.
     pub fn new(outcome: Result<Manifest, Failure>, at: Timestamp, by_digest: bool, old: Option<&Self>) -> Self {
         let uncertain = outcome.as_ref().is_err_and(|failure| !failure.code.certain());
-        let good_before = old.filter(|_| uncertain).and_then(Self::last_good).map(|(manifest, at)| (manifest.clone(), at));
+        let good_before = old
+            .filter(|_| uncertain)
+            .and_then(Self::last_good)
+            .map(|(manifest, at)| (manifest.clone(), at));
         let (window, asked) = match old {
             Some(old) if since(old.window, at) < FRESH => (old.window, old.asked.saturating_add(1)),
             Some(_) | None => (at, 0),
         };
-        Self { outcome, at, by_digest, good_before, window, asked }
+        Self {
+            outcome,
+            at,
+            by_digest,
+            good_before,
+            window,
+            asked,
+        }
     }
 
     /// How old it is.
@@ -102,7 +112,10 @@ impl Fact {
     pub fn good(&self, now: Timestamp, freshness: Freshness) -> bool {
         let age = self.age(now);
         let explained = self.outcome.as_ref().err().is_none_or(|failure| failure.explained);
-        let held = self.outcome.as_ref().is_err_and(|failure| failure.code == Code::CredentialsRejected);
+        let held = self
+            .outcome
+            .as_ref()
+            .is_err_and(|failure| failure.code == Code::CredentialsRejected);
         age < self.lifetime()
             && match freshness {
                 Freshness::Cached => true,

@@ -92,7 +92,12 @@ struct Before<'o> {
 // === impl ImageList ===
 
 impl ImageList {
-    const ALL: [Self; 4] = [Self::Containers, Self::InitContainers, Self::EphemeralContainers, Self::Volumes];
+    const ALL: [Self; 4] = [
+        Self::Containers,
+        Self::InitContainers,
+        Self::EphemeralContainers,
+        Self::Volumes,
+    ];
 
     fn as_str(self) -> &'static str {
         match self {
@@ -122,16 +127,30 @@ impl ImageList {
                 let volume = spec.volumes.get(index)?;
                 let image = volume.image.as_ref()?;
                 let (name, image, policy) = (&volume.name, &image.reference, &image.pull_policy);
-                return Some(Field { list: self, index, name, image, policy });
+                return Some(Field {
+                    list: self,
+                    index,
+                    name,
+                    image,
+                    policy,
+                });
             }
         };
         let container = containers.get(index)?;
         let (name, image, policy) = (&container.name, &container.image, &container.image_pull_policy);
-        Some(Field { list: self, index, name, image, policy })
+        Some(Field {
+            list: self,
+            index,
+            name,
+            image,
+            policy,
+        })
     }
 
     fn fields<'o>(self, spec: &'o Spec<'_>) -> impl Iterator<Item = Field<'o>> {
-        (0..self.len(spec)).filter_map(move |index| self.get(spec, index)).filter(|field| !placeholder(field.image))
+        (0..self.len(spec))
+            .filter_map(move |index| self.get(spec, index))
+            .filter(|field| !placeholder(field.image))
     }
 }
 
@@ -221,7 +240,10 @@ impl Place {
 
 impl<'o> Before<'o> {
     fn new(spec: &'o Spec<'o>) -> Self {
-        Self { spec, by_name: Default::default() }
+        Self {
+            spec,
+            by_name: Default::default(),
+        }
     }
 
     /// What the same container had before; `None` if it was not there or had no image.
@@ -229,7 +251,13 @@ impl<'o> Before<'o> {
         match field.list.get(self.spec, field.index) {
             Some(before) if before.name == field.name => Some(before.image).filter(|image| !placeholder(image)),
             _ => self.by_name[field.list as usize]
-                .get_or_init(|| field.list.fields(self.spec).map(|before| (before.name, before.image)).collect())
+                .get_or_init(|| {
+                    field
+                        .list
+                        .fields(self.spec)
+                        .map(|before| (before.name, before.image))
+                        .collect()
+                })
                 .get(field.name)
                 .copied(),
         }
@@ -254,16 +282,21 @@ fn same_template(new: &Spec<'_>, old: &Spec<'_>) -> bool {
 
 /// Every image with its policy, in an order of their own.
 fn pulls<'o>(spec: &'o Spec<'_>) -> Vec<(&'o str, &'static str)> {
-    let mut pulls: Vec<_> =
-        fields(spec).map(|field| (field.image, PullPolicy::or_default(field.policy, field.image).as_str())).collect();
+    let mut pulls: Vec<_> = fields(spec)
+        .map(|field| (field.image, PullPolicy::or_default(field.policy, field.image).as_str()))
+        .collect();
     pulls.sort_unstable();
     pulls
 }
 
 /// The names of the pull secrets, as the ServiceAccount plugin leaves or will leave them.
 fn pull_secrets(spec: &Spec<'_>, is_final: bool) -> PullSecretNames {
-    let listed: Vec<String> =
-        spec.image_pull_secrets.iter().filter(|secret| !secret.name.is_empty()).map(|s| s.name.to_string()).collect();
+    let listed: Vec<String> = spec
+        .image_pull_secrets
+        .iter()
+        .filter(|secret| !secret.name.is_empty())
+        .map(|s| s.name.to_string())
+        .collect();
     if is_final || (listed.is_empty() && !spec.image_pull_secrets.is_empty()) {
         return PullSecretNames::Final(listed);
     }

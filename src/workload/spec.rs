@@ -292,7 +292,11 @@ mod tests {
 
     #[test]
     fn deep_nesting_is_refused_not_followed() {
-        let json = format!(r#"{{"spec":{}{}}}"#, r#"{"template":{"spec":"#.repeat(5000), "}".repeat(10_000));
+        let json = format!(
+            r#"{{"spec":{}{}}}"#,
+            r#"{"template":{"spec":"#.repeat(5000),
+            "}".repeat(10_000)
+        );
         assert!(serde_json::from_str::<Object<'_>>(&json).is_err());
         let json = format!(r#"{{"spec":{{"affinity":{}{}}}}}"#, "[".repeat(5000), "]".repeat(5000));
         assert!(serde_json::from_str::<Object<'_>>(&json).is_err());

@@ -47,7 +47,10 @@ struct GuardedResolver(Guard);
 
 impl Clients {
     pub(super) fn new(guard: Guard) -> Self {
-        Self { guard, made: Mutex::default() }
+        Self {
+            guard,
+            made: Mutex::default(),
+        }
     }
 
     /// The client of a profile. A profile whose files cannot be read fails each time, so that a repaired file is
@@ -83,7 +86,9 @@ impl Clients {
             // The message of a bad proxy URL may repeat a password in it.
             builder = builder.proxy(reqwest::Proxy::all(proxy).map_err(|_| "the proxy URL is not usable".to_owned())?);
         }
-        builder.build().map_err(|error| format!("no HTTP client could be made: {error}"))
+        builder
+            .build()
+            .map_err(|error| format!("no HTTP client could be made: {error}"))
     }
 }
 
@@ -92,7 +97,9 @@ fn tls(profile: &Profile) -> Result<ClientConfig, String> {
     match &profile.ca_file {
         Some(file) => {
             for certificate in certificates(file)? {
-                roots.add(certificate).map_err(|error| format!("caFile {}: {error}", file.display()))?;
+                roots
+                    .add(certificate)
+                    .map_err(|error| format!("caFile {}: {error}", file.display()))?;
             }
         }
         None => {
@@ -132,7 +139,9 @@ impl Resolve for GuardedResolver {
         let guard = self.0.clone();
         Box::pin(async move {
             let host = name.as_str().to_owned();
-            let found = tokio::net::lookup_host((host.as_str(), 0)).await.map(Iterator::collect::<Vec<SocketAddr>>);
+            let found = tokio::net::lookup_host((host.as_str(), 0))
+                .await
+                .map(Iterator::collect::<Vec<SocketAddr>>);
             let found = match found {
                 Ok(found) => found,
                 Err(source) => return Err(NameUnresolved { host, source }.into()),
@@ -146,9 +155,12 @@ impl Resolve for GuardedResolver {
                 }
             }
             match refused {
-                Some((address, why)) if allowed.is_empty() => {
-                    Err(NameRefused { host, address, range: why.as_str() }.into())
+                Some((address, why)) if allowed.is_empty() => Err(NameRefused {
+                    host,
+                    address,
+                    range: why.as_str(),
                 }
+                .into()),
                 _ => Ok(Box::new(allowed.into_iter()) as Addrs),
             }
         })
