@@ -1,4 +1,4 @@
-//! The handlers: an AdmissionReview in, `check`, an AdmissionReview out. The only code that knows both ends.
+//! The handlers: an `AdmissionReview` in, `check`, an `AdmissionReview` out. The only code that knows both ends.
 //!
 //! Whatever goes wrong after the uid was read (a panic, a deadline, an object that does not decode) is answered as an
 //! uncertain finding under that uid; only a body without a uid gets a 4xx.
@@ -102,13 +102,7 @@ async fn handle(gate: Gate, webhook: Webhook, uri: Uri, headers: HeaderMap, body
     let answering = gate.answer(&snapshot, webhook, &review, deadline);
     let answer = AssertUnwindSafe(answering).catch_unwind().await.unwrap_or_else(|_| {
         error!(uid = %review.uid, "A review made pullgate panic; it is answered as not checked");
-        gate.not_checked(
-            &snapshot.policy,
-            webhook,
-            &review,
-            Cause::Limit,
-            "pullgate failed while it judged",
-        )
+        gate.not_checked(&snapshot.policy, webhook, &review, Cause::Limit, "pullgate failed while it judged")
     });
     if !review.dry_run {
         gate.metrics.review(webhook.as_str(), answer.verdict, arrived.elapsed());
@@ -149,12 +143,7 @@ impl Webhook {
 impl Gate {
     /// Handlers over the snapshot that `snapshots` holds when a review arrives.
     pub fn new(snapshots: watch::Receiver<Arc<Snapshot>>, metrics: Metrics, body_timeout: Duration) -> Self {
-        Self {
-            snapshots,
-            in_flight: InFlight::default(),
-            metrics,
-            body_timeout,
-        }
+        Self { snapshots, in_flight: InFlight::default(), metrics, body_timeout }
     }
 
     async fn answer(&self, snapshot: &Snapshot, webhook: Webhook, review: &Review<'_>, deadline: Instant) -> Answer {
@@ -171,13 +160,9 @@ impl Gate {
                 }
                 match timeout_at(deadline, engine.check(policy, workload, Purpose::Judge, deadline)).await {
                     Ok(verdict) => self.validated(review, &verdict),
-                    Err(_) => self.not_checked(
-                        policy,
-                        webhook,
-                        review,
-                        Cause::Deadline,
-                        "the review's deadline came first",
-                    ),
+                    Err(_) => {
+                        self.not_checked(policy, webhook, review, Cause::Deadline, "the review's deadline came first")
+                    }
                 }
             }
             (Subject::Judge(workload), Webhook::Mutate) => {
@@ -248,18 +233,12 @@ impl Gate {
 }
 
 fn pass(review: &Review<'_>) -> Answer {
-    Answer {
-        response: Response::allow(review.uid.as_ref()),
-        verdict: "pass",
-    }
+    Answer { response: Response::allow(review.uid.as_ref()), verdict: "pass" }
 }
 
 fn patched(review: &Review<'_>, pins: &[Pin]) -> Answer {
     match patch::json_patch(pins) {
-        Some(patch) => Answer {
-            response: Response::mutate(review.uid.as_ref(), Some(&patch)),
-            verdict: "patch",
-        },
+        Some(patch) => Answer { response: Response::mutate(review.uid.as_ref(), Some(&patch)), verdict: "patch" },
         None => pass(review),
     }
 }
@@ -281,11 +260,7 @@ fn pins(policy: &Policy, verdict: &Verdict) -> Vec<Pin> {
         .filter(|judged| judged.pinnable)
         .filter_map(|judged| {
             let new = patch::pinned(&judged.image.image, judged.digest.as_ref()?.as_str(), policy.pin.format)?;
-            Some(Pin {
-                pointer: judged.image.pointer.clone(),
-                old: judged.image.image.clone(),
-                new,
-            })
+            Some(Pin { pointer: judged.image.pointer.clone(), old: judged.image.image.clone(), new })
         })
         .collect()
 }
@@ -297,11 +272,7 @@ fn restored(workload: &Workload) -> Vec<Pin> {
         .iter()
         .filter_map(|image| {
             let new = patch::restored(image.old_image.as_deref()?, &image.image)?;
-            Some(Pin {
-                pointer: image.pointer.clone(),
-                old: image.image.clone(),
-                new,
-            })
+            Some(Pin { pointer: image.pointer.clone(), old: image.image.clone(), new })
         })
         .collect()
 }
@@ -311,15 +282,8 @@ fn warnings(verdict: &Verdict) -> Vec<String> {
     if verdict.mode == Mode::Audit {
         return Vec::new();
     }
-    let findings = verdict
-        .findings
-        .iter()
-        .filter(|_| verdict.decision != Decision::Deny)
-        .map(message::warning);
-    let notices = verdict
-        .notices
-        .iter()
-        .map(|notice| format!("{}: {}", notice.code.as_str(), notice.message));
+    let findings = verdict.findings.iter().filter(|_| verdict.decision != Decision::Deny).map(message::warning);
+    let notices = verdict.notices.iter().map(|notice| format!("{}: {}", notice.code.as_str(), notice.message));
     findings.chain(notices).collect()
 }
 
@@ -327,12 +291,7 @@ fn warnings(verdict: &Verdict) -> Vec<String> {
 fn annotations(verdict: &Verdict) -> Vec<(&'static str, String)> {
     let line = |finding: &Finding| {
         let certain = if finding.certain { "" } else { " (uncertain)" };
-        format!(
-            "{}{certain} {} {}",
-            finding.code,
-            finding.path,
-            finding.resolved.as_deref().unwrap_or(&finding.image)
-        )
+        format!("{}{certain} {} {}", finding.code, finding.path, finding.resolved.as_deref().unwrap_or(&finding.image))
     };
     let mut annotations = Vec::new();
     if !verdict.findings.is_empty() {

@@ -37,20 +37,10 @@ pub struct ServeArgs {
     #[arg(long, env = "PULLGATE_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Address of the webhook
-    #[arg(
-        long,
-        env = "PULLGATE_LISTEN",
-        default_value = "0.0.0.0:10250",
-        value_name = "ADDRESS"
-    )]
+    #[arg(long, env = "PULLGATE_LISTEN", default_value = "0.0.0.0:10250", value_name = "ADDRESS")]
     pub listen: SocketAddr,
     /// Address of /livez, /readyz and /metrics (plain HTTP)
-    #[arg(
-        long,
-        env = "PULLGATE_ADMIN_LISTEN",
-        default_value = "0.0.0.0:9090",
-        value_name = "ADDRESS"
-    )]
+    #[arg(long, env = "PULLGATE_ADMIN_LISTEN", default_value = "0.0.0.0:9090", value_name = "ADDRESS")]
     pub admin_listen: SocketAddr,
     /// Serving certificate with its chain (PEM); watched
     #[arg(long, env = "PULLGATE_TLS_CERT_FILE", value_name = "FILE")]
@@ -61,10 +51,10 @@ pub struct ServeArgs {
     /// Mode of every namespace without one of its own: enforce, warn or audit (default: the configuration's)
     #[arg(long, env = "PULLGATE_MODE", value_name = "MODE")]
     pub mode: Option<Mode>,
-    /// Secrets and ServiceAccounts from files instead of a cluster: a file or a directory of YAML or JSON
+    /// Secrets and `ServiceAccounts` from files instead of a cluster: a file or a directory of YAML or JSON
     #[arg(long, env = "PULLGATE_CLUSTER_FROM", value_name = "PATH")]
     pub cluster_from: Option<PathBuf>,
-    /// The namespace that pullgate itself runs in: never judged (default: that of its ServiceAccount)
+    /// The namespace that pullgate itself runs in: never judged (default: that of its `ServiceAccount`)
     #[arg(long, env = "PULLGATE_NAMESPACE", value_name = "NAMESPACE")]
     pub own_namespace: Option<String>,
     /// How long to keep serving after a signal to stop, with readiness gone, before connections are drained
@@ -84,7 +74,7 @@ pub struct SourceArgs {
     /// Configuration file (YAML): registries, guard, exceptions
     #[arg(long, env = "PULLGATE_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Secrets and ServiceAccounts: a file or a directory of YAML or JSON
+    /// Secrets and `ServiceAccounts`: a file or a directory of YAML or JSON
     #[arg(long, env = "PULLGATE_CLUSTER_FROM", value_name = "PATH")]
     pub cluster_from: Option<PathBuf>,
     /// Namespace of objects that name none
@@ -93,7 +83,7 @@ pub struct SourceArgs {
     /// Pull secret of the images given on the command line, in the pod's order
     #[arg(long = "pull-secret", value_name = "NAME")]
     pub pull_secrets: Vec<String>,
-    /// ServiceAccount of the images given on the command line
+    /// `ServiceAccount` of the images given on the command line
     #[arg(long, default_value = "default", value_name = "NAME")]
     pub service_account: String,
     /// Output format
@@ -163,8 +153,6 @@ impl Args {
 
 /// `500ms`, `5s`, `2m`.
 fn duration(text: &str) -> Result<Duration, String> {
-    let parsed: jiff::SignedDuration = text
-        .parse()
-        .map_err(|_| "not a duration such as 500ms, 5s or 2m".to_owned())?;
+    let parsed: jiff::SignedDuration = text.parse().map_err(|_| "not a duration such as 500ms, 5s or 2m".to_owned())?;
     Duration::try_from(parsed).map_err(|_| "a duration cannot be negative".to_owned())
 }

@@ -23,7 +23,7 @@ use crate::workload::{ContainerImage, PullPolicy, PullSecretNames, Workload};
 /// What every review shares.
 #[derive(Clone, Debug)]
 pub struct Engine {
-    /// Where Secrets and ServiceAccounts are read.
+    /// Where Secrets and `ServiceAccounts` are read.
     pub cluster: Arc<dyn Cluster>,
     /// Where images are resolved.
     pub resolver: Resolver,
@@ -79,11 +79,7 @@ impl Engine {
                 workload,
                 secrets,
                 &|image| {
-                    if doubtful.contains(image.path.as_str()) {
-                        Freshness::Fresh(began)
-                    } else {
-                        Freshness::Cached
-                    }
+                    if doubtful.contains(image.path.as_str()) { Freshness::Fresh(began) } else { Freshness::Cached }
                 },
                 deadline,
             )
@@ -91,7 +87,7 @@ impl Engine {
         verdict::judge(policy, workload, &facts, today())
     }
 
-    /// Reads the effective pull secrets: the pod's own, or for what has not passed admission yet the ServiceAccount's
+    /// Reads the effective pull secrets: the pod's own, or for what has not passed admission yet the `ServiceAccount`'s
     /// (kubernetes/kubernetes `plugin/pkg/admission/serviceaccount/admission.go`).
     pub async fn secrets(&self, workload: &Workload, fresh: bool) -> Secrets {
         let namespace = workload.object.namespace.as_str();
@@ -104,9 +100,7 @@ impl Engine {
                     Reading::Found(names) => names,
                     Reading::Absent => Vec::new(),
                     Reading::Forbidden => {
-                        secrets
-                            .unreadable
-                            .push((format!("ServiceAccount \"{account}\""), Unreadable::Forbidden));
+                        secrets.unreadable.push((format!("ServiceAccount \"{account}\""), Unreadable::Forbidden));
                         Vec::new()
                     }
                     Reading::Unavailable(why) => {
@@ -120,12 +114,7 @@ impl Engine {
             }
         };
         let names: Vec<String> = names.into_iter().filter(|name| !name.is_empty()).collect();
-        let read = join_all(
-            names
-                .iter()
-                .map(|name| self.cluster.pull_secret(namespace, name, fresh)),
-        )
-        .await;
+        let read = join_all(names.iter().map(|name| self.cluster.pull_secret(namespace, name, fresh))).await;
         let mut found: Vec<Arc<PullSecret>> = Vec::with_capacity(read.len());
         for (name, reading) in names.into_iter().zip(read) {
             match reading {
@@ -135,14 +124,10 @@ impl Engine {
                 },
                 Reading::Absent => secrets.missing.push(name),
                 Reading::Forbidden => {
-                    secrets
-                        .unreadable
-                        .push((format!("Secret \"{name}\""), Unreadable::Forbidden));
+                    secrets.unreadable.push((format!("Secret \"{name}\""), Unreadable::Forbidden));
                 }
                 Reading::Unavailable(why) => {
-                    secrets
-                        .unreadable
-                        .push((format!("Secret \"{name}\""), Unreadable::Unavailable(why)));
+                    secrets.unreadable.push((format!("Secret \"{name}\""), Unreadable::Unavailable(why)));
                 }
             }
         }
@@ -166,16 +151,9 @@ impl Engine {
             {
                 let endpoint = Arc::new(Endpoint::new(reference, policy.registry(reference.registry())));
                 let candidates = keyring.candidates(reference.name());
-                attempts = self
-                    .resolver
-                    .resolve(&endpoint, reference, candidates, freshness(image), deadline)
-                    .await;
+                attempts = self.resolver.resolve(&endpoint, reference, candidates, freshness(image), deadline).await;
             }
-            ImageFacts {
-                image: image.clone(),
-                reference,
-                attempts,
-            }
+            ImageFacts { image: image.clone(), reference, attempts }
         }))
         .await;
         Facts { secrets, images }

@@ -118,10 +118,8 @@ pub fn install_crypto() {
 pub fn load_policy(path: Option<&Path>) -> Result<Policy, CommandError> {
     let Some(path) = path else { return Ok(Policy::default()) };
     let name = path.display().to_string();
-    let text = std::fs::read_to_string(path).map_err(|source| CommandError::ConfigFile {
-        path: name.clone(),
-        source,
-    })?;
+    let text =
+        std::fs::read_to_string(path).map_err(|source| CommandError::ConfigFile { path: name.clone(), source })?;
     Ok(config::parse(&text, &name)?)
 }
 
@@ -136,39 +134,27 @@ pub fn open_cluster(path: Option<&PathBuf>) -> Result<Arc<dyn Cluster>, CommandE
 /// An engine with its own transport and an empty cache. The cache key is random: nothing outlives the process.
 pub fn engine(policy: &Policy, cluster: Arc<dyn Cluster>, metrics: Metrics) -> Engine {
     let clock = Clock::system();
-    let guard = Guard {
-        allow: policy.allow_addresses().to_vec(),
-    };
+    let guard = Guard { allow: policy.allow_addresses().to_vec() };
     let transport = Arc::new(HttpTransport::new(guard));
     let registry = Registry::new(transport, clock.clone(), metrics.clone());
     let mut key = [0; 32];
     // A failing random source leaves a key that is known; keys guard against other processes, and none is shared yet.
     _ = aws_lc_rs::rand::fill(&mut key);
     let resolver = Resolver::new(registry, IdentityKey::new(&key), clock.clone(), metrics);
-    Engine {
-        cluster,
-        resolver,
-        clock,
-    }
+    Engine { cluster, resolver, clock }
 }
 
 /// Runs a command on a runtime of its own.
 fn block_on<T>(work: impl Future<Output = Result<T, CommandError>>) -> Result<T, CommandError> {
     install_crypto();
-    tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()?
-        .block_on(work)
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
 }
 
 /// The policy of the command line: judged as `enforce`, templates too, in every namespace.
 fn strict_policy(source: &SourceArgs, namespaces: impl IntoIterator<Item = String>) -> Result<Policy, CommandError> {
     let mut policy = load_policy(source.config.as_deref())?.with_mode(crate::policy::Mode::Enforce);
     policy.templates = crate::policy::TemplatesAction::Deny;
-    policy.namespaces = namespaces
-        .into_iter()
-        .map(|name| (name, crate::policy::Mode::Enforce))
-        .collect();
+    policy.namespaces = namespaces.into_iter().map(|name| (name, crate::policy::Mode::Enforce)).collect();
     Ok(policy)
 }
 

@@ -1,4 +1,4 @@
-//! What is read from the cluster: Secrets and ServiceAccounts, by name, one at a time.
+//! What is read from the cluster: Secrets and `ServiceAccounts`, by name, one at a time.
 
 pub mod files;
 
@@ -30,7 +30,7 @@ pub trait Cluster: fmt::Debug + Send + Sync + 'static {
     /// One Secret. `fresh` asks for its state of now, whatever is held.
     fn pull_secret<'a>(&'a self, namespace: &'a str, name: &'a str, fresh: bool) -> ReadFuture<'a, Arc<PullSecret>>;
 
-    /// The `imagePullSecrets` names of one ServiceAccount, empty names included.
+    /// The `imagePullSecrets` names of one `ServiceAccount`, empty names included.
     fn account_pull_secrets<'a>(
         &'a self,
         namespace: &'a str,

@@ -50,33 +50,15 @@ pub fn parse(text: &str, file_name: &str) -> Result<Policy, ConfigError> {
 }
 
 fn config_error(file_name: &str, at: Location, sentence: String) -> ConfigError {
-    ConfigError {
-        file: file_name.to_owned(),
-        line: at.line().max(1),
-        column: at.column().max(1),
-        sentence,
-    }
+    ConfigError { file: file_name.to_owned(), line: at.line().max(1), column: at.column().max(1), sentence }
 }
 
 fn compile(file: FileText) -> Result<Policy, Mistake> {
-    let FileText {
-        mode,
-        templates,
-        on_uncertain,
-        namespaces,
-        exceptions,
-        pin,
-        registries,
-        guard,
-    } = file;
+    let FileText { mode, templates, on_uncertain, namespaces, exceptions, pin, registries, guard } = file;
     Ok(Policy {
         mode,
         templates,
-        on_uncertain: on_uncertain
-            .as_ref()
-            .map(compile_on_uncertain)
-            .transpose()?
-            .unwrap_or_default(),
+        on_uncertain: on_uncertain.as_ref().map(compile_on_uncertain).transpose()?.unwrap_or_default(),
         namespaces: compile_namespaces(namespaces)?,
         exceptions: each(exceptions, compile_exception)?,
         pin: compile_pin(pin)?,
@@ -87,21 +69,16 @@ fn compile(file: FileText) -> Result<Policy, Mistake> {
 }
 
 fn compile_on_uncertain(text: &Spanned<OnUncertainText>) -> Result<OnUncertain, Mistake> {
-    let every = |default| OnUncertain {
-        default,
-        by_code: BTreeMap::new(),
-    };
+    let every = |default| OnUncertain { default, by_code: BTreeMap::new() };
     match &text.value {
-        OnUncertainText::ByCode(by_code) => Ok(OnUncertain {
-            default: UncertainAction::default(),
-            by_code: by_code.clone(),
-        }),
+        OnUncertainText::ByCode(by_code) => {
+            Ok(OnUncertain { default: UncertainAction::default(), by_code: by_code.clone() })
+        }
         OnUncertainText::Word(word) if word == "allow" => Ok(every(UncertainAction::Allow)),
         OnUncertainText::Word(word) if word == "deny" => Ok(every(UncertainAction::Deny)),
-        OnUncertainText::Word(word) => Err(mistake(
-            text,
-            format!("{word:?} is not known here: use allow, deny, or a map from codes to these"),
-        )),
+        OnUncertainText::Word(word) => {
+            Err(mistake(text, format!("{word:?} is not known here: use allow, deny, or a map from codes to these")))
+        }
         OnUncertainText::Neither => Err(mistake(text, "expected allow, deny, or a map from codes to these")),
     }
 }
@@ -120,18 +97,9 @@ fn compile_namespaces(entries: Vec<NamespaceText>) -> Result<BTreeMap<String, Mo
 }
 
 fn compile_exception(entry: ExceptionText) -> Result<Exception, Mistake> {
-    let ExceptionText {
-        namespace,
-        image,
-        code,
-        until,
-    } = entry;
+    let ExceptionText { namespace, image, code, until } = entry;
     Ok(Exception {
-        namespace: if namespace.value == "*" {
-            namespace.value
-        } else {
-            at(&namespace, namespace_name)?
-        },
+        namespace: if namespace.value == "*" { namespace.value } else { at(&namespace, namespace_name)? },
         image: at(&image, Pattern::image)?,
         code,
         until: until.map(|until| at(&until, date)).transpose()?,
@@ -139,35 +107,14 @@ fn compile_exception(entry: ExceptionText) -> Result<Exception, Mistake> {
 }
 
 fn compile_pin(pin: PinText) -> Result<PinPolicy, Mistake> {
-    let PinText {
-        enabled,
-        format,
-        owners,
-        skip,
-    } = pin;
-    Ok(PinPolicy {
-        enabled,
-        format,
-        owners,
-        skip: each(skip, |glob| at(&glob, Pattern::image))?,
-    })
+    let PinText { enabled, format, owners, skip } = pin;
+    Ok(PinPolicy { enabled, format, owners, skip: each(skip, |glob| at(&glob, Pattern::image))? })
 }
 
 fn compile_registry(entry: RegistryText) -> Result<RegistryRule, Mistake> {
-    let RegistryText {
-        host,
-        plain_http,
-        ca_file,
-        client_cert_file,
-        proxy,
-        timeout,
-        node_access,
-    } = entry;
+    let RegistryText { host, plain_http, ca_file, client_cert_file, proxy, timeout, node_access } = entry;
     if plain_http && let Some(file) = ca_file.as_ref().or(client_cert_file.as_ref()) {
-        return Err(mistake(
-            file,
-            "a certificate has no use with plainHTTP: true: remove one of the two",
-        ));
+        return Err(mistake(file, "a certificate has no use with plainHTTP: true: remove one of the two"));
     }
     Ok(RegistryRule {
         host: at(&host, registry_host)?,
@@ -181,10 +128,7 @@ fn compile_registry(entry: RegistryText) -> Result<RegistryRule, Mistake> {
 }
 
 fn compile_guard(guard: GuardText) -> Result<Guard, Mistake> {
-    let GuardText {
-        allow_addresses,
-        registries,
-    } = guard;
+    let GuardText { allow_addresses, registries } = guard;
     Ok(Guard {
         allow_addresses: each(allow_addresses, |range| at(&range, address_range))?,
         allow_registries: match registries.allow {
@@ -204,10 +148,7 @@ fn at<T, E: fmt::Display>(text: &Spanned<String>, compile: impl Fn(&str) -> Resu
 }
 
 fn mistake<T>(place: &Spanned<T>, sentence: impl Into<String>) -> Mistake {
-    Mistake {
-        at: place.referenced,
-        sentence: sentence.into(),
-    }
+    Mistake { at: place.referenced, sentence: sentence.into() }
 }
 
 /// A namespace is named exactly; a glob here would look like an exemption and exempt nothing.
@@ -216,17 +157,13 @@ fn namespace_name(text: &str) -> Result<String, String> {
     if (1..=63).contains(&text.len()) && text.bytes().all(inside) && !text.starts_with('-') && !text.ends_with('-') {
         Ok(text.to_owned())
     } else {
-        Err(format!(
-            "{text:?} is not the name of a namespace: names are exact, globs are not read here"
-        ))
+        Err(format!("{text:?} is not the name of a namespace: names are exact, globs are not read here"))
     }
 }
 
 fn registry_host(text: &str) -> Result<Pattern, String> {
     if text.contains('/') {
-        return Err(format!(
-            "{text:?} is not a registry host: write host or host:port, without scheme and path"
-        ));
+        return Err(format!("{text:?} is not a registry host: write host or host:port, without scheme and path"));
     }
     Pattern::host(text).map_err(|error| error.to_string())
 }
@@ -238,33 +175,22 @@ fn address_range(text: &str) -> Result<IpNet, String> {
 }
 
 fn date(text: &str) -> Result<Date, String> {
-    text.parse()
-        .map_err(|_| format!("{text:?} is not a date: write it like 2027-01-31"))
+    text.parse().map_err(|_| format!("{text:?} is not a date: write it like 2027-01-31"))
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
     let refuse = || format!("{text:?} is not a duration: write it like 1500ms or 5s, above zero");
     let duration: SignedDuration = text.parse().map_err(|_| refuse())?;
-    Duration::try_from(duration)
-        .ok()
-        .filter(|duration| !duration.is_zero())
-        .ok_or_else(refuse)
+    Duration::try_from(duration).ok().filter(|duration| !duration.is_zero()).ok_or_else(refuse)
 }
 
 fn file_path(text: &str) -> Result<PathBuf, &'static str> {
-    if text.is_empty() {
-        Err("the name of a file is empty")
-    } else {
-        Ok(PathBuf::from(text))
-    }
+    if text.is_empty() { Err("the name of a file is empty") } else { Ok(PathBuf::from(text)) }
 }
 
 /// The value may hold a login, so the sentence does not repeat it.
 fn proxy_url(text: &str) -> Result<String, &'static str> {
-    let host = text
-        .strip_prefix("http://")
-        .or_else(|| text.strip_prefix("https://"))
-        .unwrap_or_default();
+    let host = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://")).unwrap_or_default();
     if host.is_empty() || host.contains(char::is_whitespace) {
         Err("the proxy is not a URL: write it like http://proxy.corp.io:3128")
     } else {

@@ -21,11 +21,7 @@ pub use url_match::url_match;
 
 /// The Secret types that hold registry logins, each with the data key that goes with it.
 const SHAPES: [(&str, &str, docker_config::Shape); 2] = [
-    (
-        "kubernetes.io/dockerconfigjson",
-        ".dockerconfigjson",
-        docker_config::Shape::DockerConfigJson,
-    ),
+    ("kubernetes.io/dockerconfigjson", ".dockerconfigjson", docker_config::Shape::DockerConfigJson),
     ("kubernetes.io/dockercfg", ".dockercfg", docker_config::Shape::DockerCfg),
 ];
 
@@ -120,24 +116,12 @@ pub fn contributes(secret: &PullSecret) -> Result<(), NotContributing> {
 }
 
 fn contribution(secret: &PullSecret) -> Result<(docker_config::Shape, &[u8]), NotContributing> {
-    let present = || {
-        SHAPES
-            .iter()
-            .map(|(_, key, _)| *key)
-            .find(|key| secret.data.contains_key(*key))
-    };
+    let present = || SHAPES.iter().map(|(_, key, _)| *key).find(|key| secret.data.contains_key(*key));
     let Some((kind, key, shape)) = SHAPES.into_iter().find(|(kind, ..)| *kind == secret.kind) else {
-        return Err(NotContributing::WrongType {
-            found: secret.kind.clone(),
-            key: present(),
-        });
+        return Err(NotContributing::WrongType { found: secret.kind.clone(), key: present() });
     };
     match secret.data.get(key) {
-        None => Err(NotContributing::MissingKey {
-            kind,
-            expected: key,
-            found: present(),
-        }),
+        None => Err(NotContributing::MissingKey { kind, expected: key, found: present() }),
         Some(value) if value.is_empty() => Err(NotContributing::Empty),
         Some(value) => Ok((shape, value)),
     }
@@ -153,20 +137,14 @@ fn shown_type(kind: &str) -> &str {
 impl Credential {
     /// A login from its two parts.
     pub fn new(username: impl Into<String>, password: impl Into<String>) -> Self {
-        Self {
-            username: username.into(),
-            password: SecretString::from(password.into()),
-        }
+        Self { username: username.into(), password: SecretString::from(password.into()) }
     }
 
     /// What a containerd node sends: nothing unless both parts are there. With an empty password no `Authorization`
     /// header is sent, with an empty user name the kubelet's password is dropped; either way the pull is anonymous.
     pub fn login(&self) -> Option<Login<'_>> {
         let complete = !self.username.is_empty() && !self.password.expose_secret().is_empty();
-        complete.then_some(Login {
-            username: &self.username,
-            password: &self.password,
-        })
+        complete.then_some(Login { username: &self.username, password: &self.password })
     }
 }
 
@@ -270,11 +248,7 @@ impl fmt::Display for Source {
 impl Candidate {
     /// The attempt without a login.
     pub const fn anonymous() -> Self {
-        Self {
-            source: Source::Anonymous,
-            key: String::new(),
-            credential: None,
-        }
+        Self { source: Source::Anonymous, key: String::new(), credential: None }
     }
 }
 

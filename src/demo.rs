@@ -1,4 +1,4 @@
-//! `pullgate demo`: the real server, real registries on loopback, recorded AdmissionReviews over HTTPS; no cluster and no
+//! `pullgate demo`: the real server, real registries on loopback, recorded `AdmissionReviews` over HTTPS; no cluster and no
 //! other network. Prints what a person at kubectl would read, and what each answer cost the registry.
 
 mod cases;
@@ -18,7 +18,7 @@ use crate::demo::registry::{Kind, LoggedRequest};
 use crate::demo::stage::Stage;
 
 /// Reviews of one image, sent at the end.
-const REVIEWS: usize = 1000;
+const REVIEWS: u32 = 1000;
 
 /// Reviews under way at once.
 const AT_ONCE: usize = 50;
@@ -57,10 +57,7 @@ async fn play() -> Result<(), CommandError> {
 async fn show(stage: &Stage, case: &Case) -> Result<Option<String>, CommandError> {
     stage.clear_logs();
     case.prepare(stage);
-    let pinned = match case.mutate {
-        true => stage.review("mutate", case).await?,
-        false => Value::Null,
-    };
+    let pinned = if case.mutate { stage.review("mutate", case).await? } else { Value::Null };
     let answer = stage.review("validate", case).await?;
     case.clean_up(stage);
     let requests = stage.requests();
@@ -69,18 +66,9 @@ async fn show(stage: &Stage, case: &Case) -> Result<Option<String>, CommandError
 }
 
 fn rendered(case: &Case, pinned: &Value, answer: &Value, requests: &[LoggedRequest]) -> String {
-    let mut text = format!(
-        "\n── {}\n$ kubectl apply -f pod.yaml    # image: {}\n",
-        case.title,
-        case.shown_image()
-    );
+    let mut text = format!("\n── {}\n$ kubectl apply -f pod.yaml    # image: {}\n", case.title, case.shown_image());
     let response = &answer["response"];
-    for warning in response["warnings"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-    {
+    for warning in response["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str) {
         _ = writeln!(text, "Warning: {warning}");
     }
     if response["allowed"] == Value::Bool(true) {
@@ -111,9 +99,7 @@ fn requests_line(requests: &[LoggedRequest]) -> String {
                 Kind::Token => " token",
                 Kind::Ping | Kind::Manifest | Kind::Blob | Kind::Tags | Kind::Other => "",
             };
-            let status = request
-                .status
-                .map_or_else(|| "no answer".to_owned(), |status| status.to_string());
+            let status = request.status.map_or_else(|| "no answer".to_owned(), |status| status.to_string());
             format!("{}{what} {status}", request.method)
         })
         .collect();
@@ -129,33 +115,25 @@ async fn crowd(stage: &Stage) -> Result<(), CommandError> {
     let case = cases::crowd(stage);
     stage.clear_logs();
     let started = Instant::now();
-    let answers: Vec<Result<Value, CommandError>> = stream::iter(0..REVIEWS)
-        .map(|_| stage.review("validate", &case))
-        .buffer_unordered(AT_ONCE)
-        .collect()
-        .await;
+    let answers: Vec<Result<Value, CommandError>> =
+        stream::iter(0..REVIEWS).map(|_| stage.review("validate", &case)).buffer_unordered(AT_ONCE).collect().await;
     let took = started.elapsed();
-    let mut admitted = 0;
+    let mut admitted = 0_u32;
     for answer in answers {
-        admitted += usize::from(answer?["response"]["allowed"] == Value::Bool(true));
+        admitted += u32::from(answer?["response"]["allowed"] == Value::Bool(true));
     }
     let requests = stage.requests();
-    let authorised = requests
-        .iter()
-        .filter(|request| request.kind == Kind::Manifest && request.authorised)
-        .count();
+    let authorised = requests.iter().filter(|request| request.kind == Kind::Manifest && request.authorised).count();
     cli::print(&format!(
         "\n── {REVIEWS} reviews of one image, {AT_ONCE} at a time\n\
          {admitted} admitted in {} ms ({:.0} reviews a second, the sending included)\n   registry: {}, {authorised} authorised HEAD\n",
         took.as_millis(),
-        REVIEWS as f64 / took.as_secs_f64(),
+        1.0 / (took.as_secs_f64() / f64::from(REVIEWS)),
         requests_line(&requests),
     ))?;
     if admitted == REVIEWS && authorised == 1 {
         Ok(())
     } else {
-        Err(CommandError::Demo(format!(
-            "{admitted} of {REVIEWS} admitted with {authorised} authorised HEAD requests"
-        )))
+        Err(CommandError::Demo(format!("{admitted} of {REVIEWS} admitted with {authorised} authorised HEAD requests")))
     }
 }

@@ -21,7 +21,7 @@ pub struct Facts {
 /// The effective pull secrets of a workload and what each reading found.
 #[derive(Debug)]
 pub struct Secrets {
-    /// The ServiceAccount that the names came through, if they did.
+    /// The `ServiceAccount` that the names came through, if they did.
     pub account: Option<String>,
     /// Named, and certainly not there.
     pub missing: Vec<String>,

@@ -45,10 +45,7 @@ pub fn parse(text: &str, file: &str) -> Result<Vec<Value>, ManifestError> {
             continue;
         }
         let Some(kind) = document.get("kind").and_then(Value::as_str) else {
-            return Err(ManifestError::NoKind {
-                file: file.to_owned(),
-                number: index + 1,
-            });
+            return Err(ManifestError::NoKind { file: file.to_owned(), number: index + 1 });
         };
         if kind.ends_with("List") && document.get("items").is_some_and(Value::is_array) {
             if let Some(Value::Array(items)) = document.get_mut("items").map(Value::take) {
@@ -68,11 +65,8 @@ mod tests {
     #[test]
     fn documents_lists_and_empty_documents_are_read() {
         let text = "---\nkind: Pod\n---\n---\n# nothing\n---\nkind: List\nitems:\n- kind: Secret\n- kind: Pod\n";
-        let kinds: Vec<_> = parse(text, "f")
-            .unwrap()
-            .iter()
-            .map(|object| object["kind"].as_str().unwrap().to_owned())
-            .collect();
+        let kinds: Vec<_> =
+            parse(text, "f").unwrap().iter().map(|object| object["kind"].as_str().unwrap().to_owned()).collect();
         assert_eq!(kinds, ["Pod", "Secret", "Pod"]);
         assert_eq!(parse(r#"{"kind":"Pod"}"#, "f").unwrap().len(), 1);
         assert!(parse("", "f").unwrap().is_empty());

@@ -1,6 +1,6 @@
 //! Findings → words: what happened, in a sentence complete in itself, and what to do about it, with the line to type.
 //!
-//! Pure. Names Secrets and ServiceAccounts, never a value of one.
+//! Pure. Names Secrets and `ServiceAccounts`, never a value of one.
 
 use std::time::Duration;
 
@@ -15,11 +15,8 @@ const IMAGE_LIMIT: usize = 160;
 
 /// The image as it may be repeated: one line, bounded.
 pub fn shown(image: &str) -> String {
-    let mut shown: String = image
-        .chars()
-        .take(IMAGE_LIMIT)
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect();
+    let mut shown: String =
+        image.chars().take(IMAGE_LIMIT).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
     if shown.len() < image.len() && shown.chars().count() == IMAGE_LIMIT {
         shown.push('…');
     }
@@ -34,9 +31,7 @@ pub fn of(image: &str, container: &str, what: &str) -> String {
 /// What happened, without the code in front and without the fix.
 pub(crate) fn sentence(draft: &Draft<'_>, code: Code, failure: Option<&Failure>) -> String {
     let host = draft.reference.map_or("the registry", |reference| reference.registry());
-    let repository = draft
-        .reference
-        .map_or("the repository", |reference| reference.repository());
+    let repository = draft.reference.map_or("the repository", |reference| reference.repository());
     let said = failure.and_then(|failure| failure.registry.as_deref());
     let detail = failure.and_then(|failure| failure.detail.as_deref());
     let quoted = said.map(|said| format!(": \"{said}\"")).unwrap_or_default();
@@ -57,10 +52,9 @@ pub(crate) fn sentence(draft: &Draft<'_>, code: Code, failure: Option<&Failure>)
         Code::CredentialsMissing => {
             format!("needs a login at {host}, and no pull secret of the pod has one for it{quoted}")
         }
-        Code::CredentialsRejected => format!(
-            "cannot be pulled: {host} rejects the login in {}{quoted}",
-            secrets_tried(draft)
-        ),
+        Code::CredentialsRejected => {
+            format!("cannot be pulled: {host} rejects the login in {}{quoted}", secrets_tried(draft))
+        }
         Code::AccessDenied => {
             format!(
                 "cannot be pulled: {host} accepts the login in {} but not for {repository}{quoted}",
@@ -74,10 +68,7 @@ pub(crate) fn sentence(draft: &Draft<'_>, code: Code, failure: Option<&Failure>)
         Code::RateLimited => format!("was not checked: {host} limits {who}{quoted}"),
         Code::RegistryUnreachable => format!("was not checked: {}", detail.unwrap_or("the registry is unreachable")),
         Code::RegistryError => {
-            format!(
-                "was not checked: {host} answered with an error ({}){quoted}",
-                detail.unwrap_or("no detail")
-            )
+            format!("was not checked: {host} answered with an error ({}){quoted}", detail.unwrap_or("no detail"))
         }
         Code::NotChecked => format!("was not checked: {}", detail.unwrap_or("no detail")),
     };
@@ -116,19 +107,13 @@ pub(crate) fn fix(draft: &Draft<'_>, code: Code, certain: bool, failure: Option<
             format!("no tag was written, so latest is meant; {}", tags())
         }
         Code::TagNotFound => format!("pushed under another tag, or not pushed yet; {}", tags()),
-        Code::DigestNotFound => format!(
-            "deleted by a retention rule, or pushed to another repository; {}",
-            tags()
-        ),
+        Code::DigestNotFound => format!("deleted by a retention rule, or pushed to another repository; {}", tags()),
         Code::RepositoryNotFound => {
             "check the spelling of the repository; nothing was ever pushed under this one".to_owned()
         }
         Code::NotFoundOrNoAccess => match secrets_of(draft).first() {
             Some(secret) => format!("check the spelling, and that the login in Secret \"{secret}\" may pull {name}"),
-            None => format!(
-                "check the spelling; if it is private: {}",
-                create(draft, host, "regcred")
-            ),
+            None => format!("check the spelling; if it is private: {}", create(draft, host, "regcred")),
         },
         Code::CredentialsMissing => match elsewhere(draft, host) {
             Some(other) => format!("{other}; add one for {host}: {}", create(draft, host, "regcred")),
@@ -137,10 +122,7 @@ pub(crate) fn fix(draft: &Draft<'_>, code: Code, certain: bool, failure: Option<
         Code::CredentialsRejected => {
             let secrets = secrets_of(draft);
             let secret = secrets.first().map_or("regcred", String::as_str);
-            format!(
-                "renew it: {} --dry-run=client -o yaml | kubectl apply -f -",
-                create(draft, host, secret)
-            )
+            format!("renew it: {} --dry-run=client -o yaml | kubectl apply -f -", create(draft, host, secret))
         }
         Code::AccessDenied => format!("let that login pull {name} at the registry, or name another pull secret"),
         Code::PullSecretMalformed => "make the Secret anew".to_owned(),
@@ -158,10 +140,7 @@ pub(crate) fn fix(draft: &Draft<'_>, code: Code, certain: bool, failure: Option<
     };
     match (draft.secrets.unreadable.first(), code.refusal() && !certain) {
         (Some((what, Unreadable::Forbidden)), true) => {
-            format!(
-                "pullgate may not read {what}: grant get on it in namespace \"{}\"; {fix}",
-                draft.namespace
-            )
+            format!("pullgate may not read {what}: grant get on it in namespace \"{}\"; {fix}", draft.namespace)
         }
         (Some((what, Unreadable::Unavailable(why))), true) => {
             format!("{what} could not be read ({}); {fix}", clean(why))
@@ -181,10 +160,7 @@ fn elsewhere(draft: &Draft<'_>, host: &str) -> Option<String> {
         return Some(format!("Secret \"{name}\" is of no use to a kubelet: {why}"));
     }
     if let Some(name) = draft.secrets.missing.first() {
-        return Some(format!(
-            "Secret \"{name}\" is named, but it is not in namespace \"{}\"",
-            draft.namespace
-        ));
+        return Some(format!("Secret \"{name}\" is named, but it is not in namespace \"{}\"", draft.namespace));
     }
     let keyring = draft.secrets.keyring.as_ref().ok()?;
     let (key, source) = keyring.keys().find(|(key, _)| bare(key) == bare(host))?;
@@ -204,11 +180,7 @@ fn secrets_of(draft: &Draft<'_>) -> Vec<String> {
 }
 
 fn create(draft: &Draft<'_>, host: &str, secret: &str) -> String {
-    let server = if host == "docker.io" {
-        "https://index.docker.io/v1/"
-    } else {
-        host
-    };
+    let server = if host == "docker.io" { "https://index.docker.io/v1/" } else { host };
     format!(
         "kubectl -n {} create secret docker-registry {secret} --docker-server={server} --docker-username=USER --docker-password=PASSWORD",
         draft.namespace
@@ -217,11 +189,7 @@ fn create(draft: &Draft<'_>, host: &str, secret: &str) -> String {
 
 /// The fix for a Secret that does not decode.
 pub fn fix_malformed(namespace: &str, malformed: &MalformedSecret) -> String {
-    let entry = malformed
-        .entry
-        .as_deref()
-        .map(|entry| format!(", entry \"{}\"", clean(entry)))
-        .unwrap_or_default();
+    let entry = malformed.entry.as_deref().map(|entry| format!(", entry \"{}\"", clean(entry))).unwrap_or_default();
     format!(
         "make Secret \"{0}\" anew ({1}{entry}): kubectl -n {namespace} delete secret {0}, then kubectl -n {namespace} create secret docker-registry {0} …",
         malformed.secret,
@@ -239,10 +207,7 @@ pub fn denial(verdict: &Verdict) -> String {
             lines.push(format!("  asked as: {asked}"));
         }
     }
-    let fine = verdict
-        .images
-        .len()
-        .saturating_sub(verdict.findings.len() + verdict.excepted.len());
+    let fine = verdict.images.len().saturating_sub(verdict.findings.len() + verdict.excepted.len());
     if fine > 0 {
         let images = if fine == 1 { "image is" } else { "images are" };
         match lines.last_mut().filter(|line| line.starts_with("  asked as")) {
@@ -259,11 +224,8 @@ fn asked(verdict: &Verdict, finding: &Finding) -> Option<String> {
     }
     let mut sources: Vec<&str> = finding.tried.iter().map(|tried| tried.source.as_str()).collect();
     sources.dedup();
-    let through = verdict
-        .account
-        .as_deref()
-        .map(|account| format!(" (ServiceAccount \"{account}\")"))
-        .unwrap_or_default();
+    let through =
+        verdict.account.as_deref().map(|account| format!(" (ServiceAccount \"{account}\")")).unwrap_or_default();
     let age = finding.age.map(|age| format!(", {} ago", ago(age))).unwrap_or_default();
     Some(format!("{}{through}{age}", sources.join(", ")))
 }

@@ -16,9 +16,7 @@ use crate::finding::{Cause, Code};
 const MAX_HOSTS: usize = 50;
 
 /// Seconds: from a warm answer to the longest webhook timeout.
-const BUCKETS: [f64; 13] = [
-    0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0,
-];
+const BUCKETS: [f64; 13] = [0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0];
 
 /// Handles to every family. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -71,25 +69,13 @@ impl Metrics {
         let reviews = Family::default();
         registry.register("reviews", "AdmissionReviews answered", reviews.clone());
         let seconds = Family::new_with_constructor((|| Histogram::new(BUCKETS)) as fn() -> Histogram);
-        registry.register(
-            "review_seconds",
-            "Time from the whole body to the answer",
-            seconds.clone(),
-        );
+        registry.register("review_seconds", "Time from the whole body to the answer", seconds.clone());
         let findings = Family::default();
         registry.register("findings", "Findings of validating reviews", findings.clone());
         let unchecked = Counter::default();
-        registry.register(
-            "admitted_unchecked",
-            "Reviews admitted with an uncertain finding",
-            unchecked.clone(),
-        );
+        registry.register("admitted_unchecked", "Reviews admitted with an uncertain finding", unchecked.clone());
         let registry_requests = Family::default();
-        registry.register(
-            "registry_requests",
-            "Requests for manifests, by status",
-            registry_requests.clone(),
-        );
+        registry.register("registry_requests", "Requests for manifests, by status", registry_requests.clone());
         let facts = Family::default();
         registry.register("facts", "Facts read, by where they came from", facts.clone());
         Self {
@@ -104,7 +90,7 @@ impl Metrics {
         }
     }
 
-    /// The OpenMetrics text of all families.
+    /// The `OpenMetrics` text of all families.
     pub fn render(&self) -> String {
         let mut rendered = String::new();
         // Writing to a String cannot fail; an empty page would be the honest answer if it did.
@@ -124,13 +110,7 @@ impl Metrics {
     pub fn finding(&self, code: Code, cause: Option<Cause>, certain: bool) {
         let cause = cause.map_or("", Cause::as_str);
         let certain = if certain { "true" } else { "false" };
-        self.findings
-            .get_or_create(&Found {
-                code: code.as_str(),
-                cause,
-                certain,
-            })
-            .inc();
+        self.findings.get_or_create(&Found { code: code.as_str(), cause, certain }).inc();
     }
 
     /// One review that was admitted although an image could not be judged.

@@ -70,10 +70,7 @@ impl Report {
     /// 1: something certain would be denied. 3: something could not be judged. 0: neither.
     pub fn exit_code(&self) -> u8 {
         let findings = || self.results.iter().flat_map(|result| &result.findings);
-        match (
-            self.results.iter().any(|result| result.verdict == "deny"),
-            findings().next(),
-        ) {
+        match (self.results.iter().any(|result| result.verdict == "deny"), findings().next()) {
             (true, _) => 1,
             (false, Some(_)) => 3,
             (false, None) => 0,
@@ -91,9 +88,7 @@ impl Report {
     /// A row an image, then every finding in full.
     pub fn table(&self) -> String {
         let mut table = Table::new();
-        table
-            .load_style(presets::NOTHING)
-            .set_content_arrangement(ContentArrangement::Disabled);
+        table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
         table.set_header(["OBJECT", "IMAGE", "ANSWER", "DIGEST"]);
         for result in &self.results {
             for image in &result.images {
@@ -105,10 +100,7 @@ impl Report {
                     (None, None) => "not asked".to_owned(),
                 };
                 let object = format!("{}/{}", result.object.kind, result.object.name);
-                let digest = image
-                    .digest
-                    .as_deref()
-                    .map(|digest| digest.chars().take(19).collect::<String>());
+                let digest = image.digest.as_deref().map(|digest| digest.chars().take(19).collect::<String>());
                 table.add_row([object, image.image.clone(), answer, digest.unwrap_or_default()]);
             }
         }
@@ -176,10 +168,7 @@ impl FindingEntry {
 
     fn text(&self) -> String {
         let certain = if self.certain { "" } else { " (uncertain)" };
-        let mut text = format!(
-            "\n{}{certain}: {}\n  at        {}\n",
-            self.code, self.message, self.path
-        );
+        let mut text = format!("\n{}{certain}: {}\n  at        {}\n", self.code, self.message, self.path);
         if let Some(node) = &self.node {
             text.push_str(&format!("  the node  {node}\n"));
         }

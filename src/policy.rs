@@ -174,10 +174,7 @@ impl Policy {
 
     /// The first rule for a registry host, `host[:port]` as in the reference, in any case; else a rule with all defaults.
     pub fn registry(&self, host: &str) -> &RegistryRule {
-        self.registries
-            .iter()
-            .find(|rule| rule.host.matches(host))
-            .unwrap_or(&self.other_registries)
+        self.registries.iter().find(|rule| rule.host.matches(host)).unwrap_or(&self.other_registries)
     }
 
     /// What nodes may hold for a registry host: its rule's answer, see [`RegistryRule::effective_node_access`].
@@ -193,18 +190,12 @@ impl Policy {
     /// The first exception for a finding. `image` is the normal form of the reference, or the reference as written if it
     /// has none; globs match it whole, or without its tag and digest.
     pub fn exception(&self, namespace: &str, image: &str, code: Code, today: Date) -> Option<&Exception> {
-        self.exceptions
-            .iter()
-            .find(|exception| exception.covers(namespace, image, code, today))
+        self.exceptions.iter().find(|exception| exception.covers(namespace, image, code, today))
     }
 
     /// What `enforce` does with an uncertain finding of this code.
     pub fn uncertain(&self, code: Code) -> UncertainAction {
-        self.on_uncertain
-            .by_code
-            .get(&code)
-            .copied()
-            .unwrap_or(self.on_uncertain.default)
+        self.on_uncertain.by_code.get(&code).copied().unwrap_or(self.on_uncertain.default)
     }
 
     /// Whether an image, by its normal form with or without tag and digest, is left unpinned.
@@ -269,12 +260,7 @@ impl FromStr for Mode {
 
 impl Default for PinPolicy {
     fn default() -> Self {
-        Self {
-            enabled: true,
-            format: PinFormat::default(),
-            owners: PinOwners::default(),
-            skip: Vec::new(),
-        }
+        Self { enabled: true, format: PinFormat::default(), owners: PinOwners::default(), skip: Vec::new() }
     }
 }
 

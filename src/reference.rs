@@ -83,16 +83,10 @@ impl Reference {
         }
         let (domain, remainder) = split_domain(image);
         let domain = domain.unwrap_or(DOCKER_HUB);
-        let library = if domain == DOCKER_HUB && !remainder.contains('/') {
-            "library/"
-        } else {
-            ""
-        };
+        let library = if domain == DOCKER_HUB && !remainder.contains('/') { "library/" } else { "" };
         let repository = remainder.split(':').next().unwrap_or(remainder);
         if has_uppercase(repository) {
-            return Err(ReferenceError::UppercaseRepository(echo(
-                &[library, repository].concat(),
-            )));
+            return Err(ReferenceError::UppercaseRepository(echo(&[library, repository].concat())));
         }
 
         let full = format!("{domain}/{library}{remainder}");

@@ -27,7 +27,7 @@ use crate::metrics::Metrics;
 use crate::reference::{Algorithm, Digest, Reference};
 use crate::registry::challenge::Challenge;
 pub use crate::registry::endpoint::Endpoint;
-use crate::registry::failure::{Authority, Failure, Refusal};
+use crate::registry::failure::{Authority, Failure, Presented, Refusal};
 use crate::registry::manifest::{Manifest, Nature};
 use crate::registry::session::{Authorization, Session};
 use crate::registry::transport::{Method, Request, Response, Transport};
@@ -65,11 +65,7 @@ pub struct Registry {
 impl Registry {
     /// A client over `transport`.
     pub fn new(transport: Arc<dyn Transport>, clock: Clock, metrics: Metrics) -> Self {
-        Self {
-            transport,
-            session: Session::new(clock),
-            metrics,
-        }
+        Self { transport, session: Session::new(clock), metrics }
     }
 
     /// Resolves as a node would, with one candidate.
@@ -87,16 +83,9 @@ impl Registry {
     /// Always: the refusal with its reason; what came instead when the GET did not end the same way.
     pub async fn explain(&self, ask: &Ask, refused: Failure) -> Failure {
         match self.converse(ask, Method::Get).await {
-            Ok(_) => Failure::nonsense(
-                "the registry refuses HEAD and serves GET for the same manifest",
-                refused.node,
-            ),
+            Ok(_) => Failure::nonsense("the registry refuses HEAD and serves GET for the same manifest", refused.node),
             // The node asks by HEAD: its line stays.
-            Err(reason) => Failure {
-                node: refused.node,
-                explained: true,
-                ..reason
-            },
+            Err(reason) => Failure { node: refused.node, explained: true, ..reason },
         }
     }
 
@@ -108,17 +97,9 @@ impl Registry {
             let answer = self.request(ask, method, &presented).await?;
             if let (Some(host), 401 | 403) = (&answer.redirected_to, answer.status) {
                 let detail = format!("redirects to {host}, which wants a login; pullgate sends none after a redirect");
-                return Err(Failure::own(
-                    Code::NotChecked,
-                    Cause::Guard,
-                    format!("{} {detail}", ask.endpoint.host),
-                ));
+                return Err(Failure::own(Code::NotChecked, Cause::Guard, format!("{} {detail}", ask.endpoint.host)));
             }
-            let challenge = || {
-                challenge::parse(answer.header_all("www-authenticate"))
-                    .into_iter()
-                    .next()
-            };
+            let challenge = || challenge::parse(answer.header_all("www-authenticate")).into_iter().next();
             match answer.status {
                 200..=299 => {
                     presented.accepted().await;
@@ -138,18 +119,15 @@ impl Registry {
                     method = Method::Get;
                 }
                 _ => {
-                    let login = presented.login();
+                    let shown = presented.presented();
                     if answer.status < 500 && answer.status != 429 {
                         presented.accepted().await;
                     }
-                    return Err(refused(ask, method, &answer, None, false, login));
+                    return Err(refused(ask, method, &answer, None, shown));
                 }
             }
         }
-        Err(Failure::nonsense(
-            format!("{} keeps asking for another login", ask.endpoint.host),
-            None,
-        ))
+        Err(Failure::nonsense(format!("{} keeps asking for another login", ask.endpoint.host), None))
     }
 
     /// Answers a first challenge; anonymous where no challenge can be answered by a token.
@@ -174,7 +152,9 @@ impl Registry {
             (Some(Challenge::Bearer { .. } | Challenge::Basic), _) => {
                 self.session.answer(self.transport.as_ref(), ask, challenge).await
             }
-            (Some(Challenge::Digest) | None, _) => Err(refused(ask, method, answer, None, false, login.is_some())),
+            (Some(Challenge::Digest) | None, _) => {
+                Err(refused(ask, method, answer, None, login.map_or(Presented::Nobody, |_| Presented::Token)))
+            }
         }
     }
 
@@ -187,12 +167,11 @@ impl Registry {
         answer: &Response,
         presented: Authorization<'_>,
     ) -> Failure {
-        let basic = matches!(presented, Authorization::Basic { .. });
         let error = match &challenge {
             Some(Challenge::Bearer { error, .. }) => error.as_deref(),
             Some(Challenge::Basic | Challenge::Digest) | None => None,
         };
-        let mut failure = refused(ask, method, answer, error, basic, presented.login());
+        let mut failure = refused(ask, method, answer, error, presented.presented());
         if failure.code == Code::CredentialsRejected {
             // One more GET would be one more failed login.
             failure.explained = true;
@@ -216,8 +195,7 @@ impl Registry {
             max_redirects: MAX_REDIRECTS,
         };
         let answer = self.transport.send(request).await;
-        self.metrics
-            .registry_request(&ask.endpoint.host, answer.as_ref().ok().map(|answer| answer.status));
+        self.metrics.registry_request(&ask.endpoint.host, answer.as_ref().ok().map(|answer| answer.status));
         answer.map_err(|error| {
             let mut failure = Failure::transport(error);
             failure.node = failure.node.map(|words| node::resolve_line(&ask.reference, &words));
@@ -227,16 +205,9 @@ impl Registry {
 
     /// Reads digest and kind off a 2xx answer, with one GET where HEAD does not say enough.
     async fn manifest(&self, ask: &Ask, mut answer: Response, mut method: Method) -> Result<Manifest, Failure> {
-        let length = |answer: &Response| {
-            answer
-                .header("content-length")
-                .and_then(|value| value.parse::<u64>().ok())
-        };
+        let length = |answer: &Response| answer.header("content-length").and_then(|value| value.parse::<u64>().ok());
         if let Some(bytes) = length(&answer).filter(|bytes| *bytes > manifest::MAX_SIZE as u64) {
-            let detail = format!(
-                "its manifest has {bytes} bytes; containerd takes at most {}",
-                manifest::MAX_SIZE
-            );
+            let detail = format!("its manifest has {bytes} bytes; containerd takes at most {}", manifest::MAX_SIZE);
             return Err(unsupported(detail, node::too_large(&ask.reference, bytes)));
         }
         let mut announced = announced_digest(ask, &answer)?;
@@ -245,13 +216,8 @@ impl Registry {
             announced = announced_digest(ask, &answer)?;
         }
         let wanted = ask.reference.digest();
-        let algorithm = announced
-            .as_ref()
-            .or(wanted)
-            .map_or(Algorithm::Sha256, Digest::algorithm);
-        let hashed = (method == Method::Get)
-            .then(|| manifest::digest_of(&answer.body, algorithm))
-            .flatten();
+        let algorithm = announced.as_ref().or(wanted).map_or(Algorithm::Sha256, Digest::algorithm);
+        let hashed = (method == Method::Get).then(|| manifest::digest_of(&answer.body, algorithm)).flatten();
         if let (Some(announced), Some(hashed)) = (&announced, &hashed)
             && announced != hashed
         {
@@ -259,10 +225,7 @@ impl Registry {
             return Err(Failure::nonsense(detail, None));
         }
         let Some(digest) = announced.or(hashed) else {
-            return Err(Failure::nonsense(
-                format!("{} names no digest", ask.endpoint.host),
-                None,
-            ));
+            return Err(Failure::nonsense(format!("{} names no digest", ask.endpoint.host), None));
         };
         if let Some(wanted) = wanted.filter(|wanted| wanted.algorithm() == digest.algorithm() && **wanted != digest) {
             let detail = format!("{} was asked for {wanted} and announces {digest}", ask.endpoint.host);
@@ -275,20 +238,10 @@ impl Registry {
         }
         match nature {
             Nature::Runnable(kind) => Ok(Manifest { digest, kind }),
-            Nature::Schema1 => Err(unsupported(
-                "its manifest is Docker schema 1",
-                node::schema_1(&ask.reference),
-            )),
-            Nature::Other(what) => Err(Failure {
-                node: None,
-                ..unsupported(format!("it is {what}"), String::new())
-            }),
+            Nature::Schema1 => Err(unsupported("its manifest is Docker schema 1", node::schema_1(&ask.reference))),
+            Nature::Other(what) => Err(Failure { node: None, ..unsupported(format!("it is {what}"), String::new()) }),
             Nature::Unknown => Err(Failure::nonsense(
-                format!(
-                    "{} answers with \"{}\", not with a manifest",
-                    ask.endpoint.host,
-                    failure::clean(content_type)
-                ),
+                format!("{} answers with \"{}\", not with a manifest", ask.endpoint.host, failure::clean(content_type)),
                 None,
             )),
         }
@@ -318,13 +271,12 @@ fn unsupported(detail: impl Into<String>, node: String) -> Failure {
     }
 }
 
-fn refused(ask: &Ask, method: Method, answer: &Response, error: Option<&str>, basic: bool, login: bool) -> Failure {
+fn refused(ask: &Ask, method: Method, answer: &Response, error: Option<&str>, presented: Presented) -> Failure {
     let refusal = Refusal {
         authority: Authority::Manifest,
         status: answer.status,
         error,
-        basic,
-        login,
+        presented,
         by_digest: ask.reference.digest().is_some(),
         asked_for_body: method == Method::Get,
         host: &ask.endpoint.host,

@@ -30,7 +30,7 @@ use crate::time::{Clock, since};
 const MAX_FACTS: u64 = 50_000;
 
 /// The outer bound of any fact; what it is good for is decided by [`Fact`].
-const HELD: Duration = Duration::from_secs(60 * 60);
+const HELD: Duration = Duration::from_hours(1);
 
 /// Dialogues under way at once, over all registries.
 const MAX_DIALOGUES: usize = 512;
@@ -93,10 +93,7 @@ impl Resolver {
         let mut attempts = Vec::with_capacity(candidates.len());
         for candidate in candidates {
             let id = self.0.identity.id(candidate.credential.as_ref());
-            let login = candidate
-                .credential
-                .as_ref()
-                .is_some_and(|credential| credential.login().is_some());
+            let login = candidate.credential.as_ref().is_some_and(|credential| credential.login().is_some());
             let ask = Ask {
                 endpoint: Arc::clone(endpoint),
                 reference: Arc::clone(reference),
@@ -105,13 +102,7 @@ impl Resolver {
             };
             let (outcome, age, stale) = self.fact(ask, freshness, deadline).await;
             let resolved = outcome.is_ok();
-            attempts.push(Attempt {
-                source: candidate.source,
-                login,
-                outcome,
-                age,
-                stale,
-            });
+            attempts.push(Attempt { source: candidate.source, login, outcome, age, stale });
             if resolved {
                 break;
             }
@@ -189,29 +180,21 @@ impl Inner {
     async fn dialogue(&self, key: &Key, ask: &Ask, freshness: Freshness, old: Option<Fact>) -> Fact {
         self.metrics.fact("registry");
         let host = &ask.endpoint.host;
-        let asked = match timeout(TURN, self.turns.acquire()).await {
-            Ok(Ok(_turn)) => timeout(DIALOGUE, self.ask(ask, freshness, old.as_ref()))
-                .await
-                .unwrap_or_else(|_| {
-                    let detail = format!("{host} kept a dialogue open for {DIALOGUE:?}");
-                    Err(Failure::own(Code::RegistryUnreachable, Cause::Timeout, detail))
-                }),
-            Ok(Err(_)) | Err(_) => {
-                let detail = format!("{MAX_DIALOGUES} other images are being resolved");
-                Err(Failure::own(Code::NotChecked, Cause::Overload, detail))
-            }
+        let asked = if let Ok(Ok(_turn)) = timeout(TURN, self.turns.acquire()).await {
+            timeout(DIALOGUE, self.ask(ask, freshness, old.as_ref())).await.unwrap_or_else(|_| {
+                let detail = format!("{host} kept a dialogue open for {DIALOGUE:?}");
+                Err(Failure::own(Code::RegistryUnreachable, Cause::Timeout, detail))
+            })
+        } else {
+            let detail = format!("{MAX_DIALOGUES} other images are being resolved");
+            Err(Failure::own(Code::NotChecked, Cause::Overload, detail))
         };
         let at = (self.clock)();
         self.health.report(host, ask.id, &asked, at);
         if let (Ok(manifest), None) = (&asked, ask.reference.digest()) {
             // What was checked is what is pinned: the pinned form is known under the same credential.
-            let pinned = Key {
-                reference: pinned_form(&ask.reference, manifest),
-                ..key.clone()
-            };
-            self.facts
-                .insert(pinned, Fact::new(Ok(manifest.clone()), at, true, None))
-                .await;
+            let pinned = Key { reference: pinned_form(&ask.reference, manifest), ..key.clone() };
+            self.facts.insert(pinned, Fact::new(Ok(manifest.clone()), at, true, None)).await;
         }
         Fact::new(asked, at, ask.reference.digest().is_some(), old.as_ref())
     }
@@ -223,14 +206,9 @@ impl Inner {
         };
         let refused = match (old, began) {
             // Asked for this very review, only not for its reason.
-            (
-                Some(Fact {
-                    outcome: Err(failure),
-                    at,
-                    ..
-                }),
-                Some(began),
-            ) if *at >= began && !failure.explained => Err(failure.clone()),
+            (Some(Fact { outcome: Err(failure), at, .. }), Some(began)) if *at >= began && !failure.explained => {
+                Err(failure.clone())
+            }
             _ => self.registry.resolve(ask).await,
         };
         match refused {
@@ -263,11 +241,7 @@ impl Inner {
 
 impl Key {
     fn new(ask: &Ask) -> Self {
-        Self {
-            plain_http: ask.endpoint.profile.plain_http,
-            reference: ask.reference.runtime_form(),
-            id: ask.id,
-        }
+        Self { plain_http: ask.endpoint.profile.plain_http, reference: ask.reference.runtime_form(), id: ask.id }
     }
 }
 

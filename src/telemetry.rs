@@ -47,12 +47,7 @@ pub fn init(format: LogFormat, filter: &str) -> Result<(), TelemetryError> {
 }
 
 fn parse_filter(filter: &str) -> Result<EnvFilter, TelemetryError> {
-    EnvFilter::builder()
-        .parse(filter)
-        .map_err(|reason| TelemetryError::Filter {
-            filter: filter.to_owned(),
-            reason,
-        })
+    EnvFilter::builder().parse(filter).map_err(|reason| TelemetryError::Filter { filter: filter.to_owned(), reason })
 }
 
 // === impl LogFormat ===
@@ -79,10 +74,7 @@ mod tests {
         let error = "xml".parse::<LogFormat>().unwrap_err().to_string();
         assert_eq!(error, r#"--log-format "xml" is not known: use text or json"#);
         let error = parse_filter("pullgate=loud").unwrap_err().to_string();
-        assert!(
-            error.starts_with(r#"--log "pullgate=loud" is not a level or a filter: "#),
-            "{error}"
-        );
+        assert!(error.starts_with(r#"--log "pullgate=loud" is not a level or a filter: "#), "{error}");
         assert!(parse_filter("info,pullgate=debug").is_ok());
     }
 }

@@ -27,7 +27,7 @@ pub struct Verdict {
     pub notices: Vec<Notice>,
     /// Every image that was looked at.
     pub images: Vec<Judged>,
-    /// The ServiceAccount that the pull secrets came through.
+    /// The `ServiceAccount` that the pull secrets came through.
     pub account: Option<String>,
 }
 
@@ -154,19 +154,9 @@ fn under(mode: Mode, would: Decision) -> Decision {
 
 fn judge_image(policy: &Policy, namespace: &str, secrets: &Secrets, facts: &ImageFacts) -> Outcome {
     let image = &facts.image;
-    let mut judged = Judged {
-        image: image.clone(),
-        resolved: None,
-        digest: None,
-        pinnable: false,
-    };
-    let draft = Draft {
-        namespace,
-        secrets,
-        image,
-        reference: facts.reference.as_deref().ok(),
-        attempts: &facts.attempts,
-    };
+    let mut judged = Judged { image: image.clone(), resolved: None, digest: None, pinnable: false };
+    let draft =
+        Draft { namespace, secrets, image, reference: facts.reference.as_deref().ok(), attempts: &facts.attempts };
     let finding = match &facts.reference {
         Err(error) => Some(draft.invalid(error)),
         Ok(reference) => {
@@ -177,12 +167,7 @@ fn judge_image(policy: &Policy, namespace: &str, secrets: &Secrets, facts: &Imag
                 Some(draft.malformed(malformed))
             } else if !policy.registry_allowed(reference.registry()) {
                 Some(draft.finding(Code::RegistryNotAllowed, true, None))
-            } else if let Some(Attempt {
-                outcome: Ok(manifest),
-                stale,
-                ..
-            }) = facts.attempts.last()
-            {
+            } else if let Some(Attempt { outcome: Ok(manifest), stale, .. }) = facts.attempts.last() {
                 judged.digest = Some(manifest.digest.clone());
                 judged.pinnable = !stale && reference.digest().is_none() && !policy.pin_skipped(reference.name());
                 None
@@ -273,11 +258,7 @@ impl Draft<'_> {
     fn invalid(&self, error: &reference::ReferenceError) -> Finding {
         let shown = message::shown(&self.image.image);
         Finding {
-            message: message::of(
-                &shown,
-                &self.image.container,
-                &format!("is no image reference: {error}"),
-            ),
+            message: message::of(&shown, &self.image.container, &format!("is no image reference: {error}")),
             node: Some(format!(
                 "Failed to apply default image tag \"{shown}\": couldn't parse image name \"{shown}\": {error}"
             )),
@@ -304,10 +285,7 @@ fn tried(attempt: &Attempt) -> Tried {
         Ok(_) => "ok".to_owned(),
         Err(failure) => failure.code.to_string(),
     };
-    Tried {
-        source: attempt.source.to_string(),
-        outcome,
-    }
+    Tried { source: attempt.source.to_string(), outcome }
 }
 
 fn notices(workload: &Workload, facts: &Facts) -> Vec<Notice> {
@@ -328,17 +306,10 @@ fn notices(workload: &Workload, facts: &Facts) -> Vec<Notice> {
         };
         let shown = message::shown(&image.image);
         let mut notice = |code, message: String| {
-            notices.push(Notice {
-                code,
-                path: image.path.clone(),
-                message,
-            })
+            notices.push(Notice { code, path: image.path.clone(), message });
         };
         if reference.implicit_latest() && reference.digest().is_none() {
-            notice(
-                NoticeCode::ImplicitLatest,
-                format!("{shown} names no tag: latest is pulled"),
-            );
+            notice(NoticeCode::ImplicitLatest, format!("{shown} names no tag: latest is pulled"));
         } else if image.pull_policy == PullPolicy::IfNotPresent && reference.digest().is_none() {
             notice(
                 NoticeCode::MutableTag,
@@ -346,10 +317,7 @@ fn notices(workload: &Workload, facts: &Facts) -> Vec<Notice> {
             );
         }
         if reference::image_was_docker_hub_by_default(&image.image) {
-            notice(
-                NoticeCode::ImplicitDockerHub,
-                format!("{shown} names no registry: Docker Hub is asked"),
-            );
+            notice(NoticeCode::ImplicitDockerHub, format!("{shown} names no registry: Docker Hub is asked"));
         }
     }
     notices

@@ -77,10 +77,10 @@ pub enum PullPolicy {
 /// (kubernetes/kubernetes `plugin/pkg/admission/serviceaccount/admission.go`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PullSecretNames {
-    /// Nothing will be added: the ServiceAccount plugin has already run, or the object's own list has entries but not
+    /// Nothing will be added: the `ServiceAccount` plugin has already run, or the object's own list has entries but not
     /// one name (any entry, even an empty one, suppresses the account's).
     Final(Vec<String>),
-    /// The plugin has not run yet: an empty list means the ServiceAccount's.
+    /// The plugin has not run yet: an empty list means the `ServiceAccount`'s.
     ThroughServiceAccount {
         /// The object's own names; if there is one, the account's are not used.
         listed: Vec<String>,
@@ -94,7 +94,7 @@ pub enum PullSecretNames {
 pub enum Owner {
     /// Made by hand.
     None,
-    /// ReplicaSet, StatefulSet, DaemonSet, Job, ReplicationController, Node; of a template, Deployment and CronJob too.
+    /// `ReplicaSet`, `StatefulSet`, `DaemonSet`, Job, `ReplicationController`, Node; of a template, Deployment and `CronJob` too.
     BuiltIn,
     /// An operator's kind, which may compare its pods to a template: judged, never pinned.
     Foreign(String),

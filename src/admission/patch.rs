@@ -37,16 +37,8 @@ pub fn json_patch(pins: &[Pin]) -> Option<Vec<u8>> {
         .filter(|pin| pin.old != pin.new)
         .flat_map(|Pin { pointer, old, new }| {
             [
-                Operation {
-                    op: "test",
-                    path: pointer,
-                    value: old,
-                },
-                Operation {
-                    op: "replace",
-                    path: pointer,
-                    value: new,
-                },
+                Operation { op: "test", path: pointer, value: old },
+                Operation { op: "replace", path: pointer, value: new },
             ]
         })
         .collect();
@@ -106,16 +98,8 @@ mod tests {
             ("app", "app:latest@D", "app@D"),
             ("app:1", "app:1@D", "app@D"),
             ("localhost:5000", "localhost:5000@D", "localhost@D"),
-            (
-                "localhost:5000/app",
-                "localhost:5000/app:latest@D",
-                "localhost:5000/app@D",
-            ),
-            (
-                "127.0.0.1:15000/alice/app:1.0",
-                "127.0.0.1:15000/alice/app:1.0@D",
-                "127.0.0.1:15000/alice/app@D",
-            ),
+            ("localhost:5000/app", "localhost:5000/app:latest@D", "localhost:5000/app@D"),
+            ("127.0.0.1:15000/alice/app:1.0", "127.0.0.1:15000/alice/app:1.0@D", "127.0.0.1:15000/alice/app@D"),
             ("[::1]:5000/app:1", "[::1]:5000/app:1@D", "[::1]:5000/app@D"),
         ] {
             for (format, expected) in [(PinFormat::TagAndDigest, both), (PinFormat::DigestOnly, only)] {
@@ -150,21 +134,14 @@ mod tests {
     #[test]
     fn no_pins_are_no_patch() {
         assert_eq!(json_patch(&[]), None);
-        let same = Pin {
-            pointer: "/a".to_owned(),
-            old: "x".to_owned(),
-            new: "x".to_owned(),
-        };
+        let same = Pin { pointer: "/a".to_owned(), old: "x".to_owned(), new: "x".to_owned() };
         assert_eq!(json_patch(&[same]), None);
     }
 
     #[test]
     fn every_replace_stands_behind_its_test() {
-        let pin = Pin {
-            pointer: "/spec/containers/0/image".to_owned(),
-            old: "a:1".to_owned(),
-            new: "a:1@D".to_owned(),
-        };
+        let pin =
+            Pin { pointer: "/spec/containers/0/image".to_owned(), old: "a:1".to_owned(), new: "a:1@D".to_owned() };
         let patch: Value = serde_json::from_slice(&json_patch(&[pin]).expect("a patch")).expect("JSON");
         assert_eq!(
             patch,
@@ -176,29 +153,18 @@ mod tests {
     /// The pins of every image of a pod, as the gate makes them.
     fn pins(pod: &Value, format: PinFormat) -> Vec<Pin> {
         let text = pod.to_string();
-        let meta = ObjectRef {
-            api_version: "v1".to_owned(),
-            kind: "Pod".to_owned(),
-            ..ObjectRef::default()
-        };
+        let meta = ObjectRef { api_version: "v1".to_owned(), kind: "Pod".to_owned(), ..ObjectRef::default() };
         let workload = from_object(&serde_json::from_str(&text).expect("decodes"), meta, true).expect("a pod");
         let pin = |image: crate::workload::ContainerImage| {
             let new = pinned(&image.image, DIGEST, format)?;
-            Some(Pin {
-                pointer: image.pointer,
-                old: image.image,
-                new,
-            })
+            Some(Pin { pointer: image.pointer, old: image.image, new })
         };
         workload.images.into_iter().filter_map(pin).collect()
     }
 
     fn apply(pod: &mut Value, pins: &[Pin]) -> Result<(), json_patch::PatchError> {
         let patch = json_patch(pins).unwrap_or_else(|| b"[]".to_vec());
-        json_patch::patch(
-            pod,
-            &serde_json::from_slice::<json_patch::Patch>(&patch).expect("a JSON Patch"),
-        )
+        json_patch::patch(pod, &serde_json::from_slice::<json_patch::Patch>(&patch).expect("a JSON Patch"))
     }
 
     fn image() -> impl Strategy<Value = String> {
@@ -237,19 +203,13 @@ mod tests {
     /// Every leaf of `pod`, with its pointer, pinned where `pinned_at` says so.
     fn rewrite(value: &Value, at: &str, pins: &[Pin]) -> Value {
         match value {
-            Value::Object(map) => map
-                .iter()
-                .map(|(key, value)| (key.clone(), rewrite(value, &format!("{at}/{key}"), pins)))
-                .collect(),
-            Value::Array(list) => list
-                .iter()
-                .enumerate()
-                .map(|(i, value)| rewrite(value, &format!("{at}/{i}"), pins))
-                .collect(),
-            leaf => pins
-                .iter()
-                .find(|pin| pin.pointer == at)
-                .map_or_else(|| leaf.clone(), |pin| json!(pin.new)),
+            Value::Object(map) => {
+                map.iter().map(|(key, value)| (key.clone(), rewrite(value, &format!("{at}/{key}"), pins))).collect()
+            }
+            Value::Array(list) => {
+                list.iter().enumerate().map(|(i, value)| rewrite(value, &format!("{at}/{i}"), pins)).collect()
+            }
+            leaf => pins.iter().find(|pin| pin.pointer == at).map_or_else(|| leaf.clone(), |pin| json!(pin.new)),
         }
     }
 

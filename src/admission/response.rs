@@ -81,29 +81,15 @@ impl Response {
     /// Refuses the request with 403 `Forbidden` and a message of several lines, of which the first should be complete
     /// in itself; what does not fit into 1 KiB is cut from the end.
     pub fn deny(uid: impl Into<String>, message: &str) -> Self {
-        let status = Status {
-            code: 403,
-            reason: "Forbidden",
-            message: denial(message),
-        };
-        Self {
-            allowed: false,
-            status: Some(status),
-            ..Self::allow(uid)
-        }
+        let status = Status { code: 403, reason: "Forbidden", message: denial(message) };
+        Self { allowed: false, status: Some(status), ..Self::allow(uid) }
     }
 
     /// Lets the request pass with the changes of `patch`, a JSON Patch as [`super::patch::json_patch`] makes it; with
     /// `None` it is [`Response::allow`].
     pub fn mutate(uid: impl Into<String>, patch: Option<&[u8]>) -> Self {
-        let patch = patch.map(|patch| Patch {
-            patch: STANDARD.encode(patch),
-            patch_type: "JSONPatch",
-        });
-        Self {
-            patch,
-            ..Self::allow(uid)
-        }
+        let patch = patch.map(|patch| Patch { patch: STANDARD.encode(patch), patch_type: "JSONPatch" });
+        Self { patch, ..Self::allow(uid) }
     }
 
     /// Adds warnings, cleaned and without repetitions, as long as all of them together are sure to be shown.
@@ -139,16 +125,9 @@ impl Response {
 
     /// The body to send.
     pub fn to_json(&self) -> Vec<u8> {
-        let review = AdmissionReview {
-            api_version: "admission.k8s.io/v1",
-            kind: "AdmissionReview",
-            response: self,
-        };
-        #[expect(
-            clippy::expect_used,
-            reason = "strings, numbers and string-keyed maps always serialise into memory"
-        )]
-        serde_json::to_vec(&review).expect("a response serialises")
+        let review = AdmissionReview { api_version: "admission.k8s.io/v1", kind: "AdmissionReview", response: self };
+        // Strings, numbers and string-keyed maps always serialise into memory.
+        serde_json::to_vec(&review).unwrap_or_default()
     }
 }
 
@@ -201,20 +180,12 @@ fn ellipsis(text: &str, limit: usize) -> String {
 /// The key part of a qualified name nearest to `key`: alphanumeric at both ends, `-`, `_` and `.` between.
 fn audit_key(key: &str) -> String {
     let legal = |c: char| {
-        if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') {
-            c
-        } else {
-            '-'
-        }
+        if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '-' }
     };
     let key: String = key.chars().map(legal).collect();
     let key = key.trim_start_matches(|c: char| !c.is_ascii_alphanumeric());
     let key = key[..key.len().min(AUDIT_KEY_LIMIT)].trim_end_matches(|c: char| !c.is_ascii_alphanumeric());
-    if key.is_empty() {
-        "note".to_owned()
-    } else {
-        key.to_owned()
-    }
+    if key.is_empty() { "note".to_owned() } else { key.to_owned() }
 }
 
 #[cfg(test)]
@@ -243,24 +214,18 @@ mod tests {
     fn a_denial_is_forbidden_with_its_message() {
         let response = Response::deny("u", "TagNotFound: a:1\n  did you mean a:2?");
         let status = json!({ "code": 403, "reason": "Forbidden", "message": "TagNotFound: a:1\n  did you mean a:2?" });
-        assert_eq!(
-            sent(&response),
-            wrapped(&json!({ "uid": "u", "allowed": false, "status": status }))
-        );
+        assert_eq!(sent(&response), wrapped(&json!({ "uid": "u", "allowed": false, "status": status })));
         assert!(!response.allowed());
     }
 
     #[test]
     fn a_patch_never_goes_without_its_type() {
-        let response = Response::mutate("u", Some(b"[]"))
-            .with_warnings(["w"])
-            .with_audit_annotation("verdict", "allow");
+        let response =
+            Response::mutate("u", Some(b"[]")).with_warnings(["w"]).with_audit_annotation("verdict", "allow");
         assert_eq!(
             sent(&response),
-            wrapped(
-                &json!({ "uid": "u", "allowed": true, "patch": "W10=", "patchType": "JSONPatch",
-                             "warnings": ["w"], "auditAnnotations": { "verdict": "allow" } })
-            )
+            wrapped(&json!({ "uid": "u", "allowed": true, "patch": "W10=", "patchType": "JSONPatch",
+                             "warnings": ["w"], "auditAnnotations": { "verdict": "allow" } }))
         );
     }
 
@@ -285,29 +250,16 @@ mod tests {
         assert_eq!(response.warnings, ["a", "b"]);
         let response = response.with_warnings((0..100).map(|i| format!("{i} {}", "x".repeat(500))));
         let total: usize = response.warnings.iter().map(|text| text.chars().count()).sum();
-        assert!(
-            total <= WARNINGS_LIMIT && total > WARNINGS_LIMIT - WARNING_LIMIT,
-            "{total}"
-        );
-        assert_eq!(
-            response.clone().with_warnings(["y".repeat(300)]).warnings,
-            response.warnings
-        );
+        assert!(total <= WARNINGS_LIMIT && total > WARNINGS_LIMIT - WARNING_LIMIT, "{total}");
+        assert_eq!(response.clone().with_warnings(["y".repeat(300)]).warnings, response.warnings);
     }
 
     #[test]
     fn a_long_denial_keeps_its_first_line() {
         let first = "f".repeat(900);
         let message = denial(&format!("{first}\n  {}", "更".repeat(500)));
-        assert!(
-            message.starts_with(&format!("{first}\n  更")) && message.ends_with('…'),
-            "{message}"
-        );
-        assert!(
-            message.len() < MESSAGE_LIMIT && message.len() > MESSAGE_LIMIT - 8,
-            "{}",
-            message.len()
-        );
+        assert!(message.starts_with(&format!("{first}\n  更")) && message.ends_with('…'), "{message}");
+        assert!(message.len() < MESSAGE_LIMIT && message.len() > MESSAGE_LIMIT - 8, "{}", message.len());
         assert_eq!(denial("a\r\nb\tc\n\n  d\u{7}"), "a\nb c\n\n  d");
     }
 
@@ -324,9 +276,7 @@ mod tests {
         ] {
             assert_eq!(audit_key(key), expected, "{key:?}");
         }
-        let response = Response::allow("u")
-            .with_audit_annotation("k", "1")
-            .with_audit_annotation("k", "2");
+        let response = Response::allow("u").with_audit_annotation("k", "1").with_audit_annotation("k", "2");
         assert_eq!(response.audit_annotations["k"], "1");
     }
 

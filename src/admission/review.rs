@@ -110,9 +110,7 @@ pub fn parse(body: &[u8]) -> Result<Review<'_>, ReviewError> {
     check_envelope(&envelope, broken.as_ref())?;
 
     let object = envelope.object.as_ref();
-    let mirror = object
-        .or(envelope.old_object.as_ref())
-        .is_some_and(|object| object.metadata.annotations.mirror);
+    let mirror = object.or(envelope.old_object.as_ref()).is_some_and(|object| object.metadata.annotations.mirror);
     let meta = envelope.object_ref();
     let operation = Operation::of(&envelope.operation);
     let subject = match broken {
@@ -178,9 +176,7 @@ fn check_envelope(envelope: &Envelope<'_>, broken: Option<&Broken>) -> Result<()
         && let Some(error) = damaged
         && !error.is_data()
     {
-        return Err(ReviewError::NotJson {
-            why: one_line(&error.to_string()),
-        });
+        return Err(ReviewError::NotJson { why: one_line(&error.to_string()) });
     }
     if !is(&envelope.api_version, "admission.k8s.io/v1") || !is(&envelope.kind, "AdmissionReview") {
         let cut = |text: &str| cut(text, 64).to_owned();
@@ -206,9 +202,7 @@ fn subject(
         Operation::Delete => return Subject::Pass("deletion"),
         Operation::Connect => return Subject::Pass("connection"),
         Operation::Unknown => {
-            return Subject::Unreadable {
-                why: "request.operation is neither CREATE nor UPDATE".to_owned(),
-            };
+            return Subject::Unreadable { why: "request.operation is neither CREATE nor UPDATE".to_owned() };
         }
     }
     let Some(shape) = Shape::of(&meta.api_version, &meta.kind) else {
@@ -226,9 +220,7 @@ fn subject(
         return unreadable("the object cannot be decoded", &error);
     }
     let Some(object) = &envelope.object else {
-        return Subject::Unreadable {
-            why: "request.object is missing".to_owned(),
-        };
+        return Subject::Unreadable { why: "request.object is missing".to_owned() };
     };
     if mirror {
         return Subject::Pass("mirror pod");
@@ -236,10 +228,7 @@ fn subject(
     let nothing = Object::default();
     let old = envelope.old_object.as_ref().unwrap_or(&nothing);
     let (workload, otherwise) = match operation {
-        _ if ephemeral => (
-            extract::from_new_ephemeral_containers(object, old, meta.clone()),
-            "nothing changed",
-        ),
+        _ if ephemeral => (extract::from_new_ephemeral_containers(object, old, meta.clone()), "nothing changed"),
         Operation::Update => (extract::from_update(object, old, meta.clone()), "nothing changed"),
         _ => (extract::from_object(object, meta.clone(), true), "no image"),
     };
@@ -250,17 +239,12 @@ fn subject(
 }
 
 fn unreadable(what: &str, error: &serde_json::Error) -> Subject {
-    Subject::Unreadable {
-        why: one_line(&format!("{what}: {error}")),
-    }
+    Subject::Unreadable { why: one_line(&format!("{what}: {error}")) }
 }
 
 /// A decoder repeats what it found, of any length and with any characters.
 fn one_line(text: &str) -> String {
-    cut(text, 300)
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
+    cut(text, 300).chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 fn cut(text: &str, limit: usize) -> &str {

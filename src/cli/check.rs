@@ -45,10 +45,7 @@ pub fn run(args: CheckArgs) -> Result<ExitCode, CommandError> {
 
 /// Judges workloads, in order.
 pub(super) async fn judge(source: &SourceArgs, workloads: Vec<Workload>) -> Result<Report, CommandError> {
-    let policy = strict_policy(
-        source,
-        workloads.iter().map(|workload| workload.object.namespace.clone()),
-    )?;
+    let policy = strict_policy(source, workloads.iter().map(|workload| workload.object.namespace.clone()))?;
     let engine = engine(&policy, open_cluster(source.cluster_from.as_ref())?, Metrics::new());
     let judged: Vec<_> = stream::iter(&workloads)
         .map(|workload| engine.check(&policy, workload, Purpose::Judge, Instant::now() + source.timeout))
@@ -109,25 +106,17 @@ pub(super) fn workload(object: &Value, namespace: &str, file: &str) -> Result<Op
 
 /// The texts behind a `--file`: one, or those of a directory, or standard input.
 fn read(path: &Path) -> Result<Vec<(String, String)>, CommandError> {
-    let unreadable = |path: &Path, source| CommandError::ManifestFile {
-        path: path.display().to_string(),
-        source,
-    };
+    let unreadable = |path: &Path, source| CommandError::ManifestFile { path: path.display().to_string(), source };
     if path == Path::new("-") {
         let mut text = String::new();
-        std::io::stdin()
-            .read_to_string(&mut text)
-            .map_err(|source| unreadable(path, source))?;
+        std::io::stdin().read_to_string(&mut text).map_err(|source| unreadable(path, source))?;
         return Ok(vec![("-".to_owned(), text)]);
     }
     let mut files: Vec<PathBuf> = Vec::new();
     if path.is_dir() {
         for entry in path.read_dir().map_err(|source| unreadable(path, source))? {
             let file = entry.map_err(|source| unreadable(path, source))?.path();
-            if file
-                .extension()
-                .is_some_and(|ending| ["yaml", "yml", "json"].iter().any(|known| ending == *known))
-            {
+            if file.extension().is_some_and(|ending| ["yaml", "yml", "json"].iter().any(|known| ending == *known)) {
                 files.push(file);
             }
         }

@@ -17,36 +17,18 @@ use crate::workload::Workload;
 /// Runs the command.
 pub fn run(args: ExplainArgs) -> Result<ExitCode, CommandError> {
     let ExplainArgs { image, offline, source } = args;
-    let reference = Reference::parse(&image).map_err(|error| CommandError::Image {
-        image: crate::message::shown(&image),
-        reason: error.to_string(),
-    })?;
-    let Some(pod) = workload(
-        &pod_of(std::slice::from_ref(&image), &source),
-        &source.namespace,
-        "IMAGE",
-    )?
-    else {
-        return Err(CommandError::Image {
-            image,
-            reason: "is a placeholder, not an image".to_owned(),
-        });
+    let reference = Reference::parse(&image)
+        .map_err(|error| CommandError::Image { image: crate::message::shown(&image), reason: error.to_string() })?;
+    let Some(pod) = workload(&pod_of(std::slice::from_ref(&image), &source), &source.namespace, "IMAGE")? else {
+        return Err(CommandError::Image { image, reason: "is a placeholder, not an image".to_owned() });
     };
     let secrets = block_on(async {
         let policy = strict_policy(&source, [])?;
         let engine = engine(&policy, open_cluster(source.cluster_from.as_ref())?, Metrics::new());
         Ok(engine.secrets(&pod, true).await)
     })?;
-    let candidates = secrets
-        .keyring
-        .as_ref()
-        .map(|keyring| keyring.candidates(reference.name()))
-        .unwrap_or_default();
-    let report = if offline {
-        None
-    } else {
-        Some(block_on(judge(&source, vec![pod.clone()]))?)
-    };
+    let candidates = secrets.keyring.as_ref().map(|keyring| keyring.candidates(reference.name())).unwrap_or_default();
+    let report = if offline { None } else { Some(block_on(judge(&source, vec![pod.clone()]))?) };
     let text = match source.output {
         Output::Json => as_json(&reference, &candidates, &secrets, report.as_ref()),
         Output::Table => as_text(&reference, &candidates, &secrets, &pod, report.as_ref()),
@@ -95,24 +77,14 @@ fn as_text(
     pod: &Workload,
     report: Option<&Report>,
 ) -> String {
-    let mut text = format!(
-        "reference\n  registry    {}\n  repository  {}\n",
-        reference.registry(),
-        reference.repository()
-    );
+    let mut text =
+        format!("reference\n  registry    {}\n  repository  {}\n", reference.registry(), reference.repository());
     let mut line = |line: String| {
         text.push_str(&line);
         text.push('\n');
     };
     if let Some(tag) = reference.tag() {
-        line(format!(
-            "  tag         {tag}{}",
-            if reference.implicit_latest() {
-                " (not written)"
-            } else {
-                ""
-            }
-        ));
+        line(format!("  tag         {tag}{}", if reference.implicit_latest() { " (not written)" } else { "" }));
     }
     if let Some(digest) = reference.digest() {
         line(format!("  digest      {digest}"));
@@ -136,19 +108,13 @@ fn as_text(
         line(format!("  {what}: {why}"));
     }
     if let Err(malformed) = &secrets.keyring {
-        line(format!(
-            "  Secret \"{}\": no kubelet can decode it: {malformed}",
-            malformed.secret
-        ));
+        line(format!("  Secret \"{}\": no kubelet can decode it: {malformed}", malformed.secret));
         line("  every image of the pod fails".to_owned());
     }
     line("candidates, in the kubelet's order".to_owned());
     for (number, candidate) in candidates.iter().enumerate() {
         let user = candidate.credential.as_ref().map_or_else(String::new, |credential| {
-            format!(
-                ", key {}, user {:?}, password not shown",
-                candidate.key, credential.username
-            )
+            format!(", key {}, user {:?}, password not shown", candidate.key, credential.username)
         });
         line(format!("  {}. {}{user}", number + 1, candidate.source));
     }

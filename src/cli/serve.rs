@@ -47,15 +47,8 @@ async fn serve(args: ServeArgs) -> Result<ExitCode, CommandError> {
         return Err(CommandError::NoCluster);
     }
     let own_namespace = own_namespace.or_else(|| std::fs::read_to_string(NAMESPACE_FILE).ok());
-    let overrides = Overrides {
-        config,
-        mode,
-        own_namespace,
-    };
-    let tls_files = TlsFiles {
-        cert: tls_cert_file,
-        key: tls_private_key_file,
-    };
+    let overrides = Overrides { config, mode, own_namespace };
+    let tls_files = TlsFiles { cert: tls_cert_file, key: tls_private_key_file };
     let watch_tls = FileWatch::new("certificate", vec![tls_files.cert.clone(), tls_files.key.clone()]).await;
     let watch_config = FileWatch::new("configuration", overrides.config.iter().cloned().collect()).await;
 
@@ -66,10 +59,7 @@ async fn serve(args: ServeArgs) -> Result<ExitCode, CommandError> {
     let tls = Arc::new(server::server_config(Arc::clone(&certificate))?);
     let (sender, snapshots) = watch::channel(Arc::new(Snapshot { policy, engine }));
 
-    let limits = Limits {
-        shutdown_delay,
-        ..Limits::default()
-    };
+    let limits = Limits { shutdown_delay, ..Limits::default() };
     let webhook = server::bind(listen, Some(tls), limits, "--listen").await?;
     let admin = server::bind(admin_listen, None, limits, "--admin-listen").await?;
     let readiness = Arc::new(Readiness::new(&["serving"]));
@@ -135,9 +125,10 @@ fn reload(
         return Ok(false);
     }
     let same_ways = policy.registries == before.policy.registries && policy.guard == before.policy.guard;
-    let engine = match same_ways {
-        true => before.engine.clone(),
-        false => engine(&policy, Arc::clone(&before.engine.cluster), metrics.clone()),
+    let engine = if same_ways {
+        before.engine.clone()
+    } else {
+        engine(&policy, Arc::clone(&before.engine.cluster), metrics.clone())
     };
     sender.send_replace(Arc::new(Snapshot { policy, engine }));
     Ok(true)

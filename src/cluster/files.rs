@@ -1,4 +1,4 @@
-//! A cluster that is a file or a directory: multi-document YAML or JSON of Secrets and ServiceAccounts.
+//! A cluster that is a file or a directory: multi-document YAML or JSON of Secrets and `ServiceAccounts`.
 //!
 //! Namespaces and Nodes may stand in the same files; other kinds are passed over.
 
@@ -22,7 +22,7 @@ pub struct FileCluster {
     contents: RwLock<Arc<Contents>>,
 }
 
-/// Secrets and ServiceAccounts by namespace and name.
+/// Secrets and `ServiceAccounts` by namespace and name.
 #[derive(Debug, Default)]
 pub struct Contents {
     secrets: HashMap<(String, String), Arc<PullSecret>>,
@@ -60,27 +60,18 @@ pub enum FileClusterError {
 impl FileCluster {
     /// A cluster without any object.
     pub fn empty() -> Self {
-        Self {
-            path: None,
-            contents: RwLock::default(),
-        }
+        Self { path: None, contents: RwLock::default() }
     }
 
     /// Reads a file, or every `.yaml`, `.yml` and `.json` of a directory (not of its subdirectories).
     pub fn open(path: &Path) -> Result<Self, FileClusterError> {
         let contents = RwLock::new(Arc::new(Contents::read(path)?));
-        Ok(Self {
-            path: Some(path.to_owned()),
-            contents,
-        })
+        Ok(Self { path: Some(path.to_owned()), contents })
     }
 
     /// A cluster of given objects, and no file behind it.
     pub fn of(contents: Contents) -> Self {
-        Self {
-            path: None,
-            contents: RwLock::new(Arc::new(contents)),
-        }
+        Self { path: None, contents: RwLock::new(Arc::new(contents)) }
     }
 
     /// Puts other objects in place of all present ones.
@@ -97,9 +88,7 @@ impl FileCluster {
                 Err(_) => return Err("reading the files was interrupted".to_owned()),
             }
         }
-        Ok(Arc::clone(
-            &self.contents.read().unwrap_or_else(PoisonError::into_inner),
-        ))
+        Ok(Arc::clone(&self.contents.read().unwrap_or_else(PoisonError::into_inner)))
     }
 }
 
@@ -143,17 +132,13 @@ impl Contents {
     }
 
     fn read(path: &Path) -> Result<Self, FileClusterError> {
-        let unreadable = |path: &Path, source| FileClusterError::Read {
-            path: path.display().to_string(),
-            source,
-        };
+        let unreadable = |path: &Path, source| FileClusterError::Read { path: path.display().to_string(), source };
         let mut files = Vec::new();
         if path.is_dir() {
             for entry in path.read_dir().map_err(|source| unreadable(path, source))? {
                 let file = entry.map_err(|source| unreadable(path, source))?.path();
-                let known = file
-                    .extension()
-                    .is_some_and(|ending| ["yaml", "yml", "json"].iter().any(|known| ending == *known));
+                let known =
+                    file.extension().is_some_and(|ending| ["yaml", "yml", "json"].iter().any(|known| ending == *known));
                 if known && file.is_file() {
                     files.push(file);
                 }
@@ -175,11 +160,7 @@ impl Contents {
             let kind = object["kind"].as_str().unwrap_or_default().to_owned();
             let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
             let namespace = object["metadata"]["namespace"].as_str().unwrap_or("default").to_owned();
-            let wrong = || FileClusterError::Object {
-                file: file.to_owned(),
-                kind: kind.clone(),
-                name: name.clone(),
-            };
+            let wrong = || FileClusterError::Object { file: file.to_owned(), kind: kind.clone(), name: name.clone() };
             match kind.as_str() {
                 "Secret" => {
                     let secret = pull_secret(object).ok_or_else(wrong)?;
@@ -187,12 +168,7 @@ impl Contents {
                 }
                 "ServiceAccount" => {
                     let account: ServiceAccount = serde_json::from_value(object).map_err(|_| wrong())?;
-                    let names = account
-                        .image_pull_secrets
-                        .into_iter()
-                        .flatten()
-                        .map(|entry| entry.name)
-                        .collect();
+                    let names = account.image_pull_secrets.into_iter().flatten().map(|entry| entry.name).collect();
                     self.accounts.insert((namespace, name), names);
                 }
                 _ => {}
@@ -205,19 +181,9 @@ impl Contents {
 /// `stringData` goes over `data`, as the API server stores it.
 fn pull_secret(object: Value) -> Option<PullSecret> {
     let secret: Secret = serde_json::from_value(object).ok()?;
-    let mut data: BTreeMap<String, Vec<u8>> = secret
-        .data
-        .into_iter()
-        .flatten()
-        .map(|(key, value)| (key, value.0))
-        .collect();
-    data.extend(
-        secret
-            .string_data
-            .into_iter()
-            .flatten()
-            .map(|(key, value)| (key, value.into_bytes())),
-    );
+    let mut data: BTreeMap<String, Vec<u8>> =
+        secret.data.into_iter().flatten().map(|(key, value)| (key, value.0)).collect();
+    data.extend(secret.string_data.into_iter().flatten().map(|(key, value)| (key, value.into_bytes())));
     Some(PullSecret {
         name: secret.metadata.name.unwrap_or_default(),
         kind: secret.type_.unwrap_or_else(|| "Opaque".to_owned()),
@@ -249,9 +215,7 @@ metadata: { name: n1 }
     #[tokio::test]
     async fn secrets_and_accounts_are_found_in_their_namespace_only() {
         let cluster = FileCluster::of(Contents::parse(TEXT, "t").unwrap());
-        let Reading::Found(secret) = cluster.pull_secret("team-a", "regcred", true).await else {
-            panic!()
-        };
+        let Reading::Found(secret) = cluster.pull_secret("team-a", "regcred", true).await else { panic!() };
         assert_eq!(secret.data[".dockerconfigjson"], b"{}");
         assert_eq!(cluster.pull_secret("team-b", "regcred", false).await, Reading::Absent);
         let names = cluster.account_pull_secrets("team-a", "default", false).await;
@@ -266,15 +230,9 @@ metadata: { name: n1 }
         let cluster = FileCluster::open(directory.path()).unwrap();
         std::fs::write(&file, TEXT).unwrap();
         assert_eq!(cluster.pull_secret("team-a", "regcred", false).await, Reading::Absent);
-        assert!(matches!(
-            cluster.pull_secret("team-a", "regcred", true).await,
-            Reading::Found(_)
-        ));
+        assert!(matches!(cluster.pull_secret("team-a", "regcred", true).await, Reading::Found(_)));
         std::fs::write(&file, "kind: [").unwrap();
-        assert!(matches!(
-            cluster.pull_secret("team-a", "regcred", true).await,
-            Reading::Unavailable(_)
-        ));
+        assert!(matches!(cluster.pull_secret("team-a", "regcred", true).await, Reading::Unavailable(_)));
     }
 
     #[test]

@@ -97,12 +97,7 @@ pub(super) struct GuardRegistriesText {
 
 impl Default for PinText {
     fn default() -> Self {
-        Self {
-            enabled: true,
-            format: PinFormat::default(),
-            owners: PinOwners::default(),
-            skip: Vec::new(),
-        }
+        Self { enabled: true, format: PinFormat::default(), owners: PinOwners::default(), skip: Vec::new() }
     }
 }
 
@@ -175,25 +170,18 @@ pub(super) fn describe(error: &Error) -> String {
         }
         Error::SerdeMissingField { field, .. } => format!("key {field:?} is missing"),
         Error::DuplicateMappingKey { key: Some(key), .. } => format!("key {key:?} is given twice"),
-        Error::SerdeInvalidType {
-            unexpected, expected, ..
-        } => format!("expected {expected}, found {unexpected}"),
+        Error::SerdeInvalidType { unexpected, expected, .. } => format!("expected {expected}, found {unexpected}"),
         Error::MultipleDocuments { .. } => "the file holds a second document: keep one".to_owned(),
         Error::InvalidScalar { ty: "boolean", .. } | Error::InvalidBooleanStrict { .. } => {
             "expected true or false".to_owned()
         }
         Error::ExternallyTaggedEnumExpectedScalarOrMapping { .. } => "expected one word here".to_owned(),
         Error::Unexpected { expected, .. } => {
-            format!(
-                "expected a {} here",
-                expected.strip_suffix(" start").unwrap_or(expected)
-            )
+            format!("expected a {} here", expected.strip_suffix(" start").unwrap_or(expected))
         }
         other => {
             let sentence = other.to_string();
-            sentence
-                .split_once(" at line ")
-                .map_or(sentence.clone(), |(words, _place)| words.to_owned())
+            sentence.split_once(" at line ").map_or(sentence.clone(), |(words, _place)| words.to_owned())
         }
     }
 }

@@ -40,15 +40,8 @@ fn every_key_is_understood() {
     assert_eq!(policy.uncertain(Code::RegistryError), UncertainAction::Allow);
     assert_eq!(policy.mode_for("kube-system"), Some(Mode::Audit));
     let today = jiff::civil::date(2027, 1, 31);
-    assert!(
-        policy
-            .exception("legacy", "registry.corp.io/old/a:1", Code::TagNotFound, today)
-            .is_some()
-    );
-    assert_eq!(
-        (policy.pin.format, policy.pin.owners),
-        (PinFormat::TagAndDigest, PinOwners::Builtin)
-    );
+    assert!(policy.exception("legacy", "registry.corp.io/old/a:1", Code::TagNotFound, today).is_some());
+    assert_eq!((policy.pin.format, policy.pin.owners), (PinFormat::TagAndDigest, PinOwners::Builtin));
     assert!(policy.pin_skipped("kind.local/app:1"));
     assert!(policy.registry("127.0.0.1:5000").plain_http);
     assert_eq!(policy.node_access("127.0.0.1:5000"), NodeAccess::None);
@@ -81,10 +74,7 @@ fn an_empty_file_is_the_default_policy() {
 fn one_word_answers_for_every_uncertain_code() {
     let policy = parse("onUncertain: deny", "pullgate.yaml").unwrap();
     assert_eq!(policy.uncertain(Code::NotChecked), UncertainAction::Deny);
-    assert_eq!(
-        parse("templates: off", "pullgate.yaml").unwrap().templates,
-        TemplatesAction::Off
-    );
+    assert_eq!(parse("templates: off", "pullgate.yaml").unwrap().templates, TemplatesAction::Off);
 }
 
 #[test]
@@ -104,22 +94,13 @@ fn a_mistake_is_named_with_file_line_and_column() {
             "registries:\n  - host: a.io\n    plainHttp: true\n",
             "3:5: unknown key \"plainHttp\"; known here: host, plainHTTP, caFile, clientCertFile, proxy, timeout, nodeAccess",
         ),
-        (
-            "mode: deny",
-            "1:7: \"deny\" is not known here: use enforce, warn, audit",
-        ),
+        ("mode: deny", "1:7: \"deny\" is not known here: use enforce, warn, audit"),
         (
             "registries:\n  - { host: a.io, nodeAccess: declared }",
             "2:31: \"declared\" is not known here: use none, unknown",
         ),
-        (
-            "onUncertain: maybe",
-            "1:14: \"maybe\" is not known here: use allow, deny, or a map",
-        ),
-        (
-            "onUncertain: { RateLimited: maybe }",
-            "1:29: \"maybe\" is not known here: use allow, deny",
-        ),
+        ("onUncertain: maybe", "1:14: \"maybe\" is not known here: use allow, deny, or a map"),
+        ("onUncertain: { RateLimited: maybe }", "1:29: \"maybe\" is not known here: use allow, deny"),
         ("mode: audit\nmode: warn\n", "2:1: key \"mode\" is given twice"),
         ("namespaces:\n  - { names: [a] }", "2:7: key \"mode\" is missing"),
         (
@@ -134,10 +115,7 @@ fn a_mistake_is_named_with_file_line_and_column() {
             "exceptions:\n  - { namespace: a, image: \"x/*\", until: 2027-02-30 }",
             "2:42: \"2027-02-30\" is not a date: write it like 2027-01-31",
         ),
-        (
-            "pin:\n  skip:\n    - \"kind.local/{a\"",
-            "3:7: \"kind.local/{a\" is not a glob: ",
-        ),
+        ("pin:\n  skip:\n    - \"kind.local/{a\"", "3:7: \"kind.local/{a\" is not a glob: "),
         (
             "registries:\n  - host: https://reg.io",
             "2:11: \"https://reg.io\" is not a registry host: write host or host:port, without scheme and path",
@@ -162,35 +140,20 @@ fn a_mistake_is_named_with_file_line_and_column() {
             "guard:\n  allowAddresses: [10.0.0.0/8, 10.0.0.0/33]",
             "2:32: \"10.0.0.0/33\" is not an address range: write it like 10.0.0.0/8, fd00::/8 or 127.0.0.1",
         ),
-        (
-            "guard:\n  registries: { deny: [\"a{b\"] }",
-            "2:24: \"a{b\" is not a glob: ",
-        ),
-        (
-            "mode: audit\nonUncertain: [allow]",
-            "2:14: expected allow, deny, or a map from codes to these",
-        ),
-        (
-            "mode: audit\nonUncertain: 3",
-            "2:14: expected allow, deny, or a map from codes to these",
-        ),
+        ("guard:\n  registries: { deny: [\"a{b\"] }", "2:24: \"a{b\" is not a glob: "),
+        ("mode: audit\nonUncertain: [allow]", "2:14: expected allow, deny, or a map from codes to these"),
+        ("mode: audit\nonUncertain: 3", "2:14: expected allow, deny, or a map from codes to these"),
         ("mode: 3", "1:7: \"3\" is not known here: use enforce, warn, audit"),
         ("mode: [audit]\n", "1:7: expected one word here"),
         ("pin: { enabled: perhaps }", "1:17: expected true or false"),
         ("- mode", "1:1: expected a mapping here"),
         ("registries: [{}]", "1:14: key \"host\" is missing"),
         ("namespaces: everywhere", "1:13: expected a sequence here"),
-        (
-            "mode: audit\n---\nmode: warn\n",
-            "3:1: the file holds a second document: keep one",
-        ),
+        ("mode: audit\n---\nmode: warn\n", "3:1: the file holds a second document: keep one"),
         ("mode: \"audit\n", "2:1: "),
     ] {
         let refusal = refusal(text);
-        assert!(
-            refusal.starts_with(&format!("pullgate.yaml:{expected}")),
-            "{text}\n{refusal}"
-        );
+        assert!(refusal.starts_with(&format!("pullgate.yaml:{expected}")), "{text}\n{refusal}");
         assert!(!refusal.contains('\n') && !refusal.contains("hunter2"), "{refusal}");
     }
 }

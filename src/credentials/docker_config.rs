@@ -74,10 +74,7 @@ fn decode_entries(object: Value<'_>, context: Option<&str>, entries: &mut Entrie
         match decode_entry(value, context) {
             Ok(credential) => entries.insert(name, credential),
             Err(go_error) => {
-                return Err(Malformed {
-                    go_error,
-                    entry: Some(name),
-                });
+                return Err(Malformed { go_error, entry: Some(name) });
             }
         };
     }
@@ -86,18 +83,10 @@ fn decode_entries(object: Value<'_>, context: Option<&str>, entries: &mut Entrie
 
 fn decode_entry(entry: Value<'_>, context: Option<&str>) -> Result<Credential, String> {
     if !matches!(entry.kind(), Kind::Object | Kind::Null) {
-        return Err(type_error(
-            entry.kind(),
-            context,
-            "credentialprovider.dockerConfigEntryWithAuth",
-        ));
+        return Err(type_error(entry.kind(), context, "credentialprovider.dockerConfigEntryWithAuth"));
     }
-    let mut fields = [
-        ("username", String::new()),
-        ("password", String::new()),
-        ("email", String::new()),
-        ("auth", String::new()),
-    ];
+    let mut fields =
+        [("username", String::new()), ("password", String::new()), ("email", String::new()), ("auth", String::new())];
     let mut wrong_type = None;
     for (name, value) in entry.members() {
         let Some((field, text)) = fields.iter_mut().find(|(field, _)| name_matches(&name, field)) else {
@@ -117,11 +106,7 @@ fn decode_entry(entry: Value<'_>, context: Option<&str>) -> Result<Credential, S
         return Err(error);
     }
     let [(_, username), (_, password), _, (_, auth)] = fields;
-    if auth.is_empty() {
-        Ok(Credential::new(username, password))
-    } else {
-        decode_auth(&auth)
-    }
+    if auth.is_empty() { Ok(Credential::new(username, password)) } else { decode_auth(&auth) }
 }
 
 /// Decodes the `auth` field. A part that is not UTF-8 gets replacement characters; a kubelet could not even hand it to
@@ -131,9 +116,8 @@ fn decode_auth(field: &str) -> Result<Credential, String> {
     let decoded = go_base64::decode(field.as_bytes(), padded)
         .map_err(|offset| format!("illegal base64 data at input byte {offset}"))?;
     let text = String::from_utf8_lossy(&decoded);
-    let (username, password) = text
-        .split_once(':')
-        .ok_or("unable to parse auth field, must be formatted as base64(username:password)")?;
+    let (username, password) =
+        text.split_once(':').ok_or("unable to parse auth field, must be formatted as base64(username:password)")?;
     Ok(Credential::new(username, password))
 }
 

@@ -52,9 +52,7 @@ impl<'a> Value<'a> {
     pub(super) fn parse(document: &'a [u8]) -> Result<Self, String> {
         syntax::check(document)?;
         let start = skip_space(document, 0);
-        Ok(Self(
-            document.get(start..value_end(document, start)).unwrap_or_default(),
-        ))
+        Ok(Self(document.get(start..value_end(document, start)).unwrap_or_default()))
     }
 
     pub(super) fn kind(self) -> Kind {
@@ -70,19 +68,12 @@ impl<'a> Value<'a> {
 
     /// The members, none if this is no object.
     pub(super) fn members(self) -> Members<'a> {
-        Members {
-            text: if self.kind() == Kind::Object { self.0 } else { b"" },
-            at: 1,
-        }
+        Members { text: if self.kind() == Kind::Object { self.0 } else { b"" }, at: 1 }
     }
 
     /// The characters of a string, empty if this is none. What is not Unicode becomes U+FFFD.
     pub(super) fn unquoted(self) -> String {
-        let inner = self
-            .0
-            .strip_prefix(b"\"")
-            .and_then(|text| text.strip_suffix(b"\""))
-            .unwrap_or_default();
+        let inner = self.0.strip_prefix(b"\"").and_then(|text| text.strip_suffix(b"\"")).unwrap_or_default();
         let mut text = Vec::with_capacity(inner.len());
         let mut at = 0;
         while let Some(&byte) = inner.get(at) {
@@ -125,9 +116,7 @@ fn each_bad_byte_replaced(text: &[u8]) -> String {
 fn unicode_escape(text: &[u8]) -> (char, usize) {
     let unit = |from: usize| {
         let digits = text.get(from..from + 4)?;
-        digits.iter().try_fold(0_u32, |value, digit| {
-            Some(value * 16 + char::from(*digit).to_digit(16)?)
-        })
+        digits.iter().try_fold(0_u32, |value, digit| Some(value * 16 + char::from(*digit).to_digit(16)?))
     };
     let first = unit(0).unwrap_or(0xfffd);
     if let (0xd800..=0xdbff, Some(b"\\u"), Some(second @ 0xdc00..=0xdfff)) = (first, text.get(4..6), unit(6)) {
@@ -194,10 +183,7 @@ fn value_end(text: &[u8], mut at: usize) -> usize {
             }
             Some(_) if depth > 0 => at += 1,
             Some(_) => {
-                while text
-                    .get(at)
-                    .is_some_and(|byte| !is_space(*byte) && !matches!(byte, b',' | b'}' | b']'))
-                {
+                while text.get(at).is_some_and(|byte| !is_space(*byte) && !matches!(byte, b',' | b'}' | b']')) {
                     at += 1;
                 }
                 return at;
@@ -216,17 +202,9 @@ mod tests {
     #[test]
     fn members_come_in_order_with_duplicates() {
         let document = br#" { "a" : [1, {"x": "]}\""}] , "b":-1.5e3,"a":null , "\u00e9\ud83d\ude00\ud800\/": "" } "#;
-        let members: Vec<_> = Value::parse(document)
-            .unwrap()
-            .members()
-            .map(|(name, value)| (name, value.kind()))
-            .collect();
-        let expected = [
-            ("a", Kind::Array),
-            ("b", Kind::Number),
-            ("a", Kind::Null),
-            ("é😀\u{fffd}/", Kind::String),
-        ];
+        let members: Vec<_> =
+            Value::parse(document).unwrap().members().map(|(name, value)| (name, value.kind())).collect();
+        let expected = [("a", Kind::Array), ("b", Kind::Number), ("a", Kind::Null), ("é😀\u{fffd}/", Kind::String)];
         assert_eq!(members, expected.map(|(name, kind)| (name.to_owned(), kind)));
         assert_eq!(Value::parse(b"[1]").unwrap().members().count(), 0);
         assert_eq!(Value::parse(b"{}").unwrap().members().count(), 0);

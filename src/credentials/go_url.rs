@@ -32,10 +32,7 @@ impl Url {
         let (text, _query) = cut(text, b'?');
         let slash = text.iter().position(|b| *b == b'/').unwrap_or(text.len());
         let (authority, path) = text.split_at_checked(slash)?;
-        Some(Self {
-            host: parse_authority(authority)?,
-            path: unescape(path, Part::Other)?,
-        })
+        Some(Self { host: parse_authority(authority)?, path: unescape(path, Part::Other)? })
     }
 }
 
@@ -48,9 +45,7 @@ fn parse_authority(authority: &[u8]) -> Option<Vec<u8>> {
     let mut parts = authority.rsplitn(2, |b| *b == b'@');
     let host = parse_host(parts.next().unwrap_or_default())?;
     if let Some(userinfo) = parts.next() {
-        let valid = userinfo
-            .iter()
-            .all(|b| b.is_ascii_alphanumeric() || b"-._:~!$&'()*+,;=%@".contains(b));
+        let valid = userinfo.iter().all(|b| b.is_ascii_alphanumeric() || b"-._:~!$&'()*+,;=%@".contains(b));
         if !valid {
             return None;
         }
@@ -68,11 +63,7 @@ fn parse_host(host: &[u8]) -> Option<Vec<u8>> {
         None => {
             // Since Go 1.26 the first colon starts the port, so a second one is an error.
             let port = host.iter().position(|b| *b == b':').and_then(|colon| host.get(colon..));
-            if port.is_none_or(is_optional_port) {
-                unescape(host, Part::Host)
-            } else {
-                None
-            }
+            if port.is_none_or(is_optional_port) { unescape(host, Part::Host) } else { None }
         }
     }
 }
@@ -83,10 +74,7 @@ fn parse_bracketed(host: &[u8]) -> Option<Vec<u8>> {
     if !is_optional_port(port) {
         return None;
     }
-    let zone = address
-        .windows(3)
-        .position(|escape| escape == b"%25")
-        .unwrap_or(address.len());
+    let zone = address.windows(3).position(|escape| escape == b"%25").unwrap_or(address.len());
     let (plain, zone) = address.split_at_checked(zone)?;
     let address = [unescape(plain, Part::Host)?, unescape(zone, Part::Zone)?].concat();
     is_ipv6(&address).then(|| [b"[", address.as_slice(), b"]", port].concat())
@@ -95,9 +83,7 @@ fn parse_bracketed(host: &[u8]) -> Option<Vec<u8>> {
 /// `netip.ParseAddr` of an address that has to be IPv6; a zone may be anything but empty.
 fn is_ipv6(address: &[u8]) -> bool {
     let (address, zone) = cut(address, b'%');
-    let parsed = std::str::from_utf8(address)
-        .ok()
-        .and_then(|text| text.parse::<Ipv6Addr>().ok());
+    let parsed = std::str::from_utf8(address).ok().and_then(|text| text.parse::<Ipv6Addr>().ok());
     parsed.is_some() && zone.is_none_or(|zone| !zone.is_empty())
 }
 

@@ -70,13 +70,7 @@ impl Keyring {
         let pattern = || Pattern::parse(key.as_bytes());
         if !self.keys.contains_key(&key) {
             let pattern = pattern();
-            self.keys.insert(
-                key.clone(),
-                Key {
-                    pattern,
-                    entries: Vec::new(),
-                },
-            );
+            self.keys.insert(key.clone(), Key { pattern, entries: Vec::new() });
         }
         if let Some(key) = self.keys.get_mut(&key) {
             key.entries.push((source, credential));
@@ -115,9 +109,7 @@ impl Keyring {
 
     /// The keys with the source of each entry, for saying what is there when nothing matches.
     pub fn keys(&self) -> impl Iterator<Item = (&str, &Source)> {
-        self.keys
-            .iter()
-            .flat_map(|(name, key)| key.entries.iter().map(move |(source, _)| (name.as_str(), source)))
+        self.keys.iter().flat_map(|(name, key)| key.entries.iter().map(move |(source, _)| (name.as_str(), source)))
     }
 }
 
@@ -138,18 +130,12 @@ impl Key {
 impl MalformedSecret {
     fn new(secret: &str, error: Malformed) -> Self {
         // Somebody may have written `https://user:password@host`; the key does not have that part.
-        let entry = error
-            .entry
-            .and_then(|name| if name.contains('@') { key_of(&name) } else { Some(name) });
+        let entry = error.entry.and_then(|name| if name.contains('@') { key_of(&name) } else { Some(name) });
         let entry = entry.map(|mut name| {
             name.truncate(name.floor_char_boundary(MAX_ENTRY));
             name
         });
-        Self {
-            secret: secret.to_owned(),
-            go_error: error.go_error,
-            entry,
-        }
+        Self { secret: secret.to_owned(), go_error: error.go_error, entry }
     }
 }
 
@@ -157,10 +143,7 @@ impl MalformedSecret {
 ///
 /// Bytes that are not UTF-8 after decoding are replaced; such a key matches nothing either way.
 fn key_of(name: &str) -> Option<String> {
-    let text = name
-        .strip_prefix("https://")
-        .or_else(|| name.strip_prefix("http://"))
-        .unwrap_or(name);
+    let text = name.strip_prefix("https://").or_else(|| name.strip_prefix("http://")).unwrap_or(name);
     let Url { host, path } = Url::parse(text.as_bytes())?;
     let versioned = path.starts_with(b"/v1/") || path.starts_with(b"/v2/");
     let path = if versioned { path.get(3..)? } else { &path };

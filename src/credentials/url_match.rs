@@ -22,10 +22,7 @@ pub(super) struct Pattern {
 /// key that is no URL matches nothing.
 #[must_use]
 pub fn url_match(key: &str, repository_name: &str) -> bool {
-    match (
-        Pattern::parse(key.as_bytes()),
-        Pattern::parse(repository_name.as_bytes()),
-    ) {
+    match (Pattern::parse(key.as_bytes()), Pattern::parse(repository_name.as_bytes())) {
         (Some(key), Some(repository)) => key.matches(&repository),
         _ => false,
     }
@@ -38,22 +35,14 @@ impl Pattern {
         let url = Url::parse(text)?;
         let (host, port) = split_port(&url.host);
         let labels = host.split(|b| *b == b'.').map(<[u8]>::to_vec).collect();
-        Some(Self {
-            labels,
-            port: port.to_vec(),
-            path: url.path,
-        })
+        Some(Self { labels, port: port.to_vec(), path: url.path })
     }
 
     pub(super) fn matches(&self, repository: &Self) -> bool {
         self.port == repository.port
             && self.labels.len() == repository.labels.len()
             && repository.path.starts_with(&self.path)
-            && self
-                .labels
-                .iter()
-                .zip(&repository.labels)
-                .all(|(pattern, label)| label_matches(pattern, label))
+            && self.labels.iter().zip(&repository.labels).all(|(pattern, label)| label_matches(pattern, label))
     }
 }
 
@@ -76,9 +65,7 @@ fn split_port(host: &[u8]) -> (&[u8], &[u8]) {
 /// which is taken for a class of characters.
 fn label_matches(pattern: &[u8], label: &[u8]) -> bool {
     if let Some(class) = pattern.strip_prefix(b"[") {
-        return class
-            .strip_suffix(b"]")
-            .is_some_and(|class| matches!(label, [byte] if class.contains(byte)));
+        return class.strip_suffix(b"]").is_some_and(|class| matches!(label, [byte] if class.contains(byte)));
     }
     let mut literals = pattern.split(|b| *b == b'*');
     let Some(mut rest) = label.strip_prefix(literals.next().unwrap_or_default()) else {
@@ -129,11 +116,7 @@ mod tests {
             ("**.io", "reg.io/x", true),
             ("*a*ab.io", "aab.io/x", true),
             ("ab*ba.io", "aba.io/x", false),
-            (
-                "*.dkr.ecr.*.amazonaws.com",
-                "123.dkr.ecr.us-east-1.amazonaws.com/x",
-                true,
-            ),
+            ("*.dkr.ecr.*.amazonaws.com", "123.dkr.ecr.us-east-1.amazonaws.com/x", true),
             ("reg.io/*", "reg.io/x", false),
             ("reg.io:*", "reg.io:5000/x", false),
             ("reg.io?x", "reg.io/foo", true),

@@ -48,11 +48,7 @@ enum Registry {
 
 impl Names {
     pub(super) fn draw() -> Self {
-        Self {
-            run: random(),
-            password: random(),
-            other_password: random(),
-        }
+        Self { run: random(), password: random(), other_password: random() }
     }
 
     /// The Secrets of the namespace.
@@ -70,23 +66,11 @@ impl Names {
             format!("---\n{document}\n")
         };
         [
-            secret(
-                "regcred",
-                &json!({ "auths": { bearer: good, basic: good, hiding: good } }),
-            ),
-            secret(
-                "wrong",
-                &json!({ "auths": { bearer: entry(USER, "not-it"), basic: entry(USER, "not-it") } }),
-            ),
-            secret(
-                "other",
-                &json!({ "auths": { bearer: entry(OTHER_USER, &self.other_password) } }),
-            ),
+            secret("regcred", &json!({ "auths": { bearer: good, basic: good, hiding: good } })),
+            secret("wrong", &json!({ "auths": { bearer: entry(USER, "not-it"), basic: entry(USER, "not-it") } })),
+            secret("other", &json!({ "auths": { bearer: entry(OTHER_USER, &self.other_password) } })),
             secret("elsewhere", &json!({ "auths": { "127.0.0.1": good } })),
-            secret(
-                "nonsense",
-                &json!({ "auths": { "registry.example": { "auth": "%%%" } } }),
-            ),
+            secret("nonsense", &json!({ "auths": { "registry.example": { "auth": "%%%" } } })),
         ]
         .concat()
     }
@@ -96,186 +80,154 @@ fn random() -> String {
     let mut bytes = [0_u8; 5];
     // Without a random source the names are the same in every run, and the demonstration still holds.
     _ = aws_lc_rs::rand::fill(&mut bytes);
-    bytes
-        .iter()
-        .map(|byte| char::from(b"abcdefghjkmnpqrs"[usize::from(byte % 16)]))
-        .collect::<String>()
+    bytes.iter().map(|byte| char::from(b"abcdefghjkmnpqrs"[usize::from(byte % 16)])).collect::<String>()
         + &format!("{:x}", bytes[0])
 }
 
 /// Every case, over repositories pushed just now.
 pub(super) fn all(stage: &Stage) -> Vec<Case> {
-    let run = &stage.names.run;
-    let host = stage.bearer.host();
-    let (private, public, old) = (format!("{run}/api"), format!("{run}/web"), format!("{run}/legacy"));
-    let digest = stage
-        .bearer
-        .push_index(&private, "v1.4.2", &["linux/amd64", "linux/arm64"]);
-    stage.bearer.push(&public, "1");
-    stage.bearer.push_raw(&old, "1", SCHEMA_1, r#"{"schemaVersion":1}"#);
-    stage.bearer.private(&private, &[USER]);
-    stage.basic.push(&private, "v1.4.2");
-    stage.basic.private(&private, &[USER]);
-    stage.hiding.push(&private, "v1.4.2");
-    stage.hiding.private(&private, &["nobody"]);
-    let image = |registry: &str, repository: &str, tag: &str| format!("{registry}/{repository}:{tag}");
-    let absent = format!("sha256:{}", "0".repeat(64));
-    let case = Case::new;
-    let trouble = |title, code, target: Target, behaviour: Behaviour| {
-        let repository = format!("{run}/{}", code_word(title));
-        stage.basic.push(&repository, "1");
-        Case {
-            trouble: Some((Registry::Basic, target, behaviour)),
-            ..case(
-                title,
-                image(&stage.basic.host(), &repository, "1"),
+    let shelf = Shelf::stock(stage);
+    [shelf.admitted(), shelf.not_there(), shelf.logins(), shelf.refused(), shelf.not_checked()]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+/// What was pushed, and where.
+struct Shelf<'a> {
+    stage: &'a Stage,
+    /// In every registry, for [`USER`] only.
+    private: String,
+    public: String,
+    /// Docker schema 1.
+    legacy: String,
+    /// Of the private index with tokens.
+    digest: String,
+}
+
+// === impl Shelf ===
+
+impl<'a> Shelf<'a> {
+    fn stock(stage: &'a Stage) -> Self {
+        let run = &stage.names.run;
+        let (private, public, legacy) = (format!("{run}/api"), format!("{run}/web"), format!("{run}/legacy"));
+        let digest = stage.bearer.push_index(&private, "v1.4.2", &["linux/amd64", "linux/arm64"]);
+        stage.bearer.push(&public, "1");
+        stage.bearer.push_raw(&legacy, "1", SCHEMA_1, r#"{"schemaVersion":1}"#);
+        stage.bearer.private(&private, &[USER]);
+        stage.basic.push(&private, "v1.4.2");
+        stage.basic.private(&private, &[USER]);
+        stage.hiding.push(&private, "v1.4.2");
+        stage.hiding.private(&private, &["nobody"]);
+        Self { stage, private, public, legacy, digest }
+    }
+
+    /// The private repository behind tokens.
+    fn token(&self, tag: &str) -> String {
+        format!("{}/{}:{tag}", self.stage.bearer.host(), self.private)
+    }
+
+    /// The private repository behind a Basic login.
+    fn basic(&self) -> String {
+        format!("{}/{}:v1.4.2", self.stage.basic.host(), self.private)
+    }
+
+    /// A repository of its own in which the registry misbehaves.
+    fn trouble(&self, title: &'static str, code: Code, behaviour: impl Into<Behaviour>) -> Case {
+        let word: String = title.chars().filter(char::is_ascii_lowercase).take(24).collect();
+        let repository = format!("{}/{word}", self.stage.names.run);
+        self.stage.basic.push(&repository, "1");
+        let image = format!("{}/{repository}:1", self.stage.basic.host());
+        let trouble = Some((Registry::Basic, Target::repository(&repository), behaviour.into()));
+        Case { trouble, ..Case::new(title, image, &["regcred"], Some(code)) }
+    }
+
+    fn admitted(&self) -> Vec<Case> {
+        let pinned = "a private image, with the right login: admitted and pinned";
+        let second = "the wrong login first, the right one second: the kubelet tries both";
+        vec![
+            Case {
+                mutate: true,
+                digest: Some(self.digest.clone()),
+                max_requests: Some(3),
+                ..Case::new(pinned, self.token("v1.4.2"), &["regcred"], None)
+            },
+            Case::new(second, self.token("v1.4.2"), &["wrong", "regcred"], None),
+        ]
+    }
+
+    fn not_there(&self) -> Vec<Case> {
+        let host = self.stage.bearer.host();
+        let absent = format!("{host}/{}@sha256:{}", self.private, "0".repeat(64));
+        let missing = format!("{host}/{}i:v1", self.private);
+        let hidden = format!("{}/{}:v1.4.2", self.stage.hiding.host(), self.private);
+        let login = &["regcred"];
+        vec![
+            Case::new("a tag that was never pushed", self.token("v1.4.3"), login, Some(Code::TagNotFound)),
+            Case::new("a digest that is gone", absent, login, Some(Code::DigestNotFound)),
+            Case::new("a repository that does not exist", missing, login, Some(Code::RepositoryNotFound)),
+            Case::new("a registry that hides what it has", hidden, login, Some(Code::NotFoundOrNoAccess)),
+        ]
+    }
+
+    fn logins(&self) -> Vec<Case> {
+        let undecodable = format!("{}/{}:1", self.stage.bearer.host(), self.public);
+        let denied = Answer::envelope(403, "DENIED", "pull is not granted");
+        vec![
+            Case::new("no pull secret at all", self.basic(), &[], Some(Code::CredentialsMissing)),
+            Case::new("a pull secret for another port", self.basic(), &["elsewhere"], Some(Code::CredentialsMissing)),
+            Case::new("a wrong password", self.basic(), &["wrong"], Some(Code::CredentialsRejected)),
+            Case {
+                trouble: Some((Registry::Bearer, Target::repository(&self.private), denied.into())),
+                ..Case::new(
+                    "a login without the right to pull",
+                    self.token("v1.4.9"),
+                    &["regcred"],
+                    Some(Code::AccessDenied),
+                )
+            },
+            Case::new(
+                "a pull secret that no kubelet can decode",
+                undecodable,
+                &["nonsense"],
+                Some(Code::PullSecretMalformed),
+            ),
+        ]
+    }
+
+    fn refused(&self) -> Vec<Case> {
+        let host = self.stage.bearer.host();
+        let legacy = format!("{host}/{}:1", self.legacy);
+        let foreign = "registry.example/team/api:1".to_owned();
+        let capitals = format!("{host}/{}:v1", self.stage.names.run.to_uppercase());
+        let policy =
+            Answer::envelope(412, "PROJECTPOLICYVIOLATION", "current image with 3 vulnerabilities cannot be pulled");
+        vec![
+            Case::new("an image in Docker schema 1", legacy, &["regcred"], Some(Code::UnsupportedManifest)),
+            self.trouble("blocked by the registry's own policy", Code::BlockedByRegistry, policy),
+            Case::new(
+                "a registry that this cluster does not allow",
+                foreign,
                 &["regcred"],
-                Some(code),
-            )
-        }
-    };
-    let at = |title: &str| Target::repository(&format!("{run}/{}", code_word(title)));
-    vec![
-        Case {
-            mutate: true,
-            digest: Some(digest),
-            max_requests: Some(3),
-            ..case(
-                "a private image, with the right login: admitted and pinned",
-                image(&host, &private, "v1.4.2"),
-                &["regcred"],
-                None,
-            )
-        },
-        case(
-            "the wrong login first, the right one second: the kubelet tries both",
-            image(&host, &private, "v1.4.2"),
-            &["wrong", "regcred"],
-            None,
-        ),
-        case(
-            "a tag that was never pushed",
-            image(&host, &private, "v1.4.3"),
-            &["regcred"],
-            Some(Code::TagNotFound),
-        ),
-        case(
-            "a digest that is gone",
-            format!("{host}/{private}@{absent}"),
-            &["regcred"],
-            Some(Code::DigestNotFound),
-        ),
-        case(
-            "a repository that does not exist",
-            image(&host, &format!("{run}/apii"), "v1"),
-            &["regcred"],
-            Some(Code::RepositoryNotFound),
-        ),
-        case(
-            "a registry that hides what it has",
-            image(&stage.hiding.host(), &private, "v1.4.2"),
-            &["regcred"],
-            Some(Code::NotFoundOrNoAccess),
-        ),
-        case(
-            "no pull secret at all",
-            image(&stage.basic.host(), &private, "v1.4.2"),
-            &[],
-            Some(Code::CredentialsMissing),
-        ),
-        case(
-            "a pull secret for another port",
-            image(&stage.basic.host(), &private, "v1.4.2"),
-            &["elsewhere"],
-            Some(Code::CredentialsMissing),
-        ),
-        case(
-            "a wrong password",
-            image(&stage.basic.host(), &private, "v1.4.2"),
-            &["wrong"],
-            Some(Code::CredentialsRejected),
-        ),
-        Case {
-            trouble: Some((
-                Registry::Bearer,
-                Target::repository(&private),
-                Answer::envelope(403, "DENIED", "pull is not granted").into(),
-            )),
-            ..case(
-                "a login without the right to pull",
-                image(&host, &private, "v1.4.9"),
-                &["regcred"],
-                Some(Code::AccessDenied),
-            )
-        },
-        case(
-            "a pull secret that no kubelet can decode",
-            image(&host, &public, "1"),
-            &["nonsense"],
-            Some(Code::PullSecretMalformed),
-        ),
-        case(
-            "an image in Docker schema 1",
-            image(&host, &old, "1"),
-            &["regcred"],
-            Some(Code::UnsupportedManifest),
-        ),
-        trouble(
-            "blocked by the registry's own policy",
-            Code::BlockedByRegistry,
-            at("blocked by the registry's own policy"),
-            Answer::envelope(
-                412,
-                "PROJECTPOLICYVIOLATION",
-                "current image with 3 vulnerabilities cannot be pulled",
-            )
-            .into(),
-        ),
-        case(
-            "a registry that this cluster does not allow",
-            "registry.example/team/api:1".to_owned(),
-            &["regcred"],
-            Some(Code::RegistryNotAllowed),
-        ),
-        case(
-            "a name that is no image reference",
-            format!("{host}/{}:v1", run.to_uppercase()),
-            &["regcred"],
-            Some(Code::InvalidImageName),
-        ),
-        case(
-            "an address that nobody should be led to",
-            "169.254.169.254/latest/meta-data:1".to_owned(),
-            &[],
-            Some(Code::NotChecked),
-        ),
-        trouble(
-            "a registry that closes the connection",
-            Code::RegistryUnreachable,
-            at("a registry that closes the connection"),
-            Behaviour::Close(Close::BeforeAnswer),
-        ),
-        case(
-            "a registry that nobody listens at",
-            image(&stage.closed, &public, "1"),
-            &[],
-            Some(Code::RegistryUnreachable),
-        ),
-        trouble(
-            "a registry that is ill",
-            Code::RegistryError,
-            at("a registry that is ill"),
-            Answer::status(503).into(),
-        ),
-        trouble(
-            "a registry that has had enough",
-            Code::RateLimited,
-            at("a registry that has had enough"),
-            Answer::envelope(429, "TOOMANYREQUESTS", "pull rate limit reached")
-                .header("retry-after", "30")
-                .into(),
-        ),
-    ]
+                Some(Code::RegistryNotAllowed),
+            ),
+            Case::new("a name that is no image reference", capitals, &["regcred"], Some(Code::InvalidImageName)),
+        ]
+    }
+
+    fn not_checked(&self) -> Vec<Case> {
+        let metadata = "169.254.169.254/latest/meta-data:1".to_owned();
+        let closed = format!("{}/{}:1", self.stage.closed, self.public);
+        let enough = Answer::envelope(429, "TOOMANYREQUESTS", "pull rate limit reached").header("retry-after", "30");
+        let hang_up = Behaviour::Close(Close::BeforeAnswer);
+        vec![
+            Case::new("an address that nobody should be led to", metadata, &[], Some(Code::NotChecked)),
+            Case::new("a registry that nobody listens at", closed, &[], Some(Code::RegistryUnreachable)),
+            self.trouble("a registry that is ill", Code::RegistryError, Answer::status(503)),
+            self.trouble("a registry that has had enough", Code::RateLimited, enough),
+            self.trouble("a registry that closes the connection", Code::RegistryUnreachable, hang_up),
+        ]
+    }
 }
 
 /// One image for a thousand reviews.
@@ -283,27 +235,14 @@ pub(super) fn crowd(stage: &Stage) -> Case {
     let repository = format!("{}/crowd", stage.names.run);
     stage.bearer.push(&repository, "1");
     stage.bearer.private(&repository, &[USER]);
-    Case::new(
-        "",
-        format!("{}/{repository}:1", stage.bearer.host()),
-        &["regcred"],
-        None,
-    )
-}
-
-/// A repository name from a title.
-fn code_word(title: &str) -> String {
-    title.chars().filter(char::is_ascii_lowercase).take(24).collect()
+    Case::new("", format!("{}/{repository}:1", stage.bearer.host()), &["regcred"], None)
 }
 
 /// The image that a patch writes into the first container.
 pub(super) fn pinned_image(answer: &Value) -> Option<String> {
     let patch = STANDARD.decode(answer["response"]["patch"].as_str()?).ok()?;
     let operations: Value = serde_json::from_slice(&patch).ok()?;
-    let replace = operations
-        .as_array()?
-        .iter()
-        .find(|operation| operation["op"] == "replace")?;
+    let replace = operations.as_array()?.iter().find(|operation| operation["op"] == "replace")?;
     Some(replace["value"].as_str()?.to_owned())
 }
 
@@ -369,10 +308,7 @@ impl Case {
         };
         let few = self.max_requests.is_none_or(|most| requests <= most);
         (!right || !pinned_right || !few).then(|| {
-            format!(
-                "\"{}\": expected {:?}, got allowed {allowed} with {requests} requests",
-                self.title, self.expected
-            )
+            format!("\"{}\": expected {:?}, got allowed {allowed} with {requests} requests", self.title, self.expected)
         })
     }
 }

@@ -85,10 +85,7 @@ pub struct Registry {
 impl RegistrySpec {
     /// HTTPS with certificates of `authority`, everything public.
     pub fn https(authority: &Arc<Authority>) -> Self {
-        Self {
-            authority: Some(authority.clone()),
-            ..Self::plain()
-        }
+        Self { authority: Some(authority.clone()), ..Self::plain() }
     }
 
     /// Plain HTTP, everything public.
@@ -122,32 +119,16 @@ impl RegistrySpec {
 impl Registry {
     /// Opens the port, and a second one if the login wants a token service of its own. Serves when it returns.
     pub async fn start(spec: RegistrySpec) -> io::Result<Self> {
-        let RegistrySpec {
-            authority,
-            certificate,
-            address,
-            login,
-            access,
-            missing_repository,
-            latency,
-        } = spec;
+        let RegistrySpec { authority, certificate, address, login, access, missing_repository, latency } = spec;
         let tls = match &authority {
             Some(authority) => Some(TlsAcceptor::from(Arc::new(authority.server_config(certificate)?))),
             None => None,
         };
-        let own_port = matches!(
-            &login,
-            Login::Bearer(Bearer {
-                realm: Realm::OwnPort,
-                ..
-            })
-        );
+        let own_port = matches!(&login, Login::Bearer(Bearer { realm: Realm::OwnPort, .. }));
         let registry = Self {
             service: Service::default(),
             switch: Arc::default(),
-            ca_pem: authority
-                .map(|authority| authority.pem().to_owned())
-                .unwrap_or_default(),
+            ca_pem: authority.map(|authority| authority.pem().to_owned()).unwrap_or_default(),
             tls,
             addresses: Vec::new(),
             listeners: Mutex::default(),
@@ -166,11 +147,7 @@ impl Registry {
             state.origin = origins.next().unwrap_or_default();
             state.token_origin = origins.next();
         }
-        Ok(Self {
-            addresses,
-            listeners: Mutex::new(listeners),
-            ..registry
-        })
+        Ok(Self { addresses, listeners: Mutex::new(listeners), ..registry })
     }
 
     async fn listen(&self, address: SocketAddr) -> io::Result<Listener> {
@@ -345,8 +322,6 @@ impl Registry {
 
 impl fmt::Debug for Registry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Registry")
-            .field("addresses", &self.addresses)
-            .finish_non_exhaustive()
+        f.debug_struct("Registry").field("addresses", &self.addresses).finish_non_exhaustive()
     }
 }

@@ -57,14 +57,8 @@ impl Stage {
             |login: Login, access: Access| Registry::start(RegistrySpec::https(&authority).login(login).access(access));
         let bearer = start(Login::Bearer(Bearer::default()), Access::default()).await?;
         let basic = start(Login::Basic, Access::default()).await?;
-        let hiding = start(
-            Login::Bearer(Bearer::default()),
-            Access {
-                hide_existence: true,
-                ..Access::default()
-            },
-        )
-        .await?;
+        let hiding =
+            start(Login::Bearer(Bearer::default()), Access { hide_existence: true, ..Access::default() }).await?;
         let gone = start(Login::None, Access::default()).await?;
         let closed = gone.host();
         gone.stop().await;
@@ -75,23 +69,14 @@ impl Stage {
         let files = Files::new(&names.run)?;
         let ca_file = files.write("ca.pem", authority.pem())?;
         let hosts = [bearer.host(), basic.host(), hiding.host(), closed.clone()];
-        let rules: String = hosts
-            .iter()
-            .map(|host| {
-                format!(
-                    "  - {{ host: \"{host}\", caFile: {}, nodeAccess: none }}\n",
-                    ca_file.display()
-                )
-            })
-            .collect();
+        let rules = hosts
+            .map(|host| format!("  - {{ host: \"{host}\", caFile: {}, nodeAccess: none }}\n", ca_file.display()))
+            .concat();
         let policy = format!(
             "mode: enforce\nregistries:\n{rules}guard:\n  allowAddresses: [127.0.0.0/8]\n  registries: {{ deny: [registry.example] }}\n"
         );
         let policy = config::parse(&policy, "demo.yaml")?;
-        let contents = Contents::parse(
-            &names.secrets(&bearer.host(), &basic.host(), &hiding.host()),
-            "demo cluster",
-        )?;
+        let contents = Contents::parse(&names.secrets(&bearer.host(), &basic.host(), &hiding.host()), "demo cluster")?;
         let metrics = Metrics::new();
         let engine = cli::engine(&policy, Arc::new(FileCluster::of(contents)), metrics.clone());
         let (_, snapshots) = watch::channel(Arc::new(Snapshot { policy, engine }));
@@ -99,19 +84,11 @@ impl Stage {
         let certificate = files.write("tls.crt", &issued.certificate_pem)?;
         let key = files.write("tls.key", issued.key_pem.expose_secret())?;
         let certificate = server::Certificate::load(server::TlsFiles { cert: certificate, key })?;
-        let limits = Limits {
-            shutdown_delay: Duration::ZERO,
-            drain: Duration::from_secs(2),
-            ..Limits::default()
-        };
+        let limits = Limits { shutdown_delay: Duration::ZERO, drain: Duration::from_secs(2), ..Limits::default() };
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
-        let bound = server::bind(
-            address,
-            Some(Arc::new(server::server_config(Arc::new(certificate))?)),
-            limits,
-            "demo",
-        )
-        .await?;
+        let bound =
+            server::bind(address, Some(Arc::new(server::server_config(Arc::new(certificate))?)), limits, "demo")
+                .await?;
         let server = bound.local_addr();
         let router = admission::router(Gate::new(snapshots, metrics, limits.request_body_timeout));
         let (stop, stopped) = oneshot::channel::<()>();
@@ -120,23 +97,8 @@ impl Stage {
             drop(stopped.await);
         }));
         let ca = reqwest::Certificate::from_pem(authority.pem().as_bytes()).map_err(failed)?;
-        let client = reqwest::Client::builder()
-            .tls_certs_only([ca])
-            .no_proxy()
-            .build()
-            .map_err(failed)?;
-        Ok(Self {
-            names,
-            bearer,
-            basic,
-            hiding,
-            closed,
-            server,
-            client,
-            stop,
-            serving,
-            _files: files,
-        })
+        let client = reqwest::Client::builder().tls_certs_only([ca]).no_proxy().build().map_err(failed)?;
+        Ok(Self { names, bearer, basic, hiding, closed, server, client, stop, serving, _files: files })
     }
 
     /// Sends the recorded review, with the case's image and pull secrets in it.
@@ -156,9 +118,7 @@ impl Stage {
         if answer["response"]["uid"] == uid {
             Ok(answer)
         } else {
-            Err(CommandError::Demo(
-                "an answer does not carry the uid of its review".to_owned(),
-            ))
+            Err(CommandError::Demo("an answer does not carry the uid of its review".to_owned()))
         }
     }
 
@@ -174,11 +134,8 @@ impl Stage {
 
     /// All registries' requests in the order in which they came.
     pub(super) fn requests(&self) -> Vec<LoggedRequest> {
-        let mut requests: Vec<LoggedRequest> = self
-            .registries()
-            .iter()
-            .flat_map(|registry| registry.requests())
-            .collect();
+        let mut requests: Vec<LoggedRequest> =
+            self.registries().iter().flat_map(|registry| registry.requests()).collect();
         requests.sort_by_key(|request| request.at);
         requests
     }

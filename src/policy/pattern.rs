@@ -49,11 +49,7 @@ impl Pattern {
 
     /// The pattern that matches everything.
     pub fn any() -> Self {
-        Self {
-            text: "*".to_owned(),
-            ignore_case: false,
-            matcher: Matcher::Any,
-        }
+        Self { text: "*".to_owned(), ignore_case: false, matcher: Matcher::Any }
     }
 
     /// Whether the whole of `candidate` matches.
@@ -72,10 +68,7 @@ impl Pattern {
     }
 
     fn compile(text: &str, glob: &str, ignore_case: bool) -> Result<Self, PatternError> {
-        let refuse = |reason: String| PatternError {
-            text: text.to_owned(),
-            reason,
-        };
+        let refuse = |reason: String| PatternError { text: text.to_owned(), reason };
         if text.is_empty() {
             return Err(refuse("it is empty".to_owned()));
         }
@@ -91,11 +84,7 @@ impl Pattern {
         } else {
             Matcher::Word
         };
-        Ok(Self {
-            text: text.to_owned(),
-            ignore_case,
-            matcher,
-        })
+        Ok(Self { text: text.to_owned(), ignore_case, matcher })
     }
 }
 
@@ -151,20 +140,13 @@ mod tests {
             ("docker.io/library/busybox", "docker.io/library/busybox", true),
             ("docker.io/library/busybox:V1", "docker.io/library/busybox:v1", false),
         ] {
-            assert_eq!(
-                Pattern::image(pattern).unwrap().matches(image),
-                expected,
-                "{pattern} ~ {image}"
-            );
+            assert_eq!(Pattern::image(pattern).unwrap().matches(image), expected, "{pattern} ~ {image}");
         }
     }
 
     #[test]
     fn a_pattern_that_does_not_compile_says_why() {
-        assert_eq!(
-            Pattern::image("").unwrap_err().to_string(),
-            r#""" is not a glob: it is empty"#
-        );
+        assert_eq!(Pattern::image("").unwrap_err().to_string(), r#""" is not a glob: it is empty"#);
         let error = Pattern::host("reg{a,b").unwrap_err().to_string();
         assert!(error.starts_with(r#""reg{a,b" is not a glob: "#), "{error}");
     }

@@ -96,15 +96,7 @@ impl RegistryRule {
 
 impl fmt::Debug for RegistryRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            host,
-            plain_http,
-            ca_file,
-            client_cert_file,
-            proxy,
-            timeout,
-            node_access,
-        } = self;
+        let Self { host, plain_http, ca_file, client_cert_file, proxy, timeout, node_access } = self;
         f.debug_struct("RegistryRule")
             .field("host", host)
             .field("plain_http", plain_http)
@@ -130,11 +122,7 @@ impl Guard {
 
 impl Default for Guard {
     fn default() -> Self {
-        Self {
-            allow_addresses: Vec::new(),
-            allow_registries: vec![Pattern::any()],
-            deny_registries: Vec::new(),
-        }
+        Self { allow_addresses: Vec::new(), allow_registries: vec![Pattern::any()], deny_registries: Vec::new() }
     }
 }
 
@@ -144,12 +132,8 @@ fn other_names(host: &str) -> impl Iterator<Item = &str> {
         Some((bare, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => bare,
         _ => host,
     };
-    let hub = ["index.docker.io", "registry-1.docker.io"]
-        .iter()
-        .any(|name| name.eq_ignore_ascii_case(bare));
-    [Some(host), (bare != host).then_some(bare), hub.then_some("docker.io")]
-        .into_iter()
-        .flatten()
+    let hub = ["index.docker.io", "registry-1.docker.io"].iter().any(|name| name.eq_ignore_ascii_case(bare));
+    [Some(host), (bare != host).then_some(bare), hub.then_some("docker.io")].into_iter().flatten()
 }
 
 #[cfg(test)]
@@ -174,10 +158,7 @@ mod tests {
         ] {
             assert_eq!(silent.effective_node_access(host), expected, "{host}");
         }
-        let told = RegistryRule {
-            node_access: Some(NodeAccess::None),
-            ..silent
-        };
+        let told = RegistryRule { node_access: Some(NodeAccess::None), ..silent };
         assert_eq!(told.effective_node_access("gcr.io"), NodeAccess::None);
     }
 
@@ -207,10 +188,8 @@ mod tests {
 
     #[test]
     fn a_proxy_login_is_not_printed() {
-        let rule = RegistryRule {
-            proxy: Some("http://me:hunter2@proxy:3128".into()),
-            ..RegistryRule::new(Pattern::any())
-        };
+        let rule =
+            RegistryRule { proxy: Some("http://me:hunter2@proxy:3128".into()), ..RegistryRule::new(Pattern::any()) };
         assert!(!format!("{rule:?}").contains("hunter2"));
     }
 }

@@ -13,9 +13,7 @@ fn a_mode_reads_back_as_it_is_written() {
 
 #[test]
 fn own_and_system_namespaces_are_left_alone_and_named_ones_have_their_mode() {
-    let mut policy = Policy::default()
-        .with_mode(Mode::Enforce)
-        .with_own_namespace(Some("pullgate".into()));
+    let mut policy = Policy::default().with_mode(Mode::Enforce).with_own_namespace(Some("pullgate".into()));
     policy.namespaces.insert("kube-system".into(), Mode::Audit);
     policy.namespaces.insert("legacy".into(), Mode::Warn);
     policy.namespaces.insert("pullgate".into(), Mode::Enforce);
@@ -57,21 +55,9 @@ fn an_exception_covers_its_namespace_image_code_and_days() {
         ("legacy", "registry.corp.io/old/a:1", Code::TagNotFound, after, false),
         ("legacy", "registry.corp.io/old/a:1", Code::AccessDenied, before, false),
         ("other", "registry.corp.io/old/a:1", Code::TagNotFound, before, false),
-        (
-            "other",
-            "registry.corp.io:5000/tool:2@sha256:00",
-            Code::AccessDenied,
-            after,
-            true,
-        ),
+        ("other", "registry.corp.io:5000/tool:2@sha256:00", Code::AccessDenied, after, true),
         ("other", "registry.corp.io:5000/tool", Code::AccessDenied, after, true),
-        (
-            "other",
-            "registry.corp.io:5000/tools:2",
-            Code::AccessDenied,
-            after,
-            false,
-        ),
+        ("other", "registry.corp.io:5000/tools:2", Code::AccessDenied, after, false),
     ] {
         let found = policy.exception(namespace, image, code, today).is_some();
         assert_eq!(found, expected, "{namespace} {image} {code} {today}");
@@ -80,14 +66,9 @@ fn an_exception_covers_its_namespace_image_code_and_days() {
 
 #[test]
 fn the_first_registry_rule_counts_and_a_silent_one_stands_in() {
-    let rule = |host: &str, plain_http| RegistryRule {
-        plain_http,
-        ..RegistryRule::new(Pattern::host(host).unwrap())
-    };
-    let policy = Policy {
-        registries: vec![rule("127.0.0.1:5000", true), rule("127.0.0.1:*", false)],
-        ..Policy::default()
-    };
+    let rule = |host: &str, plain_http| RegistryRule { plain_http, ..RegistryRule::new(Pattern::host(host).unwrap()) };
+    let policy =
+        Policy { registries: vec![rule("127.0.0.1:5000", true), rule("127.0.0.1:*", false)], ..Policy::default() };
     assert!(policy.registry("127.0.0.1:5000").plain_http);
     assert!(!policy.registry("127.0.0.1:5001").plain_http);
     assert_eq!(policy.registry("quay.io"), &RegistryRule::new(Pattern::any()));
@@ -97,10 +78,7 @@ fn the_first_registry_rule_counts_and_a_silent_one_stands_in() {
 #[test]
 fn uncertain_codes_are_admitted_unless_listed() {
     let mut policy = Policy::default();
-    policy
-        .on_uncertain
-        .by_code
-        .insert(Code::RegistryUnreachable, UncertainAction::Deny);
+    policy.on_uncertain.by_code.insert(Code::RegistryUnreachable, UncertainAction::Deny);
     assert_eq!(policy.uncertain(Code::RegistryUnreachable), UncertainAction::Deny);
     assert_eq!(policy.uncertain(Code::RateLimited), UncertainAction::Allow);
 }

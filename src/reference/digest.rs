@@ -77,10 +77,7 @@ impl FromStr for Digest {
         if !encoded.bytes().all(|b| matches!(b, b'a'..=b'f' | b'0'..=b'9')) {
             return Err(DigestError::Format);
         }
-        Ok(Self {
-            text: text.to_owned(),
-            algorithm,
-        })
+        Ok(Self { text: text.to_owned(), algorithm })
     }
 }
 
@@ -98,9 +95,7 @@ impl Serialize for Digest {
 
 impl<'de> Deserialize<'de> for Digest {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -126,9 +121,7 @@ impl Algorithm {
     }
 
     fn from_name(name: &str) -> Option<Self> {
-        [Self::Sha256, Self::Sha384, Self::Sha512]
-            .into_iter()
-            .find(|algorithm| algorithm.as_str() == name)
+        [Self::Sha256, Self::Sha384, Self::Sha512].into_iter().find(|algorithm| algorithm.as_str() == name)
     }
 }
 
@@ -136,9 +129,7 @@ impl Algorithm {
 fn is_well_formed(algorithm: &str, encoded: &str) -> bool {
     let component = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
     algorithm.split(['.', '+', '_', '-']).all(component)
-        && encoded
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'=' | b'_' | b'-'))
+        && encoded.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'=' | b'_' | b'-'))
 }
 
 #[cfg(test)]
@@ -165,11 +156,7 @@ mod tests {
             (String::new(), Err(DigestError::Format)),
         ];
         for (text, expected) in table {
-            assert_eq!(
-                text.parse::<Digest>().map(|digest| digest.algorithm()),
-                expected,
-                "{text}"
-            );
+            assert_eq!(text.parse::<Digest>().map(|digest| digest.algorithm()), expected, "{text}");
         }
     }
 

@@ -25,20 +25,10 @@ pub(super) fn split(full: &str) -> Option<Parts<'_>> {
     if !matches {
         None
     } else if is_domain(first) {
-        Some(Parts {
-            name,
-            path,
-            tag,
-            digest,
-        })
+        Some(Parts { name, path, tag, digest })
     } else if is_path_component(first) {
         // `my_host.com/foo` is no domain and a path, but a match all the same.
-        Some(Parts {
-            name,
-            path: name,
-            tag,
-            digest,
-        })
+        Some(Parts { name, path: name, tag, digest })
     } else {
         None
     }
@@ -56,10 +46,7 @@ fn is_domain(text: &str) -> bool {
         let Some((address, port)) = bracketed.split_once(']') else {
             return false;
         };
-        (
-            !address.is_empty() && address.bytes().all(|b| b.is_ascii_hexdigit() || b == b':'),
-            port,
-        )
+        (!address.is_empty() && address.bytes().all(|b| b.is_ascii_hexdigit() || b == b':'), port)
     } else {
         let (host, port) = text.split_at(text.find(':').unwrap_or(text.len()));
         (host.split('.').all(is_host_label), port)
@@ -85,10 +72,7 @@ fn is_path(text: &str) -> bool {
 
 fn is_path_component(text: &str) -> bool {
     let alphanumeric = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit();
-    let mut groups = text
-        .as_bytes()
-        .chunk_by(|a, b| alphanumeric(a) == alphanumeric(b))
-        .peekable();
+    let mut groups = text.as_bytes().chunk_by(|a, b| alphanumeric(a) == alphanumeric(b)).peekable();
     if !groups.peek().is_some_and(|first| first.iter().all(alphanumeric)) {
         return false;
     }
@@ -134,26 +118,14 @@ mod tests {
         for accepted in ["a", "a.b", "a_b", "a__b", "a-b", "a---b", "0", "a.b_c__d-e"] {
             assert!(is_path_component(accepted), "{accepted}");
         }
-        for refused in [
-            "", ".", "a.", ".a", "a..b", "a___b", "a._b", "a.-b", "a-_b", "-a", "a-", "A", "aé", "é",
-        ] {
+        for refused in ["", ".", "a.", ".a", "a..b", "a___b", "a._b", "a.-b", "a-_b", "-a", "a-", "A", "aé", "é"] {
             assert!(!is_path_component(refused), "{refused}");
         }
     }
 
     #[test]
     fn domains_are_labels_or_bracketed_addresses_with_an_optional_port() {
-        for accepted in [
-            "a",
-            "A-b",
-            "a.B",
-            "a:0",
-            "x.y:99999999",
-            "[::1]",
-            "[::1]:5000",
-            "[f]",
-            "1.2.3.4",
-        ] {
+        for accepted in ["a", "A-b", "a.B", "a:0", "x.y:99999999", "[::1]", "[::1]:5000", "[f]", "1.2.3.4"] {
             assert!(is_domain(accepted), "{accepted}");
         }
         for refused in [

@@ -32,18 +32,8 @@ fn accepted_references_take_the_form_that_the_kubelet_gives_them() {
         ("LOCALHOST/x", "LOCALHOST", "x", "latest"),
         ("index.docker.io/busybox", "docker.io", "library/busybox", "latest"),
         ("docker.io/a/b/c:1", "docker.io", "a/b/c", "1"),
-        (
-            "registry-1.docker.io/library/busybox",
-            "registry-1.docker.io",
-            "library/busybox",
-            "latest",
-        ),
-        (
-            "registry-1.docker.io/busybox",
-            "registry-1.docker.io",
-            "busybox",
-            "latest",
-        ),
+        ("registry-1.docker.io/library/busybox", "registry-1.docker.io", "library/busybox", "latest"),
+        ("registry-1.docker.io/busybox", "registry-1.docker.io", "busybox", "latest"),
         ("DOCKER.IO/busybox", "DOCKER.IO", "busybox", "latest"),
         ("Foo/bar", "Foo", "bar", "latest"),
         ("foo:BAR", "docker.io", "library/foo", "BAR"),
@@ -67,11 +57,7 @@ fn accepted_references_take_the_form_that_the_kubelet_gives_them() {
         let digest = image.split_once('@').map(|(_, digest)| digest);
         assert_eq!(reference.digest().map(Digest::as_str), digest, "{image}");
     }
-    for accepted in [
-        format!("foo:{}", "t".repeat(128)),
-        "a".repeat(247),
-        format!("a.io/{}", "a".repeat(255)),
-    ] {
+    for accepted in [format!("foo:{}", "t".repeat(128)), "a".repeat(247), format!("a.io/{}", "a".repeat(255))] {
         parsed(&accepted);
     }
 }
@@ -80,18 +66,9 @@ fn accepted_references_take_the_form_that_the_kubelet_gives_them() {
 fn refused_references_get_the_error_that_a_node_shows() {
     let invalid = "invalid reference format";
     let table: Vec<(String, String)> = [
-        (
-            "foo/Bar",
-            "invalid reference format: repository name (foo/Bar) must be lowercase",
-        ),
-        (
-            "FOO",
-            "invalid reference format: repository name (library/FOO) must be lowercase",
-        ),
-        (
-            "a.io/É",
-            "invalid reference format: repository name (É) must be lowercase",
-        ),
+        ("foo/Bar", "invalid reference format: repository name (foo/Bar) must be lowercase"),
+        ("FOO", "invalid reference format: repository name (library/FOO) must be lowercase"),
+        ("a.io/É", "invalid reference format: repository name (É) must be lowercase"),
         ("Foo_Bar/x", "repository name must be lowercase"),
         ("My_host.com/foo", "repository name must be lowercase"),
         ("\u{130}_/x", invalid),
@@ -124,32 +101,14 @@ fn refused_references_get_the_error_that_a_node_shows() {
     .map(|(image, error)| (image.to_owned(), error.to_owned()))
     .into_iter()
     .chain([
-        (
-            H.to_owned(),
-            format!("invalid repository name ({H}), cannot specify 64-byte hexadecimal strings"),
-        ),
+        (H.to_owned(), format!("invalid repository name ({H}), cannot specify 64-byte hexadecimal strings")),
         (format!("foo:{}", "t".repeat(129)), invalid.to_owned()),
-        (
-            "a".repeat(248),
-            "repository name must not be more than 255 characters".to_owned(),
-        ),
-        (
-            format!("my_host.com/{}", "a".repeat(244)),
-            "repository name must not be more than 255 characters".to_owned(),
-        ),
-        (
-            format!("foo@sha256:{}", "A".repeat(64)),
-            "invalid checksum digest format".to_owned(),
-        ),
+        ("a".repeat(248), "repository name must not be more than 255 characters".to_owned()),
+        (format!("my_host.com/{}", "a".repeat(244)), "repository name must not be more than 255 characters".to_owned()),
+        (format!("foo@sha256:{}", "A".repeat(64)), "invalid checksum digest format".to_owned()),
         (format!("foo@sha512:{H}"), "invalid checksum digest length".to_owned()),
-        (
-            format!("foo@sha1:{}", "a".repeat(40)),
-            "unsupported digest algorithm".to_owned(),
-        ),
-        (
-            format!("foo@md5:{}", "a".repeat(32)),
-            "unsupported digest algorithm".to_owned(),
-        ),
+        (format!("foo@sha1:{}", "a".repeat(40)), "unsupported digest algorithm".to_owned()),
+        (format!("foo@md5:{}", "a".repeat(32)), "unsupported digest algorithm".to_owned()),
         (format!("foo:1@SHA256:{H}"), "invalid checksum digest format".to_owned()),
         (
             format!("foo@SHA256:{H}"),
@@ -167,10 +126,7 @@ fn refused_references_get_the_error_that_a_node_shows() {
 #[test]
 fn a_tag_beside_a_digest_is_dropped_for_the_runtime_only() {
     let reference = parsed(&format!("foo:latest@sha256:{H}"));
-    assert_eq!(
-        reference.to_string(),
-        format!("docker.io/library/foo:latest@sha256:{H}")
-    );
+    assert_eq!(reference.to_string(), format!("docker.io/library/foo:latest@sha256:{H}"));
     assert_eq!(reference.runtime_form(), format!("docker.io/library/foo@sha256:{H}"));
     assert_eq!(reference.object(), format!("sha256:{H}"));
     assert_eq!(parsed("foo").runtime_form(), "docker.io/library/foo:latest");
@@ -203,24 +159,10 @@ fn the_pull_policy_defaults_to_always_for_latest() {
 
 #[test]
 fn docker_hub_is_the_default_only_when_no_registry_is_written() {
-    for image in [
-        "busybox",
-        "localhost",
-        "example.com",
-        "a/b",
-        "my_host/foo",
-        "localhost:5000",
-    ] {
+    for image in ["busybox", "localhost", "example.com", "a/b", "my_host/foo", "localhost:5000"] {
         assert!(image_was_docker_hub_by_default(image), "{image}");
     }
-    for image in [
-        "docker.io/busybox",
-        "index.docker.io/busybox",
-        "localhost/x",
-        "Foo/bar",
-        "a.io/b",
-        "a:1/b",
-    ] {
+    for image in ["docker.io/busybox", "index.docker.io/busybox", "localhost/x", "Foo/bar", "a.io/b", "a:1/b"] {
         assert!(!image_was_docker_hub_by_default(image), "{image}");
     }
 }
@@ -228,10 +170,7 @@ fn docker_hub_is_the_default_only_when_no_registry_is_written() {
 #[test]
 fn errors_repeat_at_most_200_bytes() {
     let shown = error(&format!("{}A", "é".repeat(1000)));
-    assert!(
-        shown.len() <= 200 + "invalid reference format: repository name () must be lowercase".len(),
-        "{shown}"
-    );
+    assert!(shown.len() <= 200 + "invalid reference format: repository name () must be lowercase".len(), "{shown}");
 }
 
 #[test]

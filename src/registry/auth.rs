@@ -11,15 +11,15 @@ use url::{Url, form_urlencoded};
 
 use crate::credentials::Login;
 use crate::finding::{Cause, Code};
-use crate::registry::failure::{Authority, Failure, Refusal};
+use crate::registry::failure::{Authority, Failure, Presented, Refusal};
 use crate::registry::node;
 use crate::registry::transport::{Method, Profile, Request, Response, Transport};
 
 /// Lifetime of a token whose server names none (distribution `docs/content/spec/auth/token.md`).
-const DEFAULT_LIFETIME: Duration = Duration::from_secs(60);
+const DEFAULT_LIFETIME: Duration = Duration::from_mins(1);
 
 /// A longer lifetime is not believed.
-const MAX_LIFETIME: Duration = Duration::from_secs(60 * 60);
+const MAX_LIFETIME: Duration = Duration::from_hours(1);
 
 /// Token answers are a few KiB; ACR's reach ten.
 const MAX_TOKEN_BODY: usize = 128 * 1024;
@@ -47,7 +47,7 @@ pub(super) struct TokenRequest<'a> {
 /// How a realm takes a user and a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TokenMethod {
-    /// OAuth2 form.
+    /// `OAuth2` form.
     Post,
     /// Query and Basic.
     Get,
@@ -77,14 +77,9 @@ struct TokenBody {
 
 /// Fetches one token.
 pub(super) async fn fetch(transport: &dyn Transport, ask: &TokenRequest<'_>) -> Result<Token, TokenFailure> {
-    let realm = check_realm(ask).map_err(|failure| TokenFailure {
-        failure: *failure,
-        refusals: 0,
-    })?;
+    let realm = check_realm(ask).map_err(|failure| TokenFailure { failure: *failure, refusals: 0 })?;
     let Some(login) = ask.login else {
-        return get(transport, ask, &realm, None)
-            .await
-            .map_err(|(failure, _)| TokenFailure { failure, refusals: 0 });
+        return get(transport, ask, &realm, None).await.map_err(|(failure, _)| TokenFailure { failure, refusals: 0 });
     };
     let mut refusals = 0;
     if ask.method != Some(TokenMethod::Get) {
@@ -100,12 +95,10 @@ pub(super) async fn fetch(transport: &dyn Transport, ask: &TokenRequest<'_>) -> 
             }
         }
     }
-    get(transport, ask, &realm, Some(login))
-        .await
-        .map_err(|(failure, status)| TokenFailure {
-            failure,
-            refusals: refusals + usize::from(matches!(status, Some(401 | 403))),
-        })
+    get(transport, ask, &realm, Some(login)).await.map_err(|(failure, status)| TokenFailure {
+        failure,
+        refusals: refusals + usize::from(matches!(status, Some(401 | 403))),
+    })
 }
 
 /// A realm that pullgate is willing to send a login to: HTTPS, or plain HTTP where the registry itself is.
@@ -113,10 +106,7 @@ fn check_realm(ask: &TokenRequest<'_>) -> Result<Url, Box<Failure>> {
     let login = ask.login.is_some();
     if ask.realm.is_empty() {
         let node = node::token_failed(login, "no realm specified for token auth challenge");
-        return Err(Box::new(Failure::nonsense(
-            "the challenge names no token server",
-            Some(node),
-        )));
+        return Err(Box::new(Failure::nonsense("the challenge names no token server", Some(node))));
     }
     let guard = |detail: String| Err(Box::new(Failure::own(Code::NotChecked, Cause::Guard, detail)));
     if ask.realm.len() > MAX_REALM {
@@ -126,10 +116,7 @@ fn check_realm(ask: &TokenRequest<'_>) -> Result<Url, Box<Failure>> {
         Ok(url) if url.has_host() => url,
         _ => {
             // containerd refuses a relative realm too: there is no host to ask.
-            let node = node::token_failed(
-                login,
-                &format!("Get \"{}\": unsupported protocol scheme \"\"", ask.realm),
-            );
+            let node = node::token_failed(login, &format!("Get \"{}\": unsupported protocol scheme \"\"", ask.realm));
             let detail = "the challenge's realm is not an absolute URL";
             return Err(Box::new(Failure::nonsense(detail, Some(node))));
         }
@@ -198,26 +185,13 @@ async fn send(
     form: Option<SecretString>,
 ) -> Result<Response, (Failure, Option<u16>)> {
     // A client certificate is a credential of the registry it was configured for, not of its token server's host.
-    let foreign = url
-        .host_str()
-        .is_none_or(|host| ask.api_host.split(':').next() != Some(host));
+    let foreign = url.host_str().is_none_or(|host| ask.api_host.split(':').next() != Some(host));
     let profile = match &ask.profile.client_cert_file {
-        Some(_) if foreign => &Profile {
-            client_cert_file: None,
-            ..ask.profile.clone()
-        },
+        Some(_) if foreign => &Profile { client_cert_file: None, ..ask.profile.clone() },
         _ => ask.profile,
     };
-    let request = Request {
-        profile,
-        method,
-        url,
-        accept: None,
-        authorization,
-        form,
-        max_body: MAX_TOKEN_BODY,
-        max_redirects: 0,
-    };
+    let request =
+        Request { profile, method, url, accept: None, authorization, form, max_body: MAX_TOKEN_BODY, max_redirects: 0 };
     transport.send(request).await.map_err(|error| {
         let mut failure = Failure::transport(error);
         failure.detail = failure.detail.map(|detail| format!("token server: {detail}"));
@@ -241,8 +215,7 @@ fn accept(
             authority: Authority::Token,
             status: answer.status,
             error: None,
-            basic: false,
-            login,
+            presented: if login { Presented::Token } else { Presented::Nobody },
             by_digest: false,
             asked_for_body: true,
             host: ask.host,
@@ -258,10 +231,7 @@ fn accept(
     });
     let Some(value) = value.filter(|value| !value.expose_secret().is_empty()) else {
         let node = node::token_failed(login, "authorization server did not include a token in the response");
-        return Err((
-            Failure::nonsense("the token server's answer holds no token", Some(node)),
-            None,
-        ));
+        return Err((Failure::nonsense("the token server's answer holds no token", Some(node)), None));
     };
     Ok(Token {
         value,
@@ -270,10 +240,6 @@ fn accept(
             .filter(|lifetime| *lifetime >= DEFAULT_LIFETIME)
             .unwrap_or(DEFAULT_LIFETIME)
             .min(MAX_LIFETIME),
-        method: if method == Method::Post {
-            TokenMethod::Post
-        } else {
-            TokenMethod::Get
-        },
+        method: if method == Method::Post { TokenMethod::Post } else { TokenMethod::Get },
     })
 }

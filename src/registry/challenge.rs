@@ -137,25 +137,16 @@ mod tests {
                     Some("insufficient_scope"),
                 )],
             ),
-            (
-                &[comma_joined],
-                vec![bearer("https://c.org/v2/token", "s", &["*"], None)],
-            ),
+            (&[comma_joined], vec![bearer("https://c.org/v2/token", "s", &["*"], None)]),
             (&[r#"Basic realm="x", Bearer realm="y""#], vec![Challenge::Basic]),
-            (
-                &[r#"Basic realm="x""#, r#"Bearer realm="y""#],
-                vec![bearer("y", "", &[], None), Challenge::Basic],
-            ),
+            (&[r#"Basic realm="x""#, r#"Bearer realm="y""#], vec![bearer("y", "", &[], None), Challenge::Basic]),
             (&[r#"BASIC realm="Sonatype""#], vec![Challenge::Basic]),
             (&["bearer REALM=y , Service = z"], vec![bearer("y", "", &[], None)]),
             (&[r#"Bearer realm="a\"b""#], vec![bearer("a\"b", "", &[], None)]),
             (&[r#"Bearer realm="open"#], vec![bearer("", "", &[], None)]),
             (&["Negotiate", "NTLM", ""], vec![]),
             (&["Bearer"], vec![bearer("", "", &[], None)]),
-            (
-                &[r#"Bearer realm="r",scope="a b  c""#],
-                vec![bearer("r", "", &["a", "b", "c"], None)],
-            ),
+            (&[r#"Bearer realm="r",scope="a b  c""#], vec![bearer("r", "", &["a", "b", "c"], None)]),
         ];
         for (lines, expected) in table {
             assert_eq!(&parse(lines.iter().copied()), expected, "{lines:?}");

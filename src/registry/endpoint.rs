@@ -22,11 +22,7 @@ impl Endpoint {
     /// (containerd/containerd `core/remotes/docker/registry.go`).
     pub fn new(reference: &Reference, rule: &RegistryRule) -> Self {
         let host = reference.registry();
-        let api = if host == "docker.io" {
-            "registry-1.docker.io"
-        } else {
-            host
-        };
+        let api = if host == "docker.io" { "registry-1.docker.io" } else { host };
         let scheme = if rule.plain_http { "http" } else { "https" };
         Self {
             host: host.to_owned(),
@@ -48,11 +44,6 @@ impl Endpoint {
 
     /// The manifest's URL. Everything in it passed the reference grammar, so nothing needs escaping.
     pub fn manifest_url(&self, reference: &Reference) -> String {
-        format!(
-            "{}/v2/{}/manifests/{}",
-            self.base,
-            reference.repository(),
-            reference.object()
-        )
+        format!("{}/v2/{}/manifests/{}", self.base, reference.repository(), reference.object())
     }
 }

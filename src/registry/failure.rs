@@ -56,6 +56,17 @@ pub enum Authority {
     Manifest,
 }
 
+/// What a request carried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presented {
+    /// Nothing, or an anonymous token.
+    Nobody,
+    /// A token that a login was given, or the login on its way to a token.
+    Token,
+    /// The login itself.
+    Basic,
+}
+
 /// A refusal with everything that gives it a meaning.
 #[derive(Clone, Copy, Debug)]
 pub struct Refusal<'a> {
@@ -65,10 +76,8 @@ pub struct Refusal<'a> {
     pub status: u16,
     /// `error` of the Bearer challenge.
     pub error: Option<&'a str>,
-    /// The login was sent as Basic to the manifest itself.
-    pub basic: bool,
-    /// A login was presented.
-    pub login: bool,
+    /// What was presented.
+    pub presented: Presented,
     /// A digest was asked for, not a tag.
     pub by_digest: bool,
     /// The body was asked for: its absence means something.
@@ -136,9 +145,7 @@ impl Failure {
             registry: said.words(),
             detail: (refusal.status >= 500 || code == Code::RegistryError).then(|| format!("HTTP {}", refusal.status)),
             node: Some(node),
-            retry_after: (code == Code::RateLimited)
-                .then(|| retry_after(answer.header("retry-after")))
-                .flatten(),
+            retry_after: (code == Code::RateLimited).then(|| retry_after(answer.header("retry-after"))).flatten(),
             explained: refusal.asked_for_body || !code.certain(),
         }
     }
@@ -168,9 +175,7 @@ impl Said {
     }
 
     fn is(&self, codes: &[&str]) -> bool {
-        self.code
-            .as_deref()
-            .is_some_and(|code| codes.iter().any(|known| code.eq_ignore_ascii_case(known)))
+        self.code.as_deref().is_some_and(|code| codes.iter().any(|known| code.eq_ignore_ascii_case(known)))
     }
 }
 
@@ -181,33 +186,17 @@ pub fn said(body: &[u8], content_type: Option<&str>) -> Said {
         let Some(first) = envelope.errors.into_iter().next() else {
             return Said::default();
         };
-        let code = serde_json::to_value(&first.code)
-            .ok()
-            .and_then(|code| code.as_str().map(str::to_owned));
-        return Said {
-            code,
-            message: non_empty(&first.message),
-            html: false,
-        };
+        let code = serde_json::to_value(&first.code).ok().and_then(|code| code.as_str().map(str::to_owned));
+        return Said { code, message: non_empty(&first.message), html: false };
     }
     if let Ok(serde_json::Value::Object(object)) = serde_json::from_slice(body) {
         let text = |key: &str| object.get(key).and_then(serde_json::Value::as_str).and_then(non_empty);
-        let message = text("message")
-            .or_else(|| text("details"))
-            .or_else(|| text("error_description"));
-        return Said {
-            code: text("code"),
-            message: message.or_else(|| text("error")),
-            html: false,
-        };
+        let message = text("message").or_else(|| text("details")).or_else(|| text("error_description"));
+        return Said { code: text("code"), message: message.or_else(|| text("error")), html: false };
     }
     let text = String::from_utf8_lossy(&body[..body.len().min(4096)]);
     let html = content_type.is_some_and(|mime| mime.contains("html")) || text.trim_start().starts_with('<');
-    Said {
-        code: None,
-        message: if html { None } else { non_empty(&text) },
-        html,
-    }
+    Said { code: None, message: if html { None } else { non_empty(&text) }, html }
 }
 
 fn non_empty(text: &str) -> Option<String> {
@@ -217,19 +206,13 @@ fn non_empty(text: &str) -> Option<String> {
 /// One line without control characters, at most 200 bytes.
 pub fn clean(text: &str) -> String {
     let mut line = String::new();
-    for word in text
-        .split(|c: char| c.is_whitespace() || c.is_control())
-        .filter(|word| !word.is_empty())
-    {
+    for word in text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()) {
         if !line.is_empty() {
             line.push(' ');
         }
         line.push_str(word);
         if line.len() > SAID_LIMIT {
-            let end = (0..=SAID_LIMIT - 3)
-                .rev()
-                .find(|at| line.is_char_boundary(*at))
-                .unwrap_or(0);
+            let end = (0..=SAID_LIMIT - 3).rev().find(|at| line.is_char_boundary(*at)).unwrap_or(0);
             line.truncate(end);
             line.push('…');
             break;
@@ -262,7 +245,7 @@ fn throttled(status: u16, said: &Said) -> bool {
 
 fn token(refusal: Refusal<'_>, status: u16) -> Code {
     match status {
-        401 if refusal.login => Code::CredentialsRejected,
+        401 if refusal.presented != Presented::Nobody => Code::CredentialsRejected,
         401 if hides_existence(refusal.host) => Code::NotFoundOrNoAccess,
         401 => Code::CredentialsMissing,
         // GHCR: a wrong login, no permission and no such package are one answer; GitLab: the last two.
@@ -274,9 +257,9 @@ fn token(refusal: Refusal<'_>, status: u16) -> Code {
 fn unauthorised(refusal: Refusal<'_>) -> Code {
     match refusal.error {
         Some("invalid_token") => Code::RegistryError,
-        _ if refusal.login && refusal.basic => Code::CredentialsRejected,
+        _ if refusal.presented == Presented::Basic => Code::CredentialsRejected,
         // A valid token that does not reach: the registry authorises before it looks, so missing is private.
-        _ if refusal.login || hides_existence(refusal.host) => Code::NotFoundOrNoAccess,
+        _ if refusal.presented != Presented::Nobody || hides_existence(refusal.host) => Code::NotFoundOrNoAccess,
         _ => Code::CredentialsMissing,
     }
 }
@@ -289,22 +272,18 @@ fn forbidden(refusal: Refusal<'_>, said: &Said) -> Code {
     if said.is(&["PROJECTPOLICYVIOLATION"]) || policy {
         return Code::BlockedByRegistry;
     }
-    if refusal.login && said.mentions(&["token has expired", "token is expired"]) {
+    if refusal.presented != Presented::Nobody && said.mentions(&["token has expired", "token is expired"]) {
         return Code::CredentialsRejected;
     }
     let hidden = said.mentions(&["may not exist", "does not exist or", "not found or"]);
-    if hidden || !refusal.login || hides_existence(refusal.host) {
+    if hidden || refusal.presented == Presented::Nobody || hides_existence(refusal.host) {
         return Code::NotFoundOrNoAccess;
     }
     Code::AccessDenied
 }
 
 fn missing(refusal: Refusal<'_>, said: &Said) -> Code {
-    let manifest = if refusal.by_digest {
-        Code::DigestNotFound
-    } else {
-        Code::TagNotFound
-    };
+    let manifest = if refusal.by_digest { Code::DigestNotFound } else { Code::TagNotFound };
     if said.mentions(&["accept header", "does not support"]) {
         // A registry that cannot serve the media types asked for says "not found" about an image that is there.
         return Code::RegistryError;
@@ -339,19 +318,14 @@ mod tests {
         authority: Authority::Manifest,
         status: 404,
         error: None,
-        basic: false,
-        login: false,
+        presented: Presented::Nobody,
         by_digest: false,
         asked_for_body: true,
         host: "registry.corp.io",
     };
 
     fn answered(refusal: Refusal<'_>, body: &str) -> Failure {
-        let answer = Response {
-            status: refusal.status,
-            body: body.as_bytes().to_vec(),
-            ..Response::default()
-        };
+        let answer = Response { status: refusal.status, body: body.as_bytes().to_vec(), ..Response::default() };
         Failure::refused(refusal, &answer, String::new())
     }
 
@@ -360,30 +334,14 @@ mod tests {
         let manifest_unknown = r#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown"}]}"#;
         let name_unknown = r#"{"errors":[{"code":"NAME_UNKNOWN","message":"repository name not known"}]}"#;
         let denied = r#"{"errors":[{"code":"DENIED","message":"requested access is denied"}]}"#;
-        let login = Refusal { login: true, ..BASE };
-        let token = Refusal {
-            authority: Authority::Token,
-            ..BASE
-        };
+        let login = Refusal { presented: Presented::Token, ..BASE };
+        let token = Refusal { authority: Authority::Token, ..BASE };
         let insufficient = Some("insufficient_scope");
         let table: &[(&str, Refusal<'_>, &str, Code)] = &[
             ("missing tag", BASE, manifest_unknown, Code::TagNotFound),
-            (
-                "missing digest",
-                Refusal {
-                    by_digest: true,
-                    ..BASE
-                },
-                manifest_unknown,
-                Code::DigestNotFound,
-            ),
+            ("missing digest", Refusal { by_digest: true, ..BASE }, manifest_unknown, Code::DigestNotFound),
             ("missing repository", BASE, name_unknown, Code::RepositoryNotFound),
-            (
-                "quay expired tag",
-                BASE,
-                r#"{"errors":[{"code":"TAG_EXPIRED"}]}"#,
-                Code::TagNotFound,
-            ),
+            ("quay expired tag", BASE, r#"{"errors":[{"code":"TAG_EXPIRED"}]}"#, Code::TagNotFound),
             (
                 "harbor repository",
                 BASE,
@@ -403,74 +361,19 @@ mod tests {
                 Code::RegistryError,
             ),
             ("404 web page", BASE, "<html>nope</html>", Code::NotFoundOrNoAccess),
-            (
-                "404 to HEAD",
-                Refusal {
-                    asked_for_body: false,
-                    ..BASE
-                },
-                "",
-                Code::TagNotFound,
-            ),
-            (
-                "anonymous 401",
-                Refusal { status: 401, ..BASE },
-                "",
-                Code::CredentialsMissing,
-            ),
+            ("404 to HEAD", Refusal { asked_for_body: false, ..BASE }, "", Code::TagNotFound),
+            ("anonymous 401", Refusal { status: 401, ..BASE }, "", Code::CredentialsMissing),
             (
                 "hub 401",
-                Refusal {
-                    status: 401,
-                    host: "docker.io",
-                    error: insufficient,
-                    ..BASE
-                },
+                Refusal { status: 401, host: "docker.io", error: insufficient, ..BASE },
                 "",
                 Code::NotFoundOrNoAccess,
             ),
-            (
-                "login 401",
-                Refusal {
-                    status: 401,
-                    error: insufficient,
-                    ..login
-                },
-                "",
-                Code::NotFoundOrNoAccess,
-            ),
-            (
-                "basic 401",
-                Refusal {
-                    status: 401,
-                    basic: true,
-                    ..login
-                },
-                "",
-                Code::CredentialsRejected,
-            ),
-            (
-                "invalid token",
-                Refusal {
-                    status: 401,
-                    error: Some("invalid_token"),
-                    ..login
-                },
-                "",
-                Code::RegistryError,
-            ),
-            (
-                "login 403",
-                Refusal { status: 403, ..login },
-                denied,
-                Code::AccessDenied,
-            ),
-            (
-                "anonymous 403",
-                Refusal { status: 403, ..BASE },
-                denied,
-                Code::NotFoundOrNoAccess,
-            ),
+            ("login 401", Refusal { status: 401, error: insufficient, ..login }, "", Code::NotFoundOrNoAccess),
+            ("basic 401", Refusal { status: 401, basic: true, ..login }, "", Code::CredentialsRejected),
+            ("invalid token", Refusal { status: 401, error: Some("invalid_token"), ..login }, "", Code::RegistryError),
+            ("login 403", Refusal { status: 403, ..login }, denied, Code::AccessDenied),
+            ("anonymous 403", Refusal { status: 403, ..BASE }, denied, Code::NotFoundOrNoAccess),
             (
                 "artifact registry 403",
                 Refusal { status: 403, ..login },
@@ -483,74 +386,19 @@ mod tests {
                 r#"{"errors":[{"code":"DENIED","message":"Your authorization token has expired. Reauthenticate and try again."}]}"#,
                 Code::CredentialsRejected,
             ),
-            (
-                "proxy page",
-                Refusal { status: 403, ..login },
-                "<html>blocked</html>",
-                Code::RegistryError,
-            ),
-            (
-                "harbor policy",
-                Refusal { status: 412, ..login },
-                "",
-                Code::BlockedByRegistry,
-            ),
-            (
-                "token 401",
-                Refusal {
-                    status: 401,
-                    login: true,
-                    ..token
-                },
-                "",
-                Code::CredentialsRejected,
-            ),
-            (
-                "anonymous token 401",
-                Refusal { status: 401, ..token },
-                "",
-                Code::CredentialsMissing,
-            ),
+            ("proxy page", Refusal { status: 403, ..login }, "<html>blocked</html>", Code::RegistryError),
+            ("harbor policy", Refusal { status: 412, ..login }, "", Code::BlockedByRegistry),
+            ("token 401", Refusal { status: 401, login: true, ..token }, "", Code::CredentialsRejected),
+            ("anonymous token 401", Refusal { status: 401, ..token }, "", Code::CredentialsMissing),
             (
                 "ghcr anonymous token 401",
-                Refusal {
-                    status: 401,
-                    host: "ghcr.io",
-                    ..token
-                },
+                Refusal { status: 401, host: "ghcr.io", ..token },
                 "",
                 Code::NotFoundOrNoAccess,
             ),
-            (
-                "token 403",
-                Refusal {
-                    status: 403,
-                    login: true,
-                    ..token
-                },
-                denied,
-                Code::NotFoundOrNoAccess,
-            ),
-            (
-                "token 500",
-                Refusal {
-                    status: 500,
-                    login: true,
-                    ..token
-                },
-                "",
-                Code::RegistryError,
-            ),
-            (
-                "token 404",
-                Refusal {
-                    status: 404,
-                    login: true,
-                    ..token
-                },
-                "",
-                Code::RegistryError,
-            ),
+            ("token 403", Refusal { status: 403, login: true, ..token }, denied, Code::NotFoundOrNoAccess),
+            ("token 500", Refusal { status: 500, login: true, ..token }, "", Code::RegistryError),
+            ("token 404", Refusal { status: 404, login: true, ..token }, "", Code::RegistryError),
             ("429", Refusal { status: 429, ..BASE }, "", Code::RateLimited),
             (
                 "harbor 429",
@@ -566,12 +414,7 @@ mod tests {
             ),
             ("503", Refusal { status: 503, ..BASE }, "", Code::RegistryError),
             ("400", Refusal { status: 400, ..BASE }, "", Code::RegistryError),
-            (
-                "unfollowed redirect",
-                Refusal { status: 302, ..BASE },
-                "",
-                Code::RegistryError,
-            ),
+            ("unfollowed redirect", Refusal { status: 302, ..BASE }, "", Code::RegistryError),
         ];
         for (name, refusal, body, expected) in table {
             assert_eq!(answered(*refusal, body).code, *expected, "{name}");
@@ -581,22 +424,13 @@ mod tests {
     #[test]
     fn every_shape_of_error_body_is_read() {
         let table: &[(&str, Option<&str>)] = &[
-            (
-                r#"{"errors":[{"code":"DENIED","message":"no\n way"}]}"#,
-                Some("DENIED: no way"),
-            ),
-            (
-                r#"{"errors":[{"code":"ARTIFACT_LOCKED","message":""}]}"#,
-                Some("ARTIFACT_LOCKED"),
-            ),
+            (r#"{"errors":[{"code":"DENIED","message":"no\n way"}]}"#, Some("DENIED: no way")),
+            (r#"{"errors":[{"code":"ARTIFACT_LOCKED","message":""}]}"#, Some("ARTIFACT_LOCKED")),
             (
                 r#"{"code":"UNAUTHORIZED","message":"authentication required","detail":[]}"#,
                 Some("UNAUTHORIZED: authentication required"),
             ),
-            (
-                r#"{"details":"incorrect username or password"}"#,
-                Some("incorrect username or password"),
-            ),
+            (r#"{"details":"incorrect username or password"}"#, Some("incorrect username or password")),
             (r#"{"errors":[]}"#, None),
             ("Ref A: 1 Ref B: 2", Some("Ref A: 1 Ref B: 2")),
             ("<!DOCTYPE html><p>x", None),
@@ -612,22 +446,13 @@ mod tests {
     fn words_of_a_registry_are_one_bounded_line() {
         let long = "é\u{7}\r\n".repeat(10_000);
         let cleaned = clean(&long);
-        assert!(
-            cleaned.len() <= SAID_LIMIT && cleaned.ends_with('…'),
-            "{} bytes",
-            cleaned.len()
-        );
+        assert!(cleaned.len() <= SAID_LIMIT && cleaned.ends_with('…'), "{} bytes", cleaned.len());
         assert!(!cleaned.contains(|c: char| c.is_control()));
     }
 
     #[test]
     fn retry_after_is_read_and_capped() {
-        for (value, expected) in [
-            ("7", Some(7)),
-            ("99999999999", Some(86_400)),
-            ("soon", None),
-            ("-1", None),
-        ] {
+        for (value, expected) in [("7", Some(7)), ("99999999999", Some(86_400)), ("soon", None), ("-1", None)] {
             assert_eq!(retry_after(Some(value)), expected.map(Duration::from_secs), "{value}");
         }
     }

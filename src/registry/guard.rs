@@ -12,7 +12,7 @@ use ipnet::IpNet;
 pub enum Refused {
     /// 127.0.0.0/8, `::1`.
     Loopback,
-    /// 169.254.0.0/16, fe80::/10: cloud metadata lives here.
+    /// 169.254.0.0/16, `fe80::/10`: cloud metadata lives here.
     LinkLocal,
     /// A metadata address outside the link-local range.
     Metadata,
@@ -41,9 +41,7 @@ impl Guard {
         if self.allow.iter().any(|net| net.contains(&address)) {
             return Ok(());
         }
-        let metadata = METADATA
-            .iter()
-            .any(|text| text.parse::<IpAddr>().is_ok_and(|known| known == address));
+        let metadata = METADATA.iter().any(|text| text.parse::<IpAddr>().is_ok_and(|known| known == address));
         let refused = match address {
             _ if metadata => Refused::Metadata,
             _ if address.is_loopback() => Refused::Loopback,
@@ -131,9 +129,7 @@ mod tests {
 
     #[test]
     fn the_operator_may_allow_a_range() {
-        let guard = Guard {
-            allow: vec!["127.0.0.0/8".parse().unwrap()],
-        };
+        let guard = Guard { allow: vec!["127.0.0.0/8".parse().unwrap()] };
         assert_eq!(guard.check("127.0.0.1".parse().unwrap()), Ok(()));
         assert_eq!(guard.check("::ffff:127.0.0.1".parse().unwrap()), Ok(()));
         assert_eq!(guard.check("::1".parse().unwrap()), Err(Refused::Loopback));

@@ -36,10 +36,7 @@ pub struct HttpTransport {
 impl HttpTransport {
     /// A transport that connects where `guard` allows. Clients are made when first needed.
     pub fn new(guard: Guard) -> Self {
-        Self {
-            clients: clients::Clients::new(guard.clone()),
-            guard,
-        }
+        Self { clients: clients::Clients::new(guard.clone()), guard }
     }
 
     async fn exchange(&self, request: Request<'_>) -> Result<Response, TransportError> {
@@ -85,10 +82,7 @@ impl HttpTransport {
                     .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
                     .body(form.expose_secret().to_owned());
             }
-            let answer = builder
-                .send()
-                .await
-                .map_err(|error| errors::classify(request.method, &url, &error))?;
+            let answer = builder.send().await.map_err(|error| errors::classify(request.method, &url, &error))?;
             let Some(location) = redirect(request.method, &answer).filter(|_| request.max_redirects > 0) else {
                 return read(answer, &request, redirected_to, &url).await;
             };
@@ -111,21 +105,12 @@ impl HttpTransport {
     /// Refuses what can be seen in the URL: schemes, user info, address literals. Names are checked after DNS by
     /// the resolver of the client, because only that sees the address that is connected to.
     fn check(&self, profile: &Profile, url: &Url) -> Result<(), TransportError> {
-        let refuse = |detail: String| {
-            Err(TransportError {
-                cause: Some(Cause::Guard),
-                detail,
-                go: None,
-            })
-        };
+        let refuse = |detail: String| Err(TransportError { cause: Some(Cause::Guard), detail, go: None });
         match url.scheme() {
             "https" => {}
             "http" if profile.plain_http => {}
             "http" => {
-                return refuse(format!(
-                    "{} asks for plain HTTP, and is not listed with plainHTTP",
-                    host(url)
-                ));
+                return refuse(format!("{} asks for plain HTTP, and is not listed with plainHTTP", host(url)));
             }
             _ => return refuse(format!("{} is neither https nor http", host(url))),
         }
@@ -139,10 +124,7 @@ impl HttpTransport {
             None => return refuse("a URL without a host".to_owned()),
         };
         self.guard.check(literal).or_else(|why| {
-            refuse(format!(
-                "{literal} is a {} address; guard.allowAddresses does not list it",
-                why.as_str()
-            ))
+            refuse(format!("{literal} is a {} address; guard.allowAddresses does not list it", why.as_str()))
         })
     }
 }
@@ -186,23 +168,14 @@ async fn read(
         if declared > request.max_body as u64 {
             return Err(too_large());
         }
-        while let Some(chunk) = answer
-            .chunk()
-            .await
-            .map_err(|error| errors::classify(request.method, url, &error))?
-        {
+        while let Some(chunk) = answer.chunk().await.map_err(|error| errors::classify(request.method, url, &error))? {
             if body.len() + chunk.len() > request.max_body {
                 return Err(too_large());
             }
             body.extend_from_slice(&chunk);
         }
     }
-    Ok(Response {
-        status,
-        headers,
-        body,
-        redirected_to,
-    })
+    Ok(Response { status, headers, body, redirected_to })
 }
 
 /// `host[:port]` for messages: never a path or a query.

@@ -17,13 +17,13 @@ use crate::registry::failure::Failure;
 use crate::time::{Clock, since};
 
 /// How long a refused login is not tried again.
-const REFUSED_HELD: Duration = Duration::from_secs(2 * 60);
+const REFUSED_HELD: Duration = Duration::from_mins(2);
 
 /// How long an accepted login counts as proven.
-const PROVEN_HELD: Duration = Duration::from_secs(5 * 60);
+const PROVEN_HELD: Duration = Duration::from_mins(5);
 
 /// The window of [`MAX_FAILED`].
-const WINDOW: Duration = Duration::from_secs(3 * 60);
+const WINDOW: Duration = Duration::from_mins(3);
 
 /// Failed logins that one registry may see in one window.
 const MAX_FAILED: usize = 5;
@@ -68,10 +68,7 @@ impl Logins {
         Self {
             clock,
             known: Cache::builder().max_capacity(10_000).time_to_live(PROVEN_HELD).build(),
-            gates: Cache::builder()
-                .max_capacity(10_000)
-                .time_to_idle(Duration::from_secs(60))
-                .build(),
+            gates: Cache::builder().max_capacity(10_000).time_to_idle(Duration::from_mins(1)).build(),
             registries: Mutex::default(),
         }
     }
@@ -83,26 +80,11 @@ impl Logins {
     pub(super) async fn admit(&self, registry: &str, id: CredentialId, cost: usize) -> Result<Permit<'_>, Failure> {
         let key: Key = (Arc::from(registry), id);
         if self.proven(&key).await? {
-            return Ok(Permit {
-                logins: self,
-                key,
-                cost: 0,
-                _gate: None,
-            });
+            return Ok(Permit { logins: self, key, cost: 0, _gate: None });
         }
-        let gate = self
-            .gates
-            .get_with(key.clone(), async { Arc::default() })
-            .await
-            .lock_owned()
-            .await;
+        let gate = self.gates.get_with(key.clone(), async { Arc::default() }).await.lock_owned().await;
         if self.proven(&key).await? {
-            return Ok(Permit {
-                logins: self,
-                key,
-                cost: 0,
-                _gate: None,
-            });
+            return Ok(Permit { logins: self, key, cost: 0, _gate: None });
         }
         let now = (self.clock)();
         let mut registries = self.registries();
@@ -124,12 +106,7 @@ impl Logins {
         }
         window.under_way += cost;
         drop(registries);
-        Ok(Permit {
-            logins: self,
-            key,
-            cost,
-            _gate: Some(gate),
-        })
+        Ok(Permit { logins: self, key, cost, _gate: Some(gate) })
     }
 
     async fn proven(&self, key: &Key) -> Result<bool, Failure> {
@@ -151,19 +128,13 @@ impl Logins {
 impl Permit<'_> {
     /// The registry took the login.
     pub(super) async fn accepted(self) {
-        self.logins
-            .known
-            .insert(self.key.clone(), Known::Proven((self.logins.clock)()))
-            .await;
+        self.logins.known.insert(self.key.clone(), Known::Proven((self.logins.clock)())).await;
     }
 
     /// The registry refused the login, `refusals` times on the wire.
     pub(super) async fn refused(self, failure: &Failure, refusals: usize) {
         let now = (self.logins.clock)();
-        self.logins
-            .known
-            .insert(self.key.clone(), Known::Refused(now, Arc::new(failure.clone())))
-            .await;
+        self.logins.known.insert(self.key.clone(), Known::Refused(now, Arc::new(failure.clone()))).await;
         self.count(now, refusals);
     }
 

@@ -50,12 +50,7 @@ pub enum Nature {
 
 /// Judges by the `Content-Type`.
 pub fn nature(content_type: &str) -> Nature {
-    let media_type = content_type
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase();
+    let media_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     match media_type.as_str() {
         IMAGE_MANIFEST_MEDIA_TYPE | OCI_IMAGE_MEDIA_TYPE => Nature::Runnable(Kind::Image),
         IMAGE_MANIFEST_LIST_MEDIA_TYPE | OCI_IMAGE_INDEX_MEDIA_TYPE => Nature::Runnable(Kind::Index),
@@ -78,11 +73,7 @@ pub fn nature_of_body(kind: Kind, body: &[u8]) -> Nature {
     match manifest.config.media_type.as_str() {
         "application/vnd.cncf.helm.config.v1+json" => Nature::Other("a Helm chart"),
         "application/vnd.oci.empty.v1+json" => Nature::Other("an OCI artifact"),
-        _ if manifest
-            .layers
-            .iter()
-            .any(|layer| layer.media_type == "application/vnd.in-toto+json") =>
-        {
+        _ if manifest.layers.iter().any(|layer| layer.media_type == "application/vnd.in-toto+json") => {
             Nature::Other("an attestation")
         }
         _ => Nature::Runnable(kind),
@@ -112,22 +103,10 @@ mod tests {
     fn media_types_are_told_apart() {
         let table = [
             ("application/vnd.oci.image.index.v1+json", Nature::Runnable(Kind::Index)),
-            (
-                "application/vnd.docker.distribution.manifest.list.v2+json",
-                Nature::Runnable(Kind::Index),
-            ),
-            (
-                "application/vnd.oci.image.manifest.v1+json; charset=utf-8",
-                Nature::Runnable(Kind::Image),
-            ),
-            (
-                "Application/Vnd.Docker.Distribution.Manifest.V2+JSON",
-                Nature::Runnable(Kind::Image),
-            ),
-            (
-                "application/vnd.docker.distribution.manifest.v1+prettyjws",
-                Nature::Schema1,
-            ),
+            ("application/vnd.docker.distribution.manifest.list.v2+json", Nature::Runnable(Kind::Index)),
+            ("application/vnd.oci.image.manifest.v1+json; charset=utf-8", Nature::Runnable(Kind::Image)),
+            ("Application/Vnd.Docker.Distribution.Manifest.V2+JSON", Nature::Runnable(Kind::Image)),
+            ("application/vnd.docker.distribution.manifest.v1+prettyjws", Nature::Schema1),
             ("text/html", Nature::Unknown),
             ("", Nature::Unknown),
         ];
@@ -144,15 +123,9 @@ mod tests {
             )
         };
         let chart = manifest("application/vnd.cncf.helm.config.v1+json");
-        assert_eq!(
-            nature_of_body(Kind::Image, chart.as_bytes()),
-            Nature::Other("a Helm chart")
-        );
+        assert_eq!(nature_of_body(Kind::Image, chart.as_bytes()), Nature::Other("a Helm chart"));
         let image = manifest("application/vnd.oci.image.config.v1+json");
-        assert_eq!(
-            nature_of_body(Kind::Image, image.as_bytes()),
-            Nature::Runnable(Kind::Image)
-        );
+        assert_eq!(nature_of_body(Kind::Image, image.as_bytes()), Nature::Runnable(Kind::Image));
         assert_eq!(nature_of_body(Kind::Image, b"<html>"), Nature::Unknown);
     }
 

@@ -34,20 +34,13 @@ pub fn schema_1(reference: &Reference) -> String {
 
 /// A manifest over containerd's limit.
 pub fn too_large(reference: &Reference, bytes: u64) -> String {
-    let error = format!(
-        "rejecting {bytes} byte manifest for {}: not found",
-        reference.runtime_form()
-    );
+    let error = format!("rejecting {bytes} byte manifest for {}: not found", reference.runtime_form());
     format!("rpc error: code = NotFound desc = {}", resolve_line(reference, &error))
 }
 
 /// `unexpected status from HEAD request to U: 403 Forbidden`.
 pub fn unexpected_status(method: Method, url: &str, status: u16) -> String {
-    format!(
-        "unexpected status from {} request to {url}: {}",
-        method.as_str(),
-        status_line(status)
-    )
+    format!("unexpected status from {} request to {url}: {}", method.as_str(), status_line(status))
 }
 
 /// A valid token that the registry refuses, with the challenge's `error`.

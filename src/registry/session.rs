@@ -12,7 +12,7 @@ use crate::finding::Code;
 use crate::registry::Ask;
 use crate::registry::auth::{self, TokenMethod, TokenRequest};
 use crate::registry::challenge::Challenge;
-use crate::registry::failure::Failure;
+use crate::registry::failure::{Failure, Presented};
 use crate::registry::logins::{Logins, Permit};
 use crate::registry::node;
 use crate::registry::transport::Transport;
@@ -25,7 +25,7 @@ const EARLY: Duration = Duration::from_secs(5);
 const JUST_FETCHED: Duration = Duration::from_secs(5);
 
 /// How long a challenge is remembered.
-const CHALLENGE_HELD: Duration = Duration::from_secs(60 * 60);
+const CHALLENGE_HELD: Duration = Duration::from_hours(1);
 
 /// Memory of one process about all registries.
 #[derive(Debug)]
@@ -59,16 +59,8 @@ struct Token {
 #[derive(Debug)]
 pub(super) enum Authorization<'a> {
     None,
-    Bearer {
-        token: Arc<SecretString>,
-        key: Box<TokenKeyRef>,
-        cached: bool,
-        login: bool,
-    },
-    Basic {
-        header: SecretString,
-        permit: Permit<'a>,
-    },
+    Bearer { token: Arc<SecretString>, key: Box<TokenKeyRef>, cached: bool, login: bool },
+    Basic { header: SecretString, permit: Permit<'a> },
 }
 
 /// Opaque to the dialogue.
@@ -82,18 +74,9 @@ impl Session {
         Self {
             logins: Logins::new(clock.clone()),
             clock,
-            challenges: Cache::builder()
-                .max_capacity(50_000)
-                .time_to_live(CHALLENGE_HELD)
-                .build(),
-            tokens: Cache::builder()
-                .max_capacity(50_000)
-                .time_to_live(CHALLENGE_HELD)
-                .build(),
-            methods: Cache::builder()
-                .max_capacity(10_000)
-                .time_to_live(CHALLENGE_HELD)
-                .build(),
+            challenges: Cache::builder().max_capacity(50_000).time_to_live(CHALLENGE_HELD).build(),
+            tokens: Cache::builder().max_capacity(50_000).time_to_live(CHALLENGE_HELD).build(),
+            methods: Cache::builder().max_capacity(10_000).time_to_live(CHALLENGE_HELD).build(),
         }
     }
 
@@ -120,9 +103,7 @@ impl Session {
         };
         // The error belongs to one answer, not to what the registry wants.
         let remembered = match &challenge {
-            Challenge::Bearer {
-                realm, service, scopes, ..
-            } => Challenge::Bearer {
+            Challenge::Bearer { realm, service, scopes, .. } => Challenge::Bearer {
                 realm: realm.clone(),
                 service: service.clone(),
                 scopes: scopes.clone(),
@@ -133,18 +114,12 @@ impl Session {
         self.challenges.insert(challenge_key(ask), remembered).await;
         let login = ask.credential.as_deref().and_then(Credential::login);
         match (challenge, login) {
-            (
-                Challenge::Bearer {
-                    realm, service, scopes, ..
-                },
-                _,
-            ) => self.bearer(transport, ask, realm, service, scopes).await,
+            (Challenge::Bearer { realm, service, scopes, .. }, _) => {
+                self.bearer(transport, ask, realm, service, scopes).await
+            }
             (Challenge::Basic, Some(login)) => {
                 let permit = self.logins.admit(ask.endpoint.api_host(), ask.id, 1).await?;
-                Ok(Authorization::Basic {
-                    header: auth::basic(login),
-                    permit,
-                })
+                Ok(Authorization::Basic { header: auth::basic(login), permit })
             }
             (Challenge::Basic | Challenge::Digest, _) => Ok(Authorization::None),
         }
@@ -162,23 +137,12 @@ impl Session {
         scopes.sort_unstable();
         scopes.dedup();
         let login = ask.credential.as_deref().and_then(Credential::login);
-        let key = TokenKey {
-            base: ask.endpoint.base.clone(),
-            realm,
-            service,
-            scopes,
-            id: ask.id,
-        };
+        let key = TokenKey { base: ask.endpoint.base.clone(), realm, service, scopes, id: ask.id };
         let now = (self.clock)();
         if let Some(token) = self.tokens.get(&key).await.filter(|token| token.expires > now) {
             let key = Box::new(TokenKeyRef(key));
             let cached = since(token.fetched, now) > JUST_FETCHED;
-            return Ok(Authorization::Bearer {
-                token: token.value,
-                key,
-                cached,
-                login: login.is_some(),
-            });
+            return Ok(Authorization::Bearer { token: token.value, key, cached, login: login.is_some() });
         }
         let method = self.methods.get(&key.realm).await;
         let cost = if method.is_some() { 1 } else { 2 };
@@ -197,10 +161,7 @@ impl Session {
             method,
         };
         let fetched = auth::fetch(transport, &request).await.map_err(|mut failed| {
-            failed.failure.node = failed
-                .failure
-                .node
-                .map(|words| node::resolve_line(&ask.reference, &words));
+            failed.failure.node = failed.failure.node.map(|words| node::resolve_line(&ask.reference, &words));
             failed
         });
         match (fetched, permit) {
@@ -212,30 +173,14 @@ impl Session {
                 let value = Arc::new(SecretString::from(format!("Bearer {}", token.value.expose_secret())));
                 let lifetime = jiff::SignedDuration::try_from(token.lifetime.saturating_sub(EARLY)).unwrap_or_default();
                 let expires = (self.clock)().checked_add(lifetime).unwrap_or(now);
-                self.tokens
-                    .insert(
-                        key.clone(),
-                        Token {
-                            value: Arc::clone(&value),
-                            fetched: now,
-                            expires,
-                        },
-                    )
-                    .await;
+                self.tokens.insert(key.clone(), Token { value: Arc::clone(&value), fetched: now, expires }).await;
                 let key = Box::new(TokenKeyRef(key));
-                Ok(Authorization::Bearer {
-                    token: value,
-                    key,
-                    cached: false,
-                    login: login.is_some(),
-                })
+                Ok(Authorization::Bearer { token: value, key, cached: false, login: login.is_some() })
             }
             (Err(failed), Some(permit)) => {
                 if failed.failure.code == Code::CredentialsRejected {
                     // GET has the last word wherever both were asked: the next wrong login costs one refusal, not two.
-                    self.methods
-                        .insert(key.realm.clone(), method.unwrap_or(TokenMethod::Get))
-                        .await;
+                    self.methods.insert(key.realm.clone(), method.unwrap_or(TokenMethod::Get)).await;
                     permit.refused(&failed.failure, failed.refusals).await;
                 } else {
                     permit.unsettled(failed.refusals);
@@ -271,12 +216,12 @@ impl Authorization<'_> {
         }
     }
 
-    /// Whether a login stands behind it.
-    pub(super) fn login(&self) -> bool {
+    /// What the registry is shown.
+    pub(super) fn presented(&self) -> Presented {
         match self {
-            Self::None => false,
-            Self::Bearer { login, .. } => *login,
-            Self::Basic { .. } => true,
+            Self::None | Self::Bearer { login: false, .. } => Presented::Nobody,
+            Self::Bearer { login: true, .. } => Presented::Token,
+            Self::Basic { .. } => Presented::Basic,
         }
     }
 
@@ -289,12 +234,11 @@ impl Authorization<'_> {
     pub(super) fn may_be_renewed(&self, challenge: Option<&Challenge>, renewed: bool) -> bool {
         match (self, challenge) {
             (Self::None, _) => true,
-            (_, None) => false,
+            (_, None) | (Self::Basic { .. }, Some(Challenge::Basic)) => false,
             (Self::Bearer { .. }, Some(Challenge::Bearer { error, .. })) => {
                 let invalid = error.as_deref() == Some("invalid_token");
                 !renewed && (matches!(self, Self::Bearer { cached: true, .. }) || invalid)
             }
-            (Self::Basic { .. }, Some(Challenge::Basic)) => false,
             (Self::Bearer { .. } | Self::Basic { .. }, Some(_)) => !renewed,
         }
     }

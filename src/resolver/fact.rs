@@ -17,16 +17,16 @@ pub const FRESH: Duration = Duration::from_secs(5);
 pub const ASKED_AGAIN: u8 = 5;
 
 /// A tag may move.
-pub const TAG: Duration = Duration::from_secs(60);
+pub const TAG: Duration = Duration::from_mins(1);
 
 /// A digest cannot move, but access to it can end.
-pub const ACCESS: Duration = Duration::from_secs(5 * 60);
+pub const ACCESS: Duration = Duration::from_mins(5);
 
 /// Seconds, not minutes: "I just pushed it" must not be refused.
 pub const NOT_FOUND: Duration = Duration::from_secs(5);
 
 /// Registries ban those who keep trying a wrong login.
-pub const LOGIN_REFUSED: Duration = Duration::from_secs(2 * 60);
+pub const LOGIN_REFUSED: Duration = Duration::from_mins(2);
 
 /// An error answer for one image; failures of the whole registry are held by its breaker.
 pub const ERROR: Duration = Duration::from_secs(2);
@@ -61,22 +61,13 @@ impl Fact {
     /// A fact of now. After an uncertain failure the last good answer of `old` is remembered beside it.
     pub fn new(outcome: Result<Manifest, Failure>, at: Timestamp, by_digest: bool, old: Option<&Self>) -> Self {
         let uncertain = outcome.as_ref().is_err_and(|failure| !failure.code.certain());
-        let good_before = old
-            .filter(|_| uncertain)
-            .and_then(Self::last_good)
-            .map(|(manifest, at)| (manifest.clone(), at));
+        let good_before =
+            old.filter(|_| uncertain).and_then(Self::last_good).map(|(manifest, at)| (manifest.clone(), at));
         let (window, asked) = match old {
             Some(old) if since(old.window, at) < FRESH => (old.window, old.asked.saturating_add(1)),
             Some(_) | None => (at, 0),
         };
-        Self {
-            outcome,
-            at,
-            by_digest,
-            good_before,
-            window,
-            asked,
-        }
+        Self { outcome, at, by_digest, good_before, window, asked }
     }
 
     /// How old it is.
@@ -112,10 +103,7 @@ impl Fact {
     pub fn good(&self, now: Timestamp, freshness: Freshness) -> bool {
         let age = self.age(now);
         let explained = self.outcome.as_ref().err().is_none_or(|failure| failure.explained);
-        let held = self
-            .outcome
-            .as_ref()
-            .is_err_and(|failure| failure.code == Code::CredentialsRejected);
+        let held = self.outcome.as_ref().is_err_and(|failure| failure.code == Code::CredentialsRejected);
         age < self.lifetime()
             && match freshness {
                 Freshness::Cached => true,

@@ -92,12 +92,7 @@ impl Health {
             None => FIRST,
         };
         let asked = failure.retry_after.unwrap_or(pause).max(FIRST);
-        let trouble = Trouble {
-            failure: failure.clone(),
-            at: now,
-            until: after(now, asked),
-            pause,
-        };
+        let trouble = Trouble { failure: failure.clone(), at: now, until: after(now, asked), pause };
         if troubles.len() < MAX_REGISTRIES {
             troubles.insert(subject, trouble);
         }
@@ -109,10 +104,7 @@ impl Health {
 }
 
 fn after(now: Timestamp, pause: Duration) -> Timestamp {
-    SignedDuration::try_from(pause)
-        .ok()
-        .and_then(|pause| now.checked_add(pause).ok())
-        .unwrap_or(now)
+    SignedDuration::try_from(pause).ok().and_then(|pause| now.checked_add(pause).ok()).unwrap_or(now)
 }
 
 #[cfg(test)]
@@ -137,10 +129,7 @@ mod tests {
         for pause in [2, 4, 8, 16, 30, 30] {
             assert!(health.admit("r", ID, at(now)).is_ok(), "probe at {now}");
             health.report("r", ID, &down(), at(now));
-            assert!(
-                health.admit("r", ID, at(now + pause - 1)).is_err(),
-                "held for {pause} s"
-            );
+            assert!(health.admit("r", ID, at(now + pause - 1)).is_err(), "held for {pause} s");
             now += pause;
         }
         assert!(health.admit("r", ID, at(now)).is_ok());

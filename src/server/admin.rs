@@ -25,10 +25,7 @@ pub fn router(readiness: Arc<Readiness>, metrics: impl Fn() -> String + Clone + 
     Router::new()
         .route("/livez", get(async || "ok\n"))
         .route("/readyz", get(async move || readiness.report()))
-        .route(
-            "/metrics",
-            get(async move || ([(CONTENT_TYPE, OPENMETRICS)], metrics())),
-        )
+        .route("/metrics", get(async move || ([(CONTENT_TYPE, OPENMETRICS)], metrics())))
 }
 
 /// A registry in the text format of `OpenMetrics`.
@@ -46,9 +43,7 @@ pub fn exposition(registry: &Registry) -> String {
 impl Readiness {
     /// Conditions that do not hold yet.
     pub fn new(names: &[&'static str]) -> Self {
-        Self {
-            conditions: Mutex::new(names.iter().map(|name| (*name, false)).collect()),
-        }
+        Self { conditions: Mutex::new(names.iter().map(|name| (*name, false)).collect()) }
     }
 
     /// Says whether a condition holds.
@@ -63,11 +58,7 @@ impl Readiness {
 
     /// The conditions that do not hold, by name.
     pub fn unmet(&self) -> Vec<&'static str> {
-        self.lock()
-            .iter()
-            .filter(|(_, holds)| !**holds)
-            .map(|(name, _)| *name)
-            .collect()
+        self.lock().iter().filter(|(_, holds)| !**holds).map(|(name, _)| *name).collect()
     }
 
     fn report(&self) -> impl IntoResponse + use<> {
@@ -78,14 +69,7 @@ impl Readiness {
             // Writing to a string does not fail.
             writeln!(text, "{name}: {}", if *holds { "ok" } else { "not yet" }).unwrap_or_default();
         }
-        (
-            if ready {
-                StatusCode::OK
-            } else {
-                StatusCode::SERVICE_UNAVAILABLE
-            },
-            text,
-        )
+        (if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, text)
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<&'static str, bool>> {
@@ -108,10 +92,7 @@ mod tests {
         let request = Request::get(path).body(Body::empty()).unwrap();
         let response = TowerToHyperService::new(router.clone()).call(request).await.unwrap();
         let kind = response.headers()[CONTENT_TYPE].to_str().unwrap().to_owned();
-        let (status, body) = (
-            response.status(),
-            response.into_body().collect().await.unwrap().to_bytes(),
-        );
+        let (status, body) = (response.status(), response.into_body().collect().await.unwrap().to_bytes());
         (status, kind, String::from_utf8(body.to_vec()).unwrap())
     }
 
@@ -127,10 +108,7 @@ mod tests {
 
         readiness.set("certificate", true);
         let (status, _, text) = answer(&router, "/readyz").await;
-        assert_eq!(
-            (status, text.as_str()),
-            (StatusCode::OK, "ready\ncertificate: ok\ncluster: ok\n")
-        );
+        assert_eq!((status, text.as_str()), (StatusCode::OK, "ready\ncertificate: ok\ncluster: ok\n"));
         assert!(readiness.is_ready());
         assert_eq!(answer(&router, "/livez").await.2, "ok\n");
     }
@@ -145,9 +123,6 @@ mod tests {
         counter.inc();
         let (_, kind, text) = answer(&router, "/metrics").await;
         assert_eq!(kind, OPENMETRICS);
-        assert!(
-            text.contains("reviews_total 1\n") && text.ends_with("# EOF\n"),
-            "{text}"
-        );
+        assert!(text.contains("reviews_total 1\n") && text.ends_with("# EOF\n"), "{text}");
     }
 }

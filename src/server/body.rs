@@ -68,9 +68,7 @@ pub async fn read(
     if announced.is_some_and(|length| length > in_flight.max_body_bytes) {
         return Err(in_flight.too_large());
     }
-    timeout(time, collect(body, announced, in_flight, permit))
-        .await
-        .map_err(|_| BodyError::Timeout)?
+    timeout(time, collect(body, announced, in_flight, permit)).await.map_err(|_| BodyError::Timeout)?
 }
 
 async fn collect(
@@ -100,10 +98,7 @@ async fn collect(
         }
         rest.extend_from_slice(&piece);
     }
-    Ok(Body {
-        bytes: if rest.is_empty() { first } else { rest.freeze() },
-        permit,
-    })
+    Ok(Body { bytes: if rest.is_empty() { first } else { rest.freeze() }, permit })
 }
 
 fn announced_length(headers: &HeaderMap) -> Option<usize> {
@@ -126,15 +121,11 @@ impl InFlight {
 
     fn take(&self, bytes: usize) -> Result<OwnedSemaphorePermit, BodyError> {
         let permits = u32::try_from(bytes).map_err(|_| self.too_large())?;
-        Arc::clone(&self.budget)
-            .try_acquire_many_owned(permits)
-            .map_err(|_| BodyError::Overloaded)
+        Arc::clone(&self.budget).try_acquire_many_owned(permits).map_err(|_| BodyError::Overloaded)
     }
 
     fn too_large(&self) -> BodyError {
-        BodyError::TooLarge {
-            limit: self.max_body_bytes,
-        }
+        BodyError::TooLarge { limit: self.max_body_bytes }
     }
 }
 
@@ -180,11 +171,9 @@ mod tests {
     #[tokio::test]
     async fn a_body_is_whole_in_one_piece_or_in_many() {
         let in_flight = InFlight::new(100, 10);
-        for (given, expected) in [
-            (&["0123456789"][..], "0123456789"),
-            (&["01", "", "234", "56789"], "0123456789"),
-            (&[], ""),
-        ] {
+        for (given, expected) in
+            [(&["0123456789"][..], "0123456789"), (&["01", "", "234", "56789"], "0123456789"), (&[], "")]
+        {
             let body = read_with(&in_flight, pieces(given)).await.unwrap();
             assert_eq!(body.bytes, expected);
             assert_eq!(in_flight.available(), 100 - expected.len());
@@ -196,10 +185,7 @@ mod tests {
     async fn a_body_too_large_is_refused_whether_announced_or_not() {
         let in_flight = InFlight::new(100, 10);
         let too_large = Err(BodyError::TooLarge { limit: 10 });
-        assert_eq!(
-            read_with(&in_flight, pieces(&["0123456789", "a"])).await.map(|_| ()),
-            too_large
-        );
+        assert_eq!(read_with(&in_flight, pieces(&["0123456789", "a"])).await.map(|_| ()), too_large);
         let announced = HeaderMap::from_iter([(CONTENT_LENGTH, 11.into())]);
         let never = axum::body::Body::from_stream(stream::pending::<Result<Bytes, Infallible>>());
         assert_eq!(read(never, &announced, &in_flight, SOON).await.map(|_| ()), too_large);

@@ -62,12 +62,7 @@ pub async fn bind(
     let refuse = |reason| ServerError::Listen { flag, address, reason };
     let listener = TcpListener::bind(address).await.map_err(refuse)?;
     let address = listener.local_addr().map_err(refuse)?;
-    Ok(Bound {
-        listener,
-        address,
-        tls: tls.map(TlsAcceptor::from),
-        limits,
-    })
+    Ok(Bound { listener, address, tls: tls.map(TlsAcceptor::from), limits })
 }
 
 // === impl Bound ===
@@ -83,12 +78,7 @@ impl Bound {
     ///
     /// A handler that panics loses its own connection and no other. Dropping the future drops every connection.
     pub async fn serve(self, router: Router, shutdown: impl Future<Output = ()>) {
-        let Self {
-            listener,
-            address,
-            tls,
-            limits,
-        } = self;
+        let Self { listener, address, tls, limits } = self;
         let shared = Shared {
             http: http(&limits),
             router: TowerToHyperService::new(router),
@@ -200,13 +190,7 @@ async fn serve_http<S>(shared: Shared, connection: S, watcher: Watcher)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let Shared {
-        http,
-        router,
-        limits,
-        leaving,
-        ..
-    } = shared;
+    let Shared { http, router, limits, leaving, .. } = shared;
     let serving = Serving::default();
     let stream = TimedStream::new(connection, limits.header_timeout, limits.write_timeout, serving.clone());
     let service = service_fn(move |request: Request<Incoming>| {
@@ -217,17 +201,12 @@ where
             let mut response = response.await?;
             serving.end();
             if leaving.load(Ordering::Relaxed) {
-                response
-                    .headers_mut()
-                    .insert(CONNECTION, HeaderValue::from_static("close"));
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             Ok::<_, Infallible>(response)
         }
     });
-    if let Err(error) = watcher
-        .watch(http.serve_connection(TokioIo::new(stream), service))
-        .await
-    {
+    if let Err(error) = watcher.watch(http.serve_connection(TokioIo::new(stream), service)).await {
         debug!(%error, "Connection ended");
     }
 }

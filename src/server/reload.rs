@@ -116,26 +116,17 @@ mod tests {
 
         std::os::unix::fs::symlink(&second, dir.path().join("new")).unwrap();
         fs::rename(dir.path().join("new"), &link).unwrap();
-        assert_eq!(
-            timeout(LONG, called.recv()).await.unwrap().unwrap().as_deref(),
-            Some("two")
-        );
+        assert_eq!(timeout(LONG, called.recv()).await.unwrap().unwrap().as_deref(), Some("two"));
         assert!(timeout(QUIET, called.recv()).await.is_err(), "nothing more has changed");
 
         hang_up.send_modify(|count| *count += 1);
-        assert_eq!(
-            timeout(LONG, called.recv()).await.unwrap().unwrap().as_deref(),
-            Some("two")
-        );
+        assert_eq!(timeout(LONG, called.recv()).await.unwrap().unwrap().as_deref(), Some("two"));
 
         fs::remove_file(&link).unwrap();
         assert_eq!(timeout(LONG, called.recv()).await.unwrap().unwrap(), None);
         drop(hang_up);
         std::os::unix::fs::symlink(&first, &link).unwrap();
-        assert_eq!(
-            timeout(LONG, called.recv()).await.unwrap().unwrap().as_deref(),
-            Some("one")
-        );
+        assert_eq!(timeout(LONG, called.recv()).await.unwrap().unwrap().as_deref(), Some("one"));
         running.abort();
     }
 }

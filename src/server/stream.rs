@@ -72,9 +72,7 @@ impl Timer {
 
     /// Whether the deadline has passed; if it has not, the task is woken when it does.
     fn expired(&mut self, cx: &mut Context<'_>) -> bool {
-        self.sleep
-            .as_mut()
-            .is_some_and(|sleep| sleep.as_mut().poll(cx).is_ready())
+        self.sleep.as_mut().is_some_and(|sleep| sleep.as_mut().poll(cx).is_ready())
     }
 }
 
@@ -82,13 +80,7 @@ impl Timer {
 
 impl<S> TimedStream<S> {
     pub(super) fn new(stream: S, head_timeout: Duration, write_timeout: Duration, serving: Serving) -> Self {
-        Self {
-            stream,
-            head: Timer::new(head_timeout),
-            write: Timer::new(write_timeout),
-            serving,
-            step: 0,
-        }
+        Self { stream, head: Timer::new(head_timeout), write: Timer::new(write_timeout), serving, step: 0 }
     }
 
     fn watch_write<T>(&mut self, cx: &mut Context<'_>, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
@@ -98,10 +90,7 @@ impl<S> TimedStream<S> {
         }
         self.write.start();
         if self.write.expired(cx) {
-            return Poll::Ready(Err(io::Error::new(
-                io::ErrorKind::TimedOut,
-                "the response was not read in time",
-            )));
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the response was not read in time")));
         }
         Poll::Pending
     }
@@ -118,10 +107,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for TimedStream<S> {
         }
         // Asked before reading: a client that always has one more byte ready must not outrun its deadline.
         if this.head.expired(cx) {
-            return Poll::Ready(Err(io::Error::new(
-                io::ErrorKind::TimedOut,
-                "the request's head did not end in time",
-            )));
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the request's head did not end in time")));
         }
         let before = buffer.filled().len();
         ready!(Pin::new(&mut this.stream).poll_read(cx, buffer))?;

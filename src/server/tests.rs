@@ -51,11 +51,7 @@ struct Handlers {
 }
 
 fn limits() -> Limits {
-    Limits {
-        shutdown_delay: Duration::ZERO,
-        drain: LONG,
-        ..Limits::default()
-    }
+    Limits { shutdown_delay: Duration::ZERO, drain: LONG, ..Limits::default() }
 }
 
 async fn start(tls: Option<Arc<Certificate>>, limits: Limits) -> Server {
@@ -64,13 +60,8 @@ async fn start(tls: Option<Arc<Certificate>>, limits: Limits) -> Server {
 
 async fn start_with(tls: Option<Arc<Certificate>>, limits: Limits, in_flight: InFlight) -> Server {
     let tls = tls.map(|certificate| Arc::new(server_config(certificate).unwrap()));
-    let bound = bind((Ipv4Addr::LOCALHOST, 0).into(), tls, limits, "--listen")
-        .await
-        .unwrap();
-    let handlers = Handlers {
-        in_flight,
-        ..Handlers::default()
-    };
+    let bound = bind((Ipv4Addr::LOCALHOST, 0).into(), tls, limits, "--listen").await.unwrap();
+    let handlers = Handlers { in_flight, ..Handlers::default() };
     let router = Router::new()
         .route("/echo", post(echo))
         .route("/slow", post(slow))
@@ -79,12 +70,7 @@ async fn start_with(tls: Option<Arc<Certificate>>, limits: Limits, in_flight: In
     let (stop, stopped) = oneshot::channel::<()>();
     let address = bound.local_addr();
     let task = tokio::spawn(bound.serve(router, async { stopped.await.unwrap_or_default() }));
-    Server {
-        address,
-        stop: Some(stop),
-        task,
-        handlers,
-    }
+    Server { address, stop: Some(stop), task, handlers }
 }
 
 async fn echo(State(handlers): State<Handlers>, headers: HeaderMap, body: axum::body::Body) -> Response {
@@ -125,10 +111,7 @@ async fn until(condition: impl Fn() -> bool) {
 }
 
 fn echo_request(body: &str) -> String {
-    format!(
-        "POST /echo HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n{body}",
-        body.len()
-    )
+    format!("POST /echo HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n{body}", body.len())
 }
 
 /// One response with a `content-length`, head and body.
@@ -159,19 +142,14 @@ async fn ask(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), request: &str) 
 async fn rest(stream: &mut (impl AsyncRead + Unpin)) -> String {
     let mut bytes = Vec::new();
     // A reset is as good an end as any.
-    timeout(LONG, stream.read_to_end(&mut bytes))
-        .await
-        .expect("the connection should be closed")
-        .unwrap_or_default();
+    timeout(LONG, stream.read_to_end(&mut bytes)).await.expect("the connection should be closed").unwrap_or_default();
     String::from_utf8(bytes).unwrap()
 }
 
 fn trusting(roots: &[&str]) -> TlsConnector {
     let mut store = RootCertStore::empty();
     for pem in roots {
-        store
-            .add(CertificateDer::from_pem_slice(pem.as_bytes()).unwrap())
-            .unwrap();
+        store.add(CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()).unwrap();
     }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = ClientConfig::builder_with_provider(provider)
@@ -184,7 +162,5 @@ fn trusting(roots: &[&str]) -> TlsConnector {
 }
 
 async fn tls(server: &Server, connector: &TlsConnector) -> std::io::Result<TlsStream<TcpStream>> {
-    connector
-        .connect(ServerName::try_from("localhost").unwrap(), server.connect().await)
-        .await
+    connector.connect(ServerName::try_from("localhost").unwrap(), server.connect().await).await
 }

@@ -103,9 +103,7 @@ pub fn server_config(certificate: Arc<Certificate>) -> Result<ServerConfig, TlsE
 }
 
 fn provider() -> Arc<CryptoProvider> {
-    CryptoProvider::get_default()
-        .cloned()
-        .unwrap_or_else(|| Arc::new(aws_lc_rs::default_provider()))
+    CryptoProvider::get_default().cloned().unwrap_or_else(|| Arc::new(aws_lc_rs::default_provider()))
 }
 
 // === impl Certificate ===
@@ -117,10 +115,7 @@ impl Certificate {
     /// One sentence with flag and file: not readable, not PEM, a key of an unknown kind, or a key of another certificate.
     pub fn load(files: TlsFiles) -> Result<Self, TlsError> {
         let current = RwLock::new(Arc::new(load(&files)?));
-        Ok(Self {
-            files: Some(files),
-            current,
-        })
+        Ok(Self { files: Some(files), current })
     }
 
     /// Makes a certificate authority, and with it a certificate for `names` (host names and addresses) that is valid for
@@ -128,13 +123,7 @@ impl Certificate {
     pub fn self_signed(names: &[impl AsRef<str>]) -> Result<(Self, String), TlsError> {
         let (certified_key, authority) = generate(names).map_err(|error| TlsError::Generate(error.to_string()))?;
         let certified_key = certified_key.map_err(|error| TlsError::Generate(error.to_string()))?;
-        Ok((
-            Self {
-                files: None,
-                current: RwLock::new(Arc::new(certified_key)),
-            },
-            authority,
-        ))
+        Ok((Self { files: None, current: RwLock::new(Arc::new(certified_key)) }, authority))
     }
 
     /// Reads the files again; says whether they hold something new. On an error, what was loaded before stays in use.
@@ -151,10 +140,7 @@ impl Certificate {
 
     /// The files to watch; none if the certificate was made here.
     pub fn files(&self) -> Vec<PathBuf> {
-        self.files
-            .iter()
-            .flat_map(|files| [files.cert.clone(), files.key.clone()])
-            .collect()
+        self.files.iter().flat_map(|files| [files.cert.clone(), files.key.clone()]).collect()
     }
 
     fn current(&self) -> Arc<CertifiedKey> {
@@ -170,11 +156,7 @@ impl ResolvesServerCert for Certificate {
 
 fn load(files: &TlsFiles) -> Result<CertifiedKey, TlsError> {
     let TlsFiles { cert, key } = files;
-    let content = |flag, file: &Path, reason: String| TlsError::Content {
-        flag,
-        file: file.to_owned(),
-        reason,
-    };
+    let content = |flag, file: &Path, reason: String| TlsError::Content { flag, file: file.to_owned(), reason };
 
     let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&read(CERT_FLAG, cert)?)
         .collect::<Result<_, _>>()
@@ -184,11 +166,7 @@ fn load(files: &TlsFiles) -> Result<CertifiedKey, TlsError> {
         return Err(content(CERT_FLAG, cert, reason));
     }
     let private_key = PrivateKeyDer::from_pem_slice(&read(KEY_FLAG, key)?).map_err(|_| {
-        content(
-            KEY_FLAG,
-            key,
-            "the file holds no private key: give PEM with BEGIN PRIVATE KEY".to_owned(),
-        )
+        content(KEY_FLAG, key, "the file holds no private key: give PEM with BEGIN PRIVATE KEY".to_owned())
     })?;
     let signing_key = provider()
         .key_provider
@@ -197,33 +175,17 @@ fn load(files: &TlsFiles) -> Result<CertifiedKey, TlsError> {
     let certified_key = CertifiedKey::new(chain, signing_key);
     match certified_key.keys_match() {
         Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(certified_key),
-        Err(Error::InconsistentKeys(_)) => Err(TlsError::Mismatch {
-            key: key.clone(),
-            cert: cert.clone(),
-        }),
-        Err(error) => Err(content(
-            CERT_FLAG,
-            cert,
-            format!("the certificate cannot be used: {error}"),
-        )),
+        Err(Error::InconsistentKeys(_)) => Err(TlsError::Mismatch { key: key.clone(), cert: cert.clone() }),
+        Err(error) => Err(content(CERT_FLAG, cert, format!("the certificate cannot be used: {error}"))),
     }
 }
 
 fn read(flag: &'static str, file: &Path) -> Result<Vec<u8>, TlsError> {
-    let refuse = |reason| TlsError::Read {
-        flag,
-        file: file.to_owned(),
-        reason,
-    };
+    let refuse = |reason| TlsError::Read { flag, file: file.to_owned(), reason };
     let mut bytes = Vec::new();
-    File::open(file)
-        .and_then(|open| open.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes))
-        .map_err(refuse)?;
+    File::open(file).and_then(|open| open.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)).map_err(refuse)?;
     if bytes.len() as u64 > MAX_FILE_BYTES {
-        return Err(refuse(std::io::Error::new(
-            std::io::ErrorKind::FileTooLarge,
-            "it is larger than 1 MiB",
-        )));
+        return Err(refuse(std::io::Error::new(std::io::ErrorKind::FileTooLarge, "it is larger than 1 MiB")));
     }
     Ok(bytes)
 }
@@ -255,6 +217,7 @@ fn params(names: &[String], common_name: &str) -> Result<CertificateParams, rcge
     params.distinguished_name = rcgen::DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, common_name);
     // Left alone, these would be the years 1975 and 4096.
+    #[expect(clippy::disallowed_methods, reason = "a certificate is dated when it is made, and nothing decides on it")]
     let now = SystemTime::now();
     params.not_before = (now - CLOCK_SKEW).into();
     params.not_after = (now + SELF_SIGNED_VALIDITY).into();
@@ -277,10 +240,7 @@ pub(super) mod tests {
     /// A new certificate and its key in files.
     pub(crate) fn write_pair(dir: &Path) -> TlsFiles {
         let (cert, key) = pem_pair();
-        let files = TlsFiles {
-            cert: dir.join("tls.crt"),
-            key: dir.join("tls.key"),
-        };
+        let files = TlsFiles { cert: dir.join("tls.crt"), key: dir.join("tls.key") };
         fs::write(&files.cert, cert).unwrap();
         fs::write(&files.key, key).unwrap();
         files
@@ -292,47 +252,16 @@ pub(super) mod tests {
         let ((cert, key), (_, other_key)) = (pem_pair(), pem_pair());
         let broken = cert.replace("MII", "MI");
         for (cert, key, expected) in [
-            (
-                None,
-                Some(key.as_str()),
-                "--tls-cert-file {cert}: cannot read the file: No such file",
-            ),
-            (
-                Some(cert.as_str()),
-                None,
-                "--tls-private-key-file {key}: cannot read the file: No such file",
-            ),
-            (
-                Some(""),
-                Some(&key),
-                "--tls-cert-file {cert}: the file holds no certificate",
-            ),
-            (
-                Some(&key),
-                Some(&key),
-                "--tls-cert-file {cert}: the file holds no certificate",
-            ),
+            (None, Some(key.as_str()), "--tls-cert-file {cert}: cannot read the file: No such file"),
+            (Some(cert.as_str()), None, "--tls-private-key-file {key}: cannot read the file: No such file"),
+            (Some(""), Some(&key), "--tls-cert-file {cert}: the file holds no certificate"),
+            (Some(&key), Some(&key), "--tls-cert-file {cert}: the file holds no certificate"),
             (Some(&broken), Some(&key), "--tls-cert-file {cert}: the "),
-            (
-                Some(&cert),
-                Some(&cert),
-                "--tls-private-key-file {key}: the file holds no private key",
-            ),
-            (
-                Some(&cert),
-                Some("secret"),
-                "--tls-private-key-file {key}: the file holds no private key",
-            ),
-            (
-                Some(&cert),
-                Some(&other_key),
-                "--tls-private-key-file {key} does not belong to the certificate in",
-            ),
+            (Some(&cert), Some(&cert), "--tls-private-key-file {key}: the file holds no private key"),
+            (Some(&cert), Some("secret"), "--tls-private-key-file {key}: the file holds no private key"),
+            (Some(&cert), Some(&other_key), "--tls-private-key-file {key} does not belong to the certificate in"),
         ] {
-            let files = TlsFiles {
-                cert: dir.path().join("tls.crt"),
-                key: dir.path().join("tls.key"),
-            };
+            let files = TlsFiles { cert: dir.path().join("tls.crt"), key: dir.path().join("tls.key") };
             for (file, text) in [(&files.cert, cert), (&files.key, key)] {
                 match text {
                     Some(text) => fs::write(file, text).unwrap(),
@@ -343,10 +272,7 @@ pub(super) mod tests {
                 .replace("{cert}", &files.cert.display().to_string())
                 .replace("{key}", &files.key.display().to_string());
             let error = Certificate::load(files).unwrap_err().to_string();
-            assert!(
-                error.starts_with(&expected) && !error.contains('\n'),
-                "{expected}\n{error}"
-            );
+            assert!(error.starts_with(&expected) && !error.contains('\n'), "{expected}\n{error}");
             assert!(!error.contains("secret"), "{error}");
         }
     }

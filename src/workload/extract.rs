@@ -10,7 +10,7 @@ use super::{ContainerImage, ObjectRef, Owner, PullPolicy, PullSecretNames, Shape
 /// The workload that `object` is, with all of its images; `None` if `meta` names a kind that pullgate does not know, or
 /// the object has no pod template.
 ///
-/// `admitted` says that a Pod has passed the API server's ServiceAccount plugin (it is in an admission review, or in
+/// `admitted` says that a Pod has passed the API server's `ServiceAccount` plugin (it is in an admission review, or in
 /// the cluster), so that its list of pull secrets is final; templates never have.
 pub fn from_object(object: &Object<'_>, meta: ObjectRef, admitted: bool) -> Option<Workload> {
     let place = Place::of(&meta)?;
@@ -92,12 +92,7 @@ struct Before<'o> {
 // === impl ImageList ===
 
 impl ImageList {
-    const ALL: [Self; 4] = [
-        Self::Containers,
-        Self::InitContainers,
-        Self::EphemeralContainers,
-        Self::Volumes,
-    ];
+    const ALL: [Self; 4] = [Self::Containers, Self::InitContainers, Self::EphemeralContainers, Self::Volumes];
 
     fn as_str(self) -> &'static str {
         match self {
@@ -127,30 +122,16 @@ impl ImageList {
                 let volume = spec.volumes.get(index)?;
                 let image = volume.image.as_ref()?;
                 let (name, image, policy) = (&volume.name, &image.reference, &image.pull_policy);
-                return Some(Field {
-                    list: self,
-                    index,
-                    name,
-                    image,
-                    policy,
-                });
+                return Some(Field { list: self, index, name, image, policy });
             }
         };
         let container = containers.get(index)?;
         let (name, image, policy) = (&container.name, &container.image, &container.image_pull_policy);
-        Some(Field {
-            list: self,
-            index,
-            name,
-            image,
-            policy,
-        })
+        Some(Field { list: self, index, name, image, policy })
     }
 
     fn fields<'o>(self, spec: &'o Spec<'_>) -> impl Iterator<Item = Field<'o>> {
-        (0..self.len(spec))
-            .filter_map(move |index| self.get(spec, index))
-            .filter(|field| !placeholder(field.image))
+        (0..self.len(spec)).filter_map(move |index| self.get(spec, index)).filter(|field| !placeholder(field.image))
     }
 }
 
@@ -240,10 +221,7 @@ impl Place {
 
 impl<'o> Before<'o> {
     fn new(spec: &'o Spec<'o>) -> Self {
-        Self {
-            spec,
-            by_name: Default::default(),
-        }
+        Self { spec, by_name: Default::default() }
     }
 
     /// What the same container had before; `None` if it was not there or had no image.
@@ -251,13 +229,7 @@ impl<'o> Before<'o> {
         match field.list.get(self.spec, field.index) {
             Some(before) if before.name == field.name => Some(before.image).filter(|image| !placeholder(image)),
             _ => self.by_name[field.list as usize]
-                .get_or_init(|| {
-                    field
-                        .list
-                        .fields(self.spec)
-                        .map(|before| (before.name, before.image))
-                        .collect()
-                })
+                .get_or_init(|| field.list.fields(self.spec).map(|before| (before.name, before.image)).collect())
                 .get(field.name)
                 .copied(),
         }
@@ -282,21 +254,16 @@ fn same_template(new: &Spec<'_>, old: &Spec<'_>) -> bool {
 
 /// Every image with its policy, in an order of their own.
 fn pulls<'o>(spec: &'o Spec<'_>) -> Vec<(&'o str, &'static str)> {
-    let mut pulls: Vec<_> = fields(spec)
-        .map(|field| (field.image, PullPolicy::or_default(field.policy, field.image).as_str()))
-        .collect();
+    let mut pulls: Vec<_> =
+        fields(spec).map(|field| (field.image, PullPolicy::or_default(field.policy, field.image).as_str())).collect();
     pulls.sort_unstable();
     pulls
 }
 
-/// The names of the pull secrets, as the ServiceAccount plugin leaves or will leave them.
+/// The names of the pull secrets, as the `ServiceAccount` plugin leaves or will leave them.
 fn pull_secrets(spec: &Spec<'_>, is_final: bool) -> PullSecretNames {
-    let listed: Vec<String> = spec
-        .image_pull_secrets
-        .iter()
-        .filter(|secret| !secret.name.is_empty())
-        .map(|s| s.name.to_string())
-        .collect();
+    let listed: Vec<String> =
+        spec.image_pull_secrets.iter().filter(|secret| !secret.name.is_empty()).map(|s| s.name.to_string()).collect();
     if is_final || (listed.is_empty() && !spec.image_pull_secrets.is_empty()) {
         return PullSecretNames::Final(listed);
     }
@@ -307,7 +274,7 @@ fn pull_secrets(spec: &Spec<'_>, is_final: bool) -> PullSecretNames {
     PullSecretNames::ThroughServiceAccount { listed, account }
 }
 
-/// The controller owner. A Deployment owns ReplicaSets, never a pod; a pod that names one was made by something else.
+/// The controller owner. A Deployment owns `ReplicaSets`, never a pod; a pod that names one was made by something else.
 fn owner(metadata: &Metadata<'_>, shape: Shape) -> Owner {
     let Some(OwnerReference { api_version, kind, .. }) =
         metadata.owner_references.iter().find(|owner| *owner.controller)

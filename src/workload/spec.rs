@@ -87,7 +87,7 @@ pub struct Spec<'a> {
     pub service_account: Text<'a>,
     /// `nodeName`.
     pub node_name: Text<'a>,
-    /// `runtimeClassName`: a RuntimeClass may bring a node selector of its own.
+    /// `runtimeClassName`: a `RuntimeClass` may bring a node selector of its own.
     pub runtime_class_name: Text<'a>,
     /// `nodeSelector`.
     pub node_selector: Fingerprint,
@@ -99,7 +99,7 @@ pub struct Spec<'a> {
     pub os: Fingerprint,
     /// The pod template of a Deployment, a Job and the like.
     pub template: Option<Box<Nested<'a>>>,
-    /// The job template of a CronJob.
+    /// The job template of a `CronJob`.
     pub job_template: Option<Box<Nested<'a>>>,
 }
 
@@ -292,11 +292,7 @@ mod tests {
 
     #[test]
     fn deep_nesting_is_refused_not_followed() {
-        let json = format!(
-            r#"{{"spec":{}{}}}"#,
-            r#"{"template":{"spec":"#.repeat(5000),
-            "}".repeat(10_000)
-        );
+        let json = format!(r#"{{"spec":{}{}}}"#, r#"{"template":{"spec":"#.repeat(5000), "}".repeat(10_000));
         assert!(serde_json::from_str::<Object<'_>>(&json).is_err());
         let json = format!(r#"{{"spec":{{"affinity":{}{}}}}}"#, "[".repeat(5000), "]".repeat(5000));
         assert!(serde_json::from_str::<Object<'_>>(&json).is_err());

@@ -139,10 +139,7 @@ impl Case {
 
 impl Secret {
     fn new(content: Value) -> Self {
-        Self {
-            form: Form::DockerConfigJson,
-            content,
-        }
+        Self { form: Form::DockerConfigJson, content }
     }
 
     /// One entry, as `kubectl create secret docker-registry` writes it.

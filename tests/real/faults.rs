@@ -138,11 +138,7 @@ fn read_request(stream: &mut impl Read) -> Result<Option<Request>, Failure> {
         }
     }
     reader.take(length).read_to_end(&mut Vec::new())?;
-    Ok(Some(Request {
-        method,
-        path,
-        authorization,
-    }))
+    Ok(Some(Request { method, path, authorization }))
 }
 
 fn write_answer(stream: &mut impl Write, answer: &Answer, head_only: bool) -> Result<(), Failure> {
@@ -164,10 +160,7 @@ fn answer(request: &Request, site: &Site) -> Answer {
     if let Some(kind) = request.path.strip_prefix("/token/") {
         return token(kind.split('?').next().unwrap_or_default(), request);
     }
-    let kind = request
-        .path
-        .strip_prefix("/v2/fault/")
-        .and_then(|rest| rest.split('/').next());
+    let kind = request.path.strip_prefix("/v2/fault/").and_then(|rest| rest.split('/').next());
     let login = request.authorization.as_deref();
     match kind.unwrap_or_default() {
         "rate" => error("429 Too Many Requests", "TOOMANYREQUESTS").with("Retry-After", "7"),
@@ -182,10 +175,8 @@ fn answer(request: &Request, site: &Site) -> Answer {
         "no-digest" => Answer::new("200 OK", MANIFEST.to_vec()).with("Content-Type", MANIFEST_TYPE),
         "false-digest" => manifest(&sha256(b"another manifest")),
         "bad-digest" => manifest("sha256:abc"),
-        "redirect" => Answer::new("307 Temporary Redirect", Vec::new()).with(
-            "Location",
-            &format!("https://{}/v2/alice/app/manifests/v1", site.elsewhere),
-        ),
+        "redirect" => Answer::new("307 Temporary Redirect", Vec::new())
+            .with("Location", &format!("https://{}/v2/alice/app/manifests/v1", site.elsewhere)),
         "stale-token" if login.is_some() => {
             bearer(site, "good").with("WWW-Authenticate", "Bearer error=\"invalid_token\"")
         }
@@ -221,27 +212,18 @@ fn bearer(site: &Site, kind: &str) -> Answer {
 }
 
 fn manifest(digest: &str) -> Answer {
-    Answer::new("200 OK", MANIFEST.to_vec())
-        .with("Content-Type", MANIFEST_TYPE)
-        .with("Docker-Content-Digest", digest)
+    Answer::new("200 OK", MANIFEST.to_vec()).with("Content-Type", MANIFEST_TYPE).with("Docker-Content-Digest", digest)
 }
 
 fn error(status: &'static str, code: &str) -> Answer {
-    Answer::json(
-        status,
-        &format!(r#"{{"errors":[{{"code":"{code}","message":"so says the fault"}}]}}"#),
-    )
+    Answer::json(status, &format!(r#"{{"errors":[{{"code":"{code}","message":"so says the fault"}}]}}"#))
 }
 
 // === impl Answer ===
 
 impl Answer {
     fn new(status: &'static str, body: Vec<u8>) -> Self {
-        Self {
-            status,
-            headers: Vec::new(),
-            body,
-        }
+        Self { status, headers: Vec::new(), body }
     }
 
     fn json(status: &'static str, body: &str) -> Self {

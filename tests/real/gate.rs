@@ -50,6 +50,8 @@ pub(crate) struct ImageAnswer {
 pub(crate) struct FindingAnswer {
     pub(crate) code: String,
     pub(crate) certain: bool,
+    /// What a person would read; for the report of a failure.
+    message: String,
     pub(crate) node: Option<String>,
 }
 
@@ -72,11 +74,7 @@ pub(crate) struct Run {
 impl Gate {
     /// Writes the Secrets of all cases, as a cluster of one namespace.
     pub(crate) fn new(dir: &Path, config: &str, cases: &[Case]) -> Result<Self, Failure> {
-        let gate = Self {
-            dir: dir.to_owned(),
-            config: dir.join("config.yaml"),
-            cluster: dir.join("cluster.yaml"),
-        };
+        let gate = Self { dir: dir.to_owned(), config: dir.join("config.yaml"), cluster: dir.join("cluster.yaml") };
         fs::create_dir_all(dir)?;
         fs::write(&gate.config, config)?;
         let mut documents = Vec::new();
@@ -135,16 +133,8 @@ impl Gate {
         let (stdout, stderr) = (fs::read_to_string(stdout)?, fs::read_to_string(stderr)?);
         let report: Report = serde_json::from_str(&stdout)
             .map_err(|error| format!("{status}, and no JSON of check ({error}):\n{stdout}{stderr}"))?;
-        let pods = report
-            .results
-            .into_iter()
-            .map(|pod| (pod.object.name.clone(), pod))
-            .collect();
-        Ok(Run {
-            code: status.code(),
-            pods,
-            stderr,
-        })
+        let pods = report.results.into_iter().map(|pod| (pod.object.name.clone(), pod)).collect();
+        Ok(Run { code: status.code(), pods, stderr })
     }
 }
 
@@ -154,9 +144,7 @@ impl PodAnswer {
     /// The finding that stops the pull: the first that is no mere warning.
     pub(crate) fn failure(&self) -> Option<&FindingAnswer> {
         const WARNINGS: [&str; 4] = ["PullSecretMissing", "MutableTag", "ImplicitLatest", "ImplicitDockerHub"];
-        self.findings
-            .iter()
-            .find(|finding| !WARNINGS.contains(&finding.code.as_str()))
+        self.findings.iter().find(|finding| !WARNINGS.contains(&finding.code.as_str()))
     }
 
     /// The digest, when nothing stops the pull.
@@ -177,6 +165,14 @@ impl PodAnswer {
     }
 }
 
+// === impl FindingAnswer ===
+
+impl FindingAnswer {
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+}
+
 /// The configuration for these `host:port`s; `plain_http` ones are asked without TLS, `slow` ones for one second only.
 pub(crate) fn config(ca: &Path, hosts: &[&str], plain_http: &[&str], slow: &[&str]) -> String {
     let mut config = "mode: enforce\nregistries:\n".to_owned();
@@ -185,10 +181,7 @@ pub(crate) fn config(ca: &Path, hosts: &[&str], plain_http: &[&str], slow: &[&st
     }
     for host in hosts {
         let timeout = if slow.contains(host) { ", timeout: 1s" } else { "" };
-        config += &format!(
-            "  - {{ host: \"{host}\", caFile: \"{}\", nodeAccess: none{timeout} }}\n",
-            ca.display()
-        );
+        config += &format!("  - {{ host: \"{host}\", caFile: \"{}\", nodeAccess: none{timeout} }}\n", ca.display());
     }
     config + "guard: { allowAddresses: [127.0.0.0/8] }\n"
 }

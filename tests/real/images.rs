@@ -52,13 +52,10 @@ pub(crate) fn longest_tag() -> String {
 /// `sha256:` and the hash of `bytes`.
 pub(crate) fn sha256(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
-    digest(&SHA256, bytes)
-        .as_ref()
-        .iter()
-        .fold("sha256:".to_owned(), |mut hex, byte| {
-            let _infallible = write!(hex, "{byte:02x}");
-            hex
-        })
+    digest(&SHA256, bytes).as_ref().iter().fold("sha256:".to_owned(), |mut hex, byte| {
+        let _infallible = write!(hex, "{byte:02x}");
+        hex
+    })
 }
 
 /// Pushes everything to the registry at `to`.
@@ -97,15 +94,9 @@ fn image(
     words: &str,
 ) -> Result<Pushed, Failure> {
     let (config_type, layer_type) = if media_type == DOCKER_MANIFEST {
-        (
-            "application/vnd.docker.container.image.v1+json",
-            "application/vnd.docker.image.rootfs.diff.tar.gzip",
-        )
+        ("application/vnd.docker.container.image.v1+json", "application/vnd.docker.image.rootfs.diff.tar.gzip")
     } else {
-        (
-            "application/vnd.oci.image.config.v1+json",
-            "application/vnd.oci.image.layer.v1.tar",
-        )
+        ("application/vnd.oci.image.config.v1+json", "application/vnd.oci.image.layer.v1.tar")
     };
     let layer = format!("layer of {repository}: {words}").into_bytes();
     let config = json!({
@@ -150,40 +141,18 @@ fn put_manifest(
     manifest: &Value,
 ) -> Result<Pushed, Failure> {
     let bytes = serde_json::to_vec(manifest)?;
-    request(
-        to,
-        "PUT",
-        &format!("/v2/{repository}/manifests/{tag}"),
-        media_type,
-        &bytes,
-    )?;
-    Ok(Pushed {
-        digest: sha256(&bytes),
-        size: bytes.len(),
-        media_type,
-    })
+    request(to, "PUT", &format!("/v2/{repository}/manifests/{tag}"), media_type, &bytes)?;
+    Ok(Pushed { digest: sha256(&bytes), size: bytes.len(), media_type })
 }
 
 fn blob(to: SocketAddr, repository: &str, bytes: &[u8]) -> Result<(), Failure> {
-    let head = request(
-        to,
-        "POST",
-        &format!("/v2/{repository}/blobs/uploads/"),
-        "application/octet-stream",
-        b"",
-    )?;
+    let head = request(to, "POST", &format!("/v2/{repository}/blobs/uploads/"), "application/octet-stream", b"")?;
     let location = head
         .lines()
-        .find_map(|line| {
-            line.split_once(':')
-                .filter(|(name, _)| name.eq_ignore_ascii_case("location"))
-        })
+        .find_map(|line| line.split_once(':').filter(|(name, _)| name.eq_ignore_ascii_case("location")))
         .map(|(_, value)| value.trim())
         .ok_or("the registry answered an upload without a Location")?;
-    let path = location
-        .find("/v2/")
-        .and_then(|at| location.get(at..))
-        .unwrap_or(location);
+    let path = location.find("/v2/").and_then(|at| location.get(at..)).unwrap_or(location);
     let joint = if path.contains('?') { '&' } else { '?' };
     let path = format!("{path}{joint}digest={}", sha256(bytes));
     request(to, "PUT", &path, "application/octet-stream", bytes).map(drop)

@@ -63,11 +63,13 @@ impl Class {
         if text.contains("in header not a valid digest") {
             return Some(Self::RegistryFault);
         }
-        let found = TABLE
-            .iter()
-            .find(|(part, _)| text.contains(part))
-            .map(|(_, class)| *class);
+        let found = TABLE.iter().find(|(part, _)| text.contains(part)).map(|(_, class)| *class);
         found.or_else(|| text.ends_with(": not found").then_some(Self::NotFound))
+    }
+
+    /// Whether trying again may help, so that pullgate must not deny.
+    pub(crate) fn may_pass(self) -> bool {
+        matches!(self, Self::RateLimited | Self::RegistryFault | Self::Network | Self::NotChecked)
     }
 
     /// The classes that a code of pullgate's may stand for; empty for a code that this suite does not expect.
@@ -104,22 +106,12 @@ impl fmt::Display for Class {
 /// left out; identical texts once; several in brackets (apimachinery `util/errors`). None for a reference that does
 /// not parse: the kubelet finds that itself, in its own words.
 pub(crate) fn node_line(failures: &[OracleAnswer]) -> Option<NodeLine> {
-    if failures
-        .iter()
-        .any(|failure| Class::of_oracle(&failure.error) == Some(Class::InvalidReference))
-    {
+    if failures.iter().any(|failure| Class::of_oracle(&failure.error) == Some(Class::InvalidReference)) {
         return None;
     }
     let mut lines: Vec<String> = Vec::new();
-    for OracleAnswer {
-        reference, error, code, ..
-    } in failures
-    {
-        let code = if code == "Unknown" {
-            String::new()
-        } else {
-            format!("rpc error: code = {code} desc = ")
-        };
+    for OracleAnswer { reference, error, code, .. } in failures {
+        let code = if code == "Unknown" { String::new() } else { format!("rpc error: code = {code} desc = ") };
         let line = format!("{code}failed to pull and unpack image \"{reference}\": failed to resolve image: {error}");
         if !lines.contains(&line) {
             lines.push(line);
@@ -131,8 +123,5 @@ pub(crate) fn node_line(failures: &[OracleAnswer]) -> Option<NodeLine> {
         several => format!("[{}]", several.join(", ")),
     };
     let fixed = |failure: &OracleAnswer| Class::of_oracle(&failure.error).is_some_and(|class| class != Class::Network);
-    Some(NodeLine {
-        text,
-        fixed: failures.iter().all(fixed),
-    })
+    Some(NodeLine { text, fixed: failures.iter().all(fixed) })
 }

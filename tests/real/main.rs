@@ -58,16 +58,9 @@ fn main() -> ExitCode {
                 "  of Go's network stack, not binding   {} of {}",
                 figures.network_lines_equal, figures.network_lines
             );
-            println!(
-                "seconds                                {:.1}",
-                started.elapsed().as_secs_f32()
-            );
+            println!("seconds                                {:.1}", started.elapsed().as_secs_f32());
             println!("{passed} passed, {failed} failed");
-            if failed == 0 {
-                ExitCode::SUCCESS
-            } else {
-                ExitCode::FAILURE
-            }
+            if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
         Err(failure) => {
             println!("the real parts did not run: {failure}");
@@ -104,10 +97,7 @@ fn run() -> Result<(usize, usize, Figures), Failure> {
         });
         report(&case.name, remark);
     }
-    report(
-        "many pods in one process answer as each alone",
-        together(&alone, &gate, &mut figures),
-    );
+    report("many pods in one process answer as each alone", together(&alone, &gate, &mut figures));
     if failed > 0 {
         println!("{}", scene.logs());
     }
@@ -121,19 +111,12 @@ fn one(case: &Case, oracle: &mut Oracle, gate: &Gate, figures: &mut Figures) -> 
     expected(case, &verdict)?;
     figures.processes += 1;
     let run = gate.check(&[case])?;
-    let answer = run
-        .pods
-        .get(&gate::pod_name(case))
-        .ok_or("pullgate does not answer for the pod")?;
+    let answer = run.pods.get(&gate::pod_name(case)).ok_or("pullgate does not answer for the pod")?;
     let with_answer = |text: String| Failure::from(format!("{text}\n{answer:?}\n{}", run.stderr));
     let remark = agree(case, &verdict, line.as_ref(), answer, figures)
         .map_err(|failure| with_answer(format!("{failure}\noracle: {:?}", verdict.failures)))?;
     if run.code != Some(answer.exit_code()) {
-        return Err(with_answer(format!(
-            "exit code {:?}, but the answer means {}",
-            run.code,
-            answer.exit_code()
-        )));
+        return Err(with_answer(format!("exit code {:?}, but the answer means {}", run.code, answer.exit_code())));
     }
     Ok((answer.clone(), remark))
 }
@@ -141,26 +124,14 @@ fn one(case: &Case, oracle: &mut Oracle, gate: &Gate, figures: &mut Figures) -> 
 /// The kubelet's loop: every candidate in order until one succeeds, nobody's name if there is none.
 fn ask_oracle(case: &Case, oracle: &mut Oracle, figures: &mut Figures) -> Result<Verdict, Failure> {
     let anonymous = [cases::NOBODY];
-    let candidates = if case.candidates.is_empty() {
-        anonymous.as_slice()
-    } else {
-        &case.candidates
-    };
+    let candidates = if case.candidates.is_empty() { anonymous.as_slice() } else { &case.candidates };
     let mut failures = Vec::new();
     for (username, password) in candidates {
         figures.questions += 1;
         let timeout_ms = if case.slow { 1500 } else { 30_000 };
-        let answer = oracle.ask(&Question {
-            image: &case.image,
-            username,
-            password,
-            timeout_ms,
-        })?;
+        let answer = oracle.ask(&Question { image: &case.image, username, password, timeout_ms })?;
         if answer.error.is_empty() {
-            return Ok(Verdict {
-                failures,
-                digest: Some(answer.digest),
-            });
+            return Ok(Verdict { failures, digest: Some(answer.digest) });
         }
         failures.push(answer);
     }
@@ -169,11 +140,7 @@ fn ask_oracle(case: &Case, oracle: &mut Oracle, figures: &mut Figures) -> Result
 
 /// The oracle must say what the case was written to provoke, or the agreement would prove nothing.
 fn expected(case: &Case, verdict: &Verdict) -> Result<(), Failure> {
-    let classes: Vec<_> = verdict
-        .failures
-        .iter()
-        .map(|failure| Class::of_oracle(&failure.error))
-        .collect();
+    let classes: Vec<_> = verdict.failures.iter().map(|failure| Class::of_oracle(&failure.error)).collect();
     let as_written = match &case.want {
         Want::Digest(digest) => verdict.digest.as_ref() == Some(digest),
         Want::Failures(wanted) => {
@@ -184,11 +151,7 @@ fn expected(case: &Case, verdict: &Verdict) -> Result<(), Failure> {
         return Ok(());
     }
     let said: Vec<_> = verdict.failures.iter().map(|failure| failure.error.as_str()).collect();
-    Err(format!(
-        "the oracle does not do what the case wants ({:?}): {:?} {said:?}",
-        case.want, verdict.digest
-    )
-    .into())
+    Err(format!("the oracle does not do what the case wants ({:?}): {:?} {said:?}", case.want, verdict.digest).into())
 }
 
 fn agree(
@@ -200,27 +163,25 @@ fn agree(
 ) -> Result<String, Failure> {
     let Some(finding) = answer.failure() else {
         return match (&verdict.digest, answer.digest()) {
-            (Some(oracle), Some(gate)) if oracle == gate && answer.verdict != "deny" => Ok(format!(
-                "{}… after {} refused",
-                oracle.get(..17).unwrap_or(oracle),
-                verdict.failures.len()
-            )),
+            (Some(oracle), Some(gate)) if oracle == gate && answer.verdict != "deny" => {
+                Ok(format!("{}… after {} refused", oracle.get(..17).unwrap_or(oracle), verdict.failures.len()))
+            }
             (oracle, gate) => Err(format!("the oracle resolves to {oracle:?}, pullgate to {gate:?}").into()),
         };
     };
     let code = &finding.code;
     if let Some(digest) = &verdict.digest {
-        return Err(format!("the oracle resolves to {digest}, pullgate says {code}").into());
+        return Err(format!("the oracle resolves to {digest}, pullgate says {code}: {}", finding.message()).into());
     }
     let mine = Class::of_code(code);
-    let theirs: Vec<_> = verdict
-        .failures
-        .iter()
-        .filter_map(|failure| Class::of_oracle(&failure.error))
-        .collect();
+    let theirs: Vec<_> = verdict.failures.iter().filter_map(|failure| Class::of_oracle(&failure.error)).collect();
     let also = case.or_code.is_some_and(|other| other == code);
     if !also && !mine.iter().any(|class| theirs.contains(class)) {
         return Err(format!("the oracle says {theirs:?}, pullgate says {code}").into());
+    }
+    let certain = !theirs.iter().any(|class| class.may_pass());
+    if finding.certain != certain {
+        return Err(format!("{code} with certain={}, for {theirs:?}", finding.certain).into());
     }
     if (answer.verdict == "deny") != finding.certain {
         return Err(format!("{code} with certain={} ends in {}", finding.certain, answer.verdict).into());
@@ -230,11 +191,9 @@ fn agree(
         match fixed {
             true if equal => figures.fixed_lines += 1,
             true => {
-                return Err(format!(
-                    "node line of the kubelet: {text}\nnode line of pullgate:    {:?}",
-                    finding.node
-                )
-                .into());
+                return Err(
+                    format!("node line of the kubelet: {text}\nnode line of pullgate:    {:?}", finding.node).into()
+                );
             }
             false => {
                 figures.network_lines += 1;
@@ -261,10 +220,7 @@ fn together(alone: &[(&Case, PodAnswer)], gate: &Gate, figures: &mut Figures) ->
         (answer.verdict.clone(), answer.digest().map(str::to_owned), code)
     };
     for (case, before) in &sound {
-        let now = run
-            .pods
-            .get(&gate::pod_name(case))
-            .ok_or_else(|| format!("no answer for \"{}\"", case.name))?;
+        let now = run.pods.get(&gate::pod_name(case)).ok_or_else(|| format!("no answer for \"{}\"", case.name))?;
         if essence(now) != essence(before) {
             return Err(format!("\"{}\" alone: {before:?}\ntogether: {now:?}", case.name).into());
         }

@@ -85,17 +85,10 @@ impl Workshop {
         let bin = env::var_os("TESTBED_BIN").map_or(default, PathBuf::from);
         for name in ["registry", "token-server", "pull-oracle"] {
             if !bin.join(name).is_file() {
-                return Err(format!(
-                    "{} is not built; type: tests/testbed/build.sh",
-                    bin.join(name).display()
-                )
-                .into());
+                return Err(format!("{} is not built; type: tests/testbed/build.sh", bin.join(name).display()).into());
             }
         }
-        Ok(Self {
-            dir: dir.to_owned(),
-            bin,
-        })
+        Ok(Self { dir: dir.to_owned(), bin })
     }
 
     /// Writes a file of the run and says where.
@@ -122,11 +115,7 @@ impl Workshop {
         if let Some(leaf) = leaf {
             let certificate = self.file(&format!("{name}.crt"), leaf.certificate_pem())?;
             let key = self.file(&format!("{name}.key"), leaf.key_pem())?;
-            config += &format!(
-                "  tls: {{ certificate: {}, key: {} }}\n",
-                certificate.display(),
-                key.display()
-            );
+            config += &format!("  tls: {{ certificate: {}, key: {} }}\n", certificate.display(), key.display());
         }
         match login {
             Login::None => {}
@@ -142,8 +131,7 @@ impl Workshop {
             }
         }
         let config = self.file(&format!("{name}.yml"), config)?;
-        self.start(name, "registry", &["serve".into(), config.into()])?
-            .wait_for(port)
+        self.start(name, "registry", &["serve".into(), config.into()])?.wait_for(port)
     }
 
     /// Starts the token server and waits until it answers.
@@ -181,15 +169,7 @@ impl Workshop {
             .spawn()?;
         let input = child.stdin.take().ok_or("the oracle has no input")?;
         let output = child.stdout.take().ok_or("the oracle has no output")?;
-        Ok(Oracle {
-            input,
-            output: BufReader::new(output),
-            part: Part {
-                name: "pull-oracle",
-                child,
-                log,
-            },
-        })
+        Ok(Oracle { input, output: BufReader::new(output), part: Part { name: "pull-oracle", child, log } })
     }
 
     /// The part runs under a shell that ends it when this process's end of the pipe closes, which no signal and no
@@ -223,12 +203,7 @@ impl Part {
         let log = String::from_utf8_lossy(&log);
         let lines: Vec<&str> = log.lines().collect();
         let tail = lines.get(lines.len().saturating_sub(8)..).unwrap_or_default();
-        format!(
-            "--- last lines of {} ({})\n{}",
-            self.name,
-            self.log.display(),
-            tail.join("\n")
-        )
+        format!("--- last lines of {} ({})\n{}", self.name, self.log.display(), tail.join("\n"))
     }
 
     fn wait_for(self, port: u16) -> Result<Self, Failure> {

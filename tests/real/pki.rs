@@ -45,10 +45,7 @@ impl Authority {
         params.distinguished_name.push(DnType::CommonName, name);
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
         let pem = params.self_signed(&key)?.pem();
-        Ok(Self {
-            issuer: Issuer::new(params, key),
-            pem,
-        })
+        Ok(Self { issuer: Issuer::new(params, key), pem })
     }
 
     /// A certificate for these DNS names and addresses.
@@ -56,11 +53,7 @@ impl Authority {
         let params = CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())?;
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
         let certificate = params.signed_by(&key, &self.issuer)?;
-        Ok(Leaf {
-            certificate_pem: certificate.pem(),
-            certificate: certificate.der().clone(),
-            key,
-        })
+        Ok(Leaf { certificate_pem: certificate.pem(), certificate: certificate.der().clone(), key })
     }
 }
 
@@ -102,10 +95,7 @@ impl TokenKey {
         });
         let mut private_jwk = public.clone();
         private_jwk["d"] = json!(URL_SAFE_NO_PAD.encode(private_scalar(&pair.serialize_der())?));
-        Ok(Self {
-            private_jwk,
-            jwks: json!({ "keys": [public] }),
-        })
+        Ok(Self { private_jwk, jwks: json!({ "keys": [public] }) })
     }
 }
 
@@ -114,9 +104,7 @@ fn private_scalar(pkcs8: &[u8]) -> Result<&[u8], Failure> {
     const BEFORE: [u8; 5] = [0x02, 0x01, 0x01, 0x04, 0x20];
     let at = pkcs8.windows(BEFORE.len()).position(|window| window == BEFORE);
     let start = at.ok_or("a P-256 key in PKCS #8 holds a 32-byte scalar")? + BEFORE.len();
-    pkcs8
-        .get(start..start + 32)
-        .ok_or_else(|| "the scalar of the key is cut short".into())
+    pkcs8.get(start..start + 32).ok_or_else(|| "the scalar of the key is cut short".into())
 }
 
 /// Base32 of the first 30 bytes of SHA-256 over the public key, in groups of four (docker/libtrust `util.go`).

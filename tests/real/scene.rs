@@ -67,25 +67,14 @@ impl Scene {
             workshop.registry("open", open, Some(&leaf), &Login::None)?,
             workshop.registry("basic", basic, Some(&leaf), &Login::Basic)?,
             workshop.token_server(token, &realm, &leaf, &signing_key)?,
-            workshop.registry(
-                "bearer",
-                bearer,
-                Some(&leaf),
-                &Login::Bearer {
-                    realm: &realm,
-                    jwks: &jwks,
-                },
-            )?,
+            workshop.registry("bearer", bearer, Some(&leaf), &Login::Bearer { realm: &realm, jwks: &jwks })?,
         ];
         let images = images::push_all((Ipv4Addr::LOCALHOST, plain_http).into())?;
 
         let on = |port: u16| format!("127.0.0.1:{port}");
         let fault = |port: Port, leaf: &Leaf| -> Result<String, Failure> {
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-            let site = Site {
-                own: on(listener.local_addr()?.port()),
-                elsewhere: on(open),
-            };
+            let site = Site { own: on(listener.local_addr()?.port()), elsewhere: on(open) };
             Ok(faults::listen(listener, leaf, port, site)?.to_string())
         };
         let stranger = Authority::new("an authority that nobody trusts")?.issue(&["127.0.0.1"])?;
@@ -106,19 +95,8 @@ impl Scene {
             closing: fault(Port::Closing, &leaf)?,
         };
         let hosts_dir = places.write_hosts(&workshop, &ca)?;
-        let config = gate::config(
-            &ca,
-            &places.over_tls(),
-            &[&places.plain_http],
-            &[&places.silent, &places.dripping],
-        );
-        Ok(Self {
-            oracle: workshop.oracle(&hosts_dir)?,
-            places,
-            images,
-            config,
-            parts,
-        })
+        let config = gate::config(&ca, &places.over_tls(), &[&places.plain_http], &[&places.silent, &places.dripping]);
+        Ok(Self { oracle: workshop.oracle(&hosts_dir)?, places, images, config, parts })
     }
 
     /// The ends of all logs.
@@ -150,16 +128,12 @@ impl Places {
     /// One hosts.toml per place. Every other registry is a dead port: nothing leaves the machine.
     fn write_hosts(&self, workshop: &Workshop, ca: &Path) -> Result<std::path::PathBuf, Failure> {
         let write = |host: &str, content: &str| {
-            let directory = host
-                .rsplit_once(':')
-                .map_or_else(|| host.to_owned(), |(name, port)| format!("{name}_{port}_"));
+            let directory =
+                host.rsplit_once(':').map_or_else(|| host.to_owned(), |(name, port)| format!("{name}_{port}_"));
             workshop.file(&format!("hosts/{directory}/hosts.toml"), content)
         };
         for host in self.over_tls() {
-            write(
-                host,
-                &format!("server = \"https://{host}\"\nca = \"{}\"\n", ca.display()),
-            )?;
+            write(host, &format!("server = \"https://{host}\"\nca = \"{}\"\n", ca.display()))?;
         }
         write(&self.plain_http, &format!("server = \"http://{}\"\n", self.plain_http))?;
         for host in ["_default", "docker.io"] {

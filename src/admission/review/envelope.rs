@@ -76,56 +76,31 @@ impl<'a> Envelope<'a> {
     }
 
     fn fill(&mut self, body: &'a [u8], objects: bool) -> Result<(), serde_json::Error> {
-        let fill = Fill {
-            envelope: self,
-            level: Level::Review,
-            objects,
-        };
+        let fill = Fill { envelope: self, level: Level::Review, objects };
         // One validation of the whole is faster than one for each string; a body that fails it goes the slow way.
-        match std::str::from_utf8(body) {
-            Ok(text) => {
-                let mut json = serde_json::Deserializer::from_str(text);
-                fill.deserialize(&mut json)?;
-                json.end()
-            }
-            Err(_) => {
-                let mut json = serde_json::Deserializer::from_slice(body);
-                fill.deserialize(&mut json)?;
-                json.end()
-            }
+        if let Ok(text) = std::str::from_utf8(body) {
+            let mut json = serde_json::Deserializer::from_str(text);
+            fill.deserialize(&mut json)?;
+            json.end()
+        } else {
+            let mut json = serde_json::Deserializer::from_slice(body);
+            fill.deserialize(&mut json)?;
+            json.end()
         }
     }
 
     /// The object by name; `generateName*` while the API server has not chosen one.
     pub(super) fn object_ref(&self) -> ObjectRef {
-        let GroupVersion {
-            group,
-            version,
-            kind,
-            resource: _,
-        } = &self.kind_of_object;
-        let api_version = if group.is_empty() {
-            version.to_string()
-        } else {
-            format!("{}/{}", &**group, &**version)
-        };
-        let metadata = self
-            .object
-            .as_ref()
-            .or(self.old_object.as_ref())
-            .map(|object| &*object.metadata);
+        let GroupVersion { group, version, kind, resource: _ } = &self.kind_of_object;
+        let api_version = if group.is_empty() { version.to_string() } else { format!("{}/{}", &**group, &**version) };
+        let metadata = self.object.as_ref().or(self.old_object.as_ref()).map(|object| &*object.metadata);
         let name = match metadata {
             _ if !self.name.is_empty() => self.name.to_string(),
             Some(metadata) if !metadata.name.is_empty() => metadata.name.to_string(),
             Some(metadata) if !metadata.generate_name.is_empty() => format!("{}*", &*metadata.generate_name),
             _ => String::new(),
         };
-        ObjectRef {
-            api_version,
-            kind: kind.to_string(),
-            namespace: self.namespace.to_string(),
-            name,
-        }
+        ObjectRef { api_version, kind: kind.to_string(), namespace: self.namespace.to_string(), name }
     }
 }
 
@@ -137,10 +112,7 @@ impl GroupVersion<'_> {
     pub(super) fn is_plural_of(&self, kind: &Self) -> bool {
         self.resource.is_empty()
             || (self.group == kind.group
-                && self
-                    .resource
-                    .strip_suffix('s')
-                    .is_some_and(|singular| singular.eq_ignore_ascii_case(&kind.kind)))
+                && self.resource.strip_suffix('s').is_some_and(|singular| singular.eq_ignore_ascii_case(&kind.kind)))
     }
 }
 
@@ -169,21 +141,13 @@ impl<'de: 'a, 'a> Visitor<'de> for Fill<'_, 'a> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let Self {
-            envelope,
-            level,
-            objects,
-        } = self;
+        let Self { envelope, level, objects } = self;
         while let Some(key) = map.next_key::<Text<'_>>()? {
             match (level, &*key) {
                 (Level::Review, "apiVersion") => envelope.api_version = map.next_value()?,
                 (Level::Review, "kind") => envelope.kind = map.next_value()?,
                 (Level::Review, "request") => {
-                    map.next_value_seed(Fill {
-                        envelope: &mut *envelope,
-                        level: Level::Request,
-                        objects,
-                    })?;
+                    map.next_value_seed(Fill { envelope: &mut *envelope, level: Level::Request, objects })?;
                 }
                 (Level::Request, "uid") => envelope.uid = map.next_value()?,
                 (Level::Request, "kind") => envelope.kind_of_object = map.next_value::<Nullable<_>>()?.0,

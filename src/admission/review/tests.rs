@@ -25,11 +25,7 @@ fn subject_of(body: &[u8]) -> Subject {
 
 /// File, uid's first characters, then either images as `path image` or the reason to pass.
 const FIXTURES: [(&str, &str, Result<&[&str], &str>); 22] = [
-    (
-        "cronjob-create.validate",
-        "",
-        Ok(&["spec.jobTemplate.spec.template.spec.containers[0].image busybox"]),
-    ),
+    ("cronjob-create.validate", "", Ok(&["spec.jobTemplate.spec.template.spec.containers[0].image busybox"])),
     (
         "deployment-create.validate",
         "",
@@ -37,21 +33,9 @@ const FIXTURES: [(&str, &str, Result<&[&str], &str>); 22] = [
             "spec.template.spec.containers[0].image 127.0.0.1:15000/alice/app@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
         ]),
     ),
-    (
-        "job-create.validate",
-        "",
-        Ok(&["spec.template.spec.containers[0].image 127.0.0.1:15003/alice/app:1.0"]),
-    ),
-    (
-        "pod-create-by-daemonset.mutate",
-        "",
-        Ok(&["spec.containers[0].image 127.0.0.1:15003/alice/app:1.0"]),
-    ),
-    (
-        "pod-create-by-job.mutate",
-        "",
-        Ok(&["spec.containers[0].image 127.0.0.1:15003/alice/app:1.0"]),
-    ),
+    ("job-create.validate", "", Ok(&["spec.template.spec.containers[0].image 127.0.0.1:15003/alice/app:1.0"])),
+    ("pod-create-by-daemonset.mutate", "", Ok(&["spec.containers[0].image 127.0.0.1:15003/alice/app:1.0"])),
+    ("pod-create-by-job.mutate", "", Ok(&["spec.containers[0].image 127.0.0.1:15003/alice/app:1.0"])),
     (
         "pod-create-by-replicaset.mutate",
         "",
@@ -66,11 +50,7 @@ const FIXTURES: [(&str, &str, Result<&[&str], &str>); 22] = [
             "spec.containers[0].image 127.0.0.1:15000/alice/app@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
         ]),
     ),
-    (
-        "pod-create-by-statefulset.mutate",
-        "",
-        Ok(&["spec.containers[0].image docker.io/library/busybox:1.36"]),
-    ),
+    ("pod-create-by-statefulset.mutate", "", Ok(&["spec.containers[0].image docker.io/library/busybox:1.36"])),
     ("pod-create-dryrun.mutate", "", Ok(&["spec.containers[0].image x"])),
     (
         "pod-create-imagevolume-sidecar.mutate",
@@ -82,16 +62,8 @@ const FIXTURES: [(&str, &str, Result<&[&str], &str>); 22] = [
         ]),
     ),
     ("pod-create-mirror-by-kubelet.mutate", "", Err("mirror pod")),
-    (
-        "pod-create-sa-pullsecrets.mutate",
-        "",
-        Ok(&["spec.containers[0].image 127.0.0.1:15000/alice/app:1.0"]),
-    ),
-    (
-        "pod-create-sa-pullsecrets.validate",
-        "",
-        Ok(&["spec.containers[0].image 127.0.0.1:15000/alice/app:1.0"]),
-    ),
+    ("pod-create-sa-pullsecrets.mutate", "", Ok(&["spec.containers[0].image 127.0.0.1:15000/alice/app:1.0"])),
+    ("pod-create-sa-pullsecrets.validate", "", Ok(&["spec.containers[0].image 127.0.0.1:15000/alice/app:1.0"])),
     (
         "pod-create.mutate",
         "",
@@ -119,16 +91,8 @@ const FIXTURES: [(&str, &str, Result<&[&str], &str>); 22] = [
         Ok(&["spec.ephemeralContainers[0].image 127.0.0.1:15000/alice/debug:1"]),
     ),
     ("pod-update-label-only.validate", "", Err("nothing changed")),
-    (
-        "pod-update-set-image.mutate",
-        "54a71229",
-        Ok(&["spec.containers[0].image 127.0.0.1:15000/alice/app:1.1"]),
-    ),
-    (
-        "pod-update-set-image.validate",
-        "",
-        Ok(&["spec.containers[0].image 127.0.0.1:15000/alice/app:1.1"]),
-    ),
+    ("pod-update-set-image.mutate", "54a71229", Ok(&["spec.containers[0].image 127.0.0.1:15000/alice/app:1.1"])),
+    ("pod-update-set-image.validate", "", Ok(&["spec.containers[0].image 127.0.0.1:15000/alice/app:1.1"])),
     (
         "replicaset-create.validate",
         "",
@@ -136,11 +100,7 @@ const FIXTURES: [(&str, &str, Result<&[&str], &str>); 22] = [
             "spec.template.spec.containers[0].image 127.0.0.1:15000/alice/app@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
         ]),
     ),
-    (
-        "statefulset-create.validate",
-        "",
-        Ok(&["spec.template.spec.containers[0].image docker.io/library/busybox:1.36"]),
-    ),
+    ("statefulset-create.validate", "", Ok(&["spec.template.spec.containers[0].image docker.io/library/busybox:1.36"])),
 ];
 
 #[test]
@@ -155,32 +115,16 @@ fn every_fixture_gives_the_expected_subject() {
         assert_eq!(request["namespace"], *review.namespace, "{name}");
         assert_eq!(request["operation"], review.operation.as_str(), "{name}");
         assert_eq!(request["dryRun"], review.dry_run, "{name}");
-        assert_eq!(
-            request["userInfo"]["username"].as_str(),
-            review.username.as_deref(),
-            "{name}"
-        );
-        assert_eq!(
-            request["subResource"].as_str().unwrap_or(""),
-            review.subresource,
-            "{name}"
-        );
+        assert_eq!(request["userInfo"]["username"].as_str(), review.username.as_deref(), "{name}");
+        assert_eq!(request["subResource"].as_str().unwrap_or(""), review.subresource, "{name}");
         assert_eq!(review.mirror, *expected == Err("mirror pod"), "{name}");
         match (&review.subject, expected) {
             (Subject::Judge(workload), Ok(images)) => {
-                let got: Vec<_> = workload
-                    .images
-                    .iter()
-                    .map(|i| format!("{} {}", i.path, i.image))
-                    .collect();
+                let got: Vec<_> = workload.images.iter().map(|i| format!("{} {}", i.path, i.image)).collect();
                 assert_eq!(got, **images, "{name}");
                 assert_eq!(workload.object, review.object, "{name}");
                 for image in &workload.images {
-                    assert_eq!(
-                        request["object"].pointer(&image.pointer),
-                        Some(&json!(image.image)),
-                        "{name}"
-                    );
+                    assert_eq!(request["object"].pointer(&image.pointer), Some(&json!(image.image)), "{name}");
                 }
             }
             (Subject::Pass(reason), Err(expected)) => assert_eq!(reason, expected, "{name}"),
@@ -213,19 +157,13 @@ fn names_owners_and_pull_secrets_are_read() {
     assert_eq!(generated.object.name, "web-86dc9bf96b-*");
     assert_eq!(generated.owner, Owner::BuiltIn);
     assert_eq!(generated.pull_secrets, PullSecretNames::Final(listed(&["sacred"])));
-    assert_eq!(
-        workload("pod-create-by-replicaset.validate").object.name,
-        "web-86dc9bf96b-r4dgh"
-    );
+    assert_eq!(workload("pod-create-by-replicaset.validate").object.name, "web-86dc9bf96b-r4dgh");
     assert_eq!(workload("pod-create.validate").owner, Owner::None);
     let deployment = workload("deployment-create.validate");
     assert_eq!(deployment.object.api_version, "apps/v1");
     assert_eq!(
         deployment.pull_secrets,
-        PullSecretNames::ThroughServiceAccount {
-            listed: vec![],
-            account: "builder".to_owned()
-        }
+        PullSecretNames::ThroughServiceAccount { listed: vec![], account: "builder".to_owned() }
     );
     assert_eq!(
         workload("pod-update-set-image.mutate").images[0].old_image.as_deref(),
@@ -237,41 +175,13 @@ fn names_owners_and_pull_secrets_are_read() {
 fn what_decides_nothing_passes() {
     type Edit = fn(&mut Value);
     let cases: [(&str, Edit, &str); 9] = [
-        (
-            "pod-create.validate",
-            |r| r["request"]["operation"] = json!("DELETE"),
-            "deletion",
-        ),
-        (
-            "pod-create.validate",
-            |r| r["request"]["operation"] = json!("CONNECT"),
-            "connection",
-        ),
-        (
-            "pod-update-set-image.validate",
-            |r| r["request"]["subResource"] = json!("status"),
-            "subresource",
-        ),
-        (
-            "pod-update-set-image.validate",
-            |r| r["request"]["subResource"] = json!("resize"),
-            "subresource",
-        ),
-        (
-            "deployment-create.validate",
-            |r| r["request"]["subResource"] = json!("scale"),
-            "subresource",
-        ),
-        (
-            "deployment-create.validate",
-            |r| r["request"]["kind"]["kind"] = json!("Scale"),
-            "other kind",
-        ),
-        (
-            "deployment-create.validate",
-            |r| r["request"]["resource"]["group"] = json!("x.io"),
-            "other kind",
-        ),
+        ("pod-create.validate", |r| r["request"]["operation"] = json!("DELETE"), "deletion"),
+        ("pod-create.validate", |r| r["request"]["operation"] = json!("CONNECT"), "connection"),
+        ("pod-update-set-image.validate", |r| r["request"]["subResource"] = json!("status"), "subresource"),
+        ("pod-update-set-image.validate", |r| r["request"]["subResource"] = json!("resize"), "subresource"),
+        ("deployment-create.validate", |r| r["request"]["subResource"] = json!("scale"), "subresource"),
+        ("deployment-create.validate", |r| r["request"]["kind"]["kind"] = json!("Scale"), "other kind"),
+        ("deployment-create.validate", |r| r["request"]["resource"]["group"] = json!("x.io"), "other kind"),
         // An object that cannot be decoded matters only if it would have been judged.
         (
             "pod-create.validate",
@@ -281,11 +191,7 @@ fn what_decides_nothing_passes() {
             },
             "other kind",
         ),
-        (
-            "pod-create.validate",
-            |r| r["request"]["object"]["spec"] = json!({}),
-            "no image",
-        ),
+        ("pod-create.validate", |r| r["request"]["object"]["spec"] = json!({}), "no image"),
     ];
     for (name, edit, reason) in cases {
         assert_eq!(subject_of(&edited(name, edit)), Subject::Pass(reason), "{name}");
@@ -306,21 +212,12 @@ fn the_namespace_is_the_requests_never_the_objects() {
 fn an_object_that_does_not_decode_keeps_the_envelope() {
     type Edit = fn(&mut Value);
     let cases: [(Edit, &str); 6] = [
-        (
-            |r| r["request"]["object"]["spec"]["containers"][0]["image"] = json!(5),
-            "expected a string",
-        ),
-        (
-            |r| r["request"]["object"]["spec"]["containers"] = json!({}),
-            "expected a list",
-        ),
+        (|r| r["request"]["object"]["spec"]["containers"][0]["image"] = json!(5), "expected a string"),
+        (|r| r["request"]["object"]["spec"]["containers"] = json!({}), "expected a list"),
         (|r| r["request"]["object"] = json!("pod"), "cannot be decoded"),
         (|r| r["request"]["object"] = Value::Null, "request.object is missing"),
         (|r| r["request"]["operation"] = json!("PATCH"), "request.operation"),
-        (
-            |r| r["request"]["object"]["metadata"]["name"] = json!(["x".repeat(10_000)]),
-            "expected a string",
-        ),
+        (|r| r["request"]["object"]["metadata"]["name"] = json!(["x".repeat(10_000)]), "expected a string"),
     ];
     for (edit, expected) in cases {
         let body = edited("pod-create-dryrun.mutate", edit);
@@ -340,27 +237,17 @@ fn an_object_that_does_not_decode_keeps_the_envelope() {
 
 #[test]
 fn the_uid_outlives_every_cut_behind_it() {
-    for name in [
-        "pod-create.validate",
-        "pod-update-set-image.mutate",
-        "cronjob-create.validate",
-    ] {
+    for name in ["pod-create.validate", "pod-update-set-image.mutate", "cronjob-create.validate"] {
         let body = fixture(name);
         let uid = parse(&body).expect(name).uid.into_owned();
         let end = String::from_utf8_lossy(&body).find(&*uid).expect("the uid") + uid.len() + 1;
         for cut in end..body.len().saturating_sub(2) {
             let review = parse(&body[..cut]).unwrap_or_else(|error| panic!("{name} cut at {cut}: {error}"));
             assert_eq!(review.uid, uid, "{name} cut at {cut}");
-            assert!(
-                matches!(review.subject, Subject::Unreadable { .. }),
-                "{name} cut at {cut}"
-            );
+            assert!(matches!(review.subject, Subject::Unreadable { .. }), "{name} cut at {cut}");
         }
         for cut in 0..end - uid.len() {
-            assert!(
-                matches!(parse(&body[..cut]), Err(ReviewError::NotJson { .. })),
-                "{name} cut at {cut}"
-            );
+            assert!(matches!(parse(&body[..cut]), Err(ReviewError::NotJson { .. })), "{name} cut at {cut}");
         }
     }
 }
@@ -371,10 +258,7 @@ fn trailing_bytes_and_foreign_bytes_do_not_lose_the_uid() {
     body.extend_from_slice(b"}");
     assert!(matches!(subject_of(&body), Subject::Unreadable { .. }));
     let mut body = fixture("pod-create.validate");
-    let image = body
-        .windows(9)
-        .position(|window| window == b"alice/app")
-        .expect("an image");
+    let image = body.windows(9).position(|window| window == b"alice/app").expect("an image");
     body[image] = 0xff;
     assert!(parse(&body).is_ok());
 }
@@ -399,14 +283,8 @@ fn without_a_uid_or_a_version_the_error_says_what_to_do() {
         ("[]".to_owned(), "expected kind AdmissionReview"),
         ("null".to_owned(), r#"got kind "" of """#),
         ("{}".to_owned(), r#"got kind "" of """#),
-        (
-            review(beta, r#"{"uid":"u"}"#),
-            r#"of "admission.k8s.io/v1beta1": set admissionReviewVersions"#,
-        ),
-        (
-            review(r#""apiVersion":"v1","kind":"Pod","#, "{}"),
-            r#"got kind "Pod" of "v1""#,
-        ),
+        (review(beta, r#"{"uid":"u"}"#), r#"of "admission.k8s.io/v1beta1": set admissionReviewVersions"#),
+        (review(r#""apiVersion":"v1","kind":"Pod","#, "{}"), r#"got kind "Pod" of "v1""#),
         (review(v1, "null"), "no request.uid"),
         (review(v1, "{}"), "no request.uid"),
         (review(v1, r#"{"uid":""}"#), "no request.uid"),

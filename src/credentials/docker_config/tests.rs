@@ -6,13 +6,7 @@ fn decoded(shape: Shape, json: &str) -> Vec<(String, String, String)> {
     let entries = decode(shape, json.as_bytes()).unwrap_or_else(|error| panic!("{json}: {error:?}"));
     entries
         .into_iter()
-        .map(|(name, credential)| {
-            (
-                name,
-                credential.username.clone(),
-                credential.password.expose_secret().to_owned(),
-            )
-        })
+        .map(|(name, credential)| (name, credential.username.clone(), credential.password.expose_secret().to_owned()))
         .collect()
 }
 
@@ -47,16 +41,8 @@ fn entries_decode_as_in_the_kubelet() {
         (r#"{"auth":"dTr/"}"#, "u", "\u{fffd}"),
         (r#"{"AUTH":"dTpw"}"#, "u", "p"),
         ("{\"U\u{17f}ername\":\"u\",\"PaS\u{17f}word\":\"p\"}", "u", "p"),
-        (
-            r#"{"username":"a","username":"b","password":"p","password":null}"#,
-            "b",
-            "p",
-        ),
-        (
-            r#"{"email":"me@example.com","auth":"dTpw","other":[{"auth":1}]}"#,
-            "u",
-            "p",
-        ),
+        (r#"{"username":"a","username":"b","password":"p","password":null}"#, "b", "p"),
+        (r#"{"email":"me@example.com","auth":"dTpw","other":[{"auth":1}]}"#, "u", "p"),
     ];
     for (entry, username, password) in table {
         let expected = [("a.io".to_owned(), username.to_owned(), password.to_owned())];
@@ -65,11 +51,7 @@ fn entries_decode_as_in_the_kubelet() {
             expected,
             "{entry}"
         );
-        assert_eq!(
-            decoded(Shape::DockerCfg, &format!(r#"{{"a.io":{entry}}}"#)),
-            expected,
-            "{entry}"
-        );
+        assert_eq!(decoded(Shape::DockerCfg, &format!(r#"{{"a.io":{entry}}}"#)), expected, "{entry}");
     }
 }
 
@@ -88,10 +70,7 @@ fn malformed_entries_are_reported_as_go_reports_them() {
     ];
     for (entry, expected) in table {
         let closed = if entry.ends_with('}') { "}}" } else { "" };
-        let (text, name) = error(
-            Shape::DockerConfigJson,
-            &format!(r#"{{"auths":{{"a.io":{entry}{closed}"#),
-        );
+        let (text, name) = error(Shape::DockerConfigJson, &format!(r#"{{"auths":{{"a.io":{entry}{closed}"#));
         assert_eq!(text, expected, "{entry}");
         assert_eq!(name.is_some(), entry.ends_with('}'), "{entry}");
     }
@@ -119,24 +98,16 @@ fn malformed_entries_are_reported_as_go_reports_them() {
         ),
     ] {
         let name = Some("a.io".to_owned());
-        assert_eq!(
-            error(Shape::DockerConfigJson, &format!(r#"{{"auths":{{"a.io":{entry}}}}}"#)),
-            (json, name.clone())
-        );
+        assert_eq!(error(Shape::DockerConfigJson, &format!(r#"{{"auths":{{"a.io":{entry}}}}}"#)), (json, name.clone()));
         assert_eq!(error(Shape::DockerCfg, &format!(r#"{{"a.io":{entry}}}"#)), (cfg, name));
     }
 }
 
 #[test]
 fn documents_of_the_wrong_shape_have_no_entries() {
-    for json in [
-        "null",
-        "{}",
-        r#"{"auths":null}"#,
-        r#"{"auths":{}}"#,
-        r#"{"a.io":{"auth":"dTpw"}}"#,
-        r#"{"credsStore":1}"#,
-    ] {
+    for json in
+        ["null", "{}", r#"{"auths":null}"#, r#"{"auths":{}}"#, r#"{"a.io":{"auth":"dTpw"}}"#, r#"{"credsStore":1}"#]
+    {
         assert_eq!(decoded(Shape::DockerConfigJson, json), [], "{json}");
     }
     // The other way round, `auths` is the name of an entry.
@@ -153,11 +124,7 @@ fn documents_of_the_wrong_type_fail() {
             "[]",
             format!("{cannot} array into Go value of type credentialprovider.DockerConfigJSON"),
         ),
-        (
-            Shape::DockerCfg,
-            "1",
-            format!("{cannot} number into Go value of type credentialprovider.DockerConfig"),
-        ),
+        (Shape::DockerCfg, "1", format!("{cannot} number into Go value of type credentialprovider.DockerConfig")),
         (
             Shape::DockerConfigJson,
             r#"{"auths":[]}"#,
@@ -175,16 +142,8 @@ fn documents_of_the_wrong_type_fail() {
             r#"{"httpheaders":{"a":null,"b":"","c":[]},"auths":true}"#,
             format!("{cannot} array into Go struct field DockerConfigJSON.HttpHeaders of type string"),
         ),
-        (
-            Shape::DockerConfigJson,
-            "\u{feff}{}",
-            "invalid character 'ï' looking for beginning of value".to_owned(),
-        ),
-        (
-            Shape::DockerConfigJson,
-            "{} {}",
-            "invalid character '{' after top-level value".to_owned(),
-        ),
+        (Shape::DockerConfigJson, "\u{feff}{}", "invalid character 'ï' looking for beginning of value".to_owned()),
+        (Shape::DockerConfigJson, "{} {}", "invalid character '{' after top-level value".to_owned()),
     ];
     for (shape, json, expected) in table {
         assert_eq!(error(shape, json), (expected, None), "{json}");
@@ -193,10 +152,7 @@ fn documents_of_the_wrong_type_fail() {
 
 #[test]
 fn an_entrys_error_comes_before_an_earlier_wrong_type() {
-    let (text, entry) = error(
-        Shape::DockerConfigJson,
-        r#"{"HttpHeaders":1,"auths":{"a.io":{},"b.io":{"auth":"!"}}}"#,
-    );
+    let (text, entry) = error(Shape::DockerConfigJson, r#"{"HttpHeaders":1,"auths":{"a.io":{},"b.io":{"auth":"!"}}}"#);
     assert_eq!(text, "illegal base64 data at input byte 0");
     assert_eq!(entry.as_deref(), Some("b.io"));
 }
@@ -206,12 +162,6 @@ fn repeated_members_merge_maps_and_replace_entries() {
     let json = r#"{"auths":{"a":{"username":"1","password":"x"},"b":{}},"Auths":{"a":{"username":"2"},"c":null}}"#;
     let names: Vec<_> = decoded(Shape::DockerConfigJson, json);
     let expected = [("a", "2", ""), ("b", "", ""), ("c", "", "")];
-    assert_eq!(
-        names,
-        expected.map(|(name, user, password)| (name.to_owned(), user.to_owned(), password.to_owned()))
-    );
-    assert_eq!(
-        decoded(Shape::DockerConfigJson, r#"{"auths":{"a":{}},"auths":null}"#),
-        []
-    );
+    assert_eq!(names, expected.map(|(name, user, password)| (name.to_owned(), user.to_owned(), password.to_owned())));
+    assert_eq!(decoded(Shape::DockerConfigJson, r#"{"auths":{"a":{}},"auths":null}"#), []);
 }

@@ -15,12 +15,7 @@ fn secret(name: &str, json: &str) -> PullSecret {
 fn with_entries(secret_name: &str, names: &[&str]) -> PullSecret {
     let entries: Vec<_> = names
         .iter()
-        .map(|name| {
-            format!(
-                "{0}:{{\"username\":{0},\"password\":\"p\"}}",
-                serde_json::to_string(name).unwrap()
-            )
-        })
+        .map(|name| format!("{0}:{{\"username\":{0},\"password\":\"p\"}}", serde_json::to_string(name).unwrap()))
         .collect();
     secret(secret_name, &format!("{{\"auths\":{{{}}}}}", entries.join(",")))
 }
@@ -32,11 +27,7 @@ fn keyring(names: &[&str]) -> Keyring {
 fn hits(keyring: &Keyring, repository: &str) -> Vec<String> {
     let candidates = keyring.candidates(repository);
     assert!(!candidates.is_empty());
-    candidates
-        .into_iter()
-        .filter_map(|candidate| candidate.credential)
-        .map(|credential| credential.username)
-        .collect()
+    candidates.into_iter().filter_map(|candidate| candidate.credential).map(|credential| credential.username).collect()
 }
 
 #[test]
@@ -97,11 +88,7 @@ fn lookups_give_the_candidates_in_order() {
         (hub, &["docker.io"], &["docker.io"]),
         (hub, &["registry-1.docker.io"], &[]),
         (hub, &["docker.io", v1], &["docker.io"]),
-        (
-            hub,
-            &["docker.io/library", "docker.io"],
-            &["docker.io/library", "docker.io"],
-        ),
+        (hub, &["docker.io/library", "docker.io"], &["docker.io/library", "docker.io"]),
         (hub, &["*.io"], &["*.io"]),
         (hub, &["HTTPS://docker.io"], &[]),
         (hub, &[" a.io", "%zz", "docker.io"], &["docker.io"]),
@@ -124,11 +111,7 @@ fn lookups_give_the_candidates_in_order() {
         ("a.io/x", &[], &[]),
     ];
     for (repository, names, expected) in table {
-        assert_eq!(
-            hits(&keyring(names), repository),
-            expected,
-            "{repository} with {names:?}"
-        );
+        assert_eq!(hits(&keyring(names), repository), expected, "{repository} with {names:?}");
     }
 }
 
@@ -137,16 +120,10 @@ fn equal_keys_keep_the_order_of_the_secrets() {
     let secrets =
         [("1", "a.io"), ("2", "https://a.io/v1/"), ("3", "a.io/x")].map(|(name, entry)| with_entries(name, &[entry]));
     let keyring = Keyring::from_pull_secrets(&secrets).unwrap();
-    let sources: Vec<_> = keyring
-        .candidates("a.io/x")
-        .into_iter()
-        .map(|candidate| (candidate.source, candidate.key))
-        .collect();
+    let sources: Vec<_> =
+        keyring.candidates("a.io/x").into_iter().map(|candidate| (candidate.source, candidate.key)).collect();
     let expected = [("3", "a.io/x"), ("1", "a.io"), ("2", "a.io")];
-    assert_eq!(
-        sources,
-        expected.map(|(name, key)| (Source::PullSecret(name.to_owned()), key.to_owned()))
-    );
+    assert_eq!(sources, expected.map(|(name, key)| (Source::PullSecret(name.to_owned()), key.to_owned())));
     assert_eq!(keyring.keys().count(), 3);
 
     let twice = Keyring::from_pull_secrets([&secrets[0], &secrets[0]]).unwrap();
@@ -166,11 +143,9 @@ fn nothing_that_matches_means_one_anonymous_attempt() {
 
 #[test]
 fn an_empty_entry_is_a_match_that_keeps_others_away() {
-    let keyring = Keyring::from_pull_secrets([&secret(
-        "s",
-        r#"{"auths":{"docker.io":{},"index.docker.io":{"auth":"dTpw"}}}"#,
-    )])
-    .unwrap();
+    let keyring =
+        Keyring::from_pull_secrets([&secret("s", r#"{"auths":{"docker.io":{},"index.docker.io":{"auth":"dTpw"}}}"#)])
+            .unwrap();
     let candidates = keyring.candidates("docker.io/library/busybox");
     assert_eq!(candidates.len(), 1);
     assert_eq!(candidates[0].key, "docker.io");
@@ -180,17 +155,11 @@ fn an_empty_entry_is_a_match_that_keeps_others_away() {
 #[test]
 fn one_malformed_secret_fails_the_keyring() {
     let good = with_entries("good", &["a.io"]);
-    let bad = secret(
-        "bad",
-        r#"{"auths":{"a.io":{"auth":"dTpw"},"unrelated.io":{"auth":"dQ=="}}}"#,
-    );
+    let bad = secret("bad", r#"{"auths":{"a.io":{"auth":"dTpw"},"unrelated.io":{"auth":"dQ=="}}}"#);
     let error = Keyring::from_pull_secrets([&good, &bad]).unwrap_err();
     assert_eq!(error.secret, "bad");
     assert_eq!(error.entry.as_deref(), Some("unrelated.io"));
-    assert_eq!(
-        error.to_string(),
-        "unable to parse auth field, must be formatted as base64(username:password)"
-    );
+    assert_eq!(error.to_string(), "unable to parse auth field, must be formatted as base64(username:password)");
     assert_eq!(error.to_string(), error.go_error);
 }
 
@@ -202,10 +171,7 @@ fn the_name_of_a_malformed_entry_shows_no_login() {
     };
     assert_eq!(entry("https://user:hunter2@a.io/x").as_deref(), Some("a.io/x"));
     assert_eq!(entry("https://user:hun%zz@a.io/x"), None);
-    assert_eq!(
-        entry("https://index.docker.io/v1/").as_deref(),
-        Some("https://index.docker.io/v1/")
-    );
+    assert_eq!(entry("https://index.docker.io/v1/").as_deref(), Some("https://index.docker.io/v1/"));
     assert_eq!(entry(&"é".repeat(500)).unwrap().len(), 200);
 }
 
@@ -229,11 +195,9 @@ fn secrets_that_do_not_contribute_are_passed_over_even_if_malformed() {
 
 #[test]
 fn a_keyring_does_not_print_passwords() {
-    let keyring = Keyring::from_pull_secrets([&secret(
-        "s",
-        r#"{"auths":{"a.io":{"username":"u","password":"hunter2"}}}"#,
-    )])
-    .unwrap();
+    let keyring =
+        Keyring::from_pull_secrets([&secret("s", r#"{"auths":{"a.io":{"username":"u","password":"hunter2"}}}"#)])
+            .unwrap();
     assert!(!format!("{keyring:?}").contains("hunter2"));
 }
 
@@ -244,10 +208,7 @@ fn a_megabyte_of_anything_is_refused_or_read_in_one_pass() {
     }
     let names: Vec<String> = (0..20_000).map(|n| format!("*{n}*.io")).collect();
     let keyring = keyring(&names.iter().map(String::as_str).collect::<Vec<_>>());
-    assert_eq!(
-        keyring.candidates(&format!("{}.io/x", "9".repeat(1 << 20)))[0].source,
-        Source::Anonymous
-    );
+    assert_eq!(keyring.candidates(&format!("{}.io/x", "9".repeat(1 << 20)))[0].source, Source::Anonymous);
 }
 
 proptest! {

@@ -104,8 +104,7 @@ impl Accounts {
     /// Lets only `users` pull repositories under `prefix`.
     pub(super) fn set_private(&mut self, prefix: &str, users: &[&str]) {
         self.set_public(prefix);
-        self.private
-            .push((prefix.to_owned(), users.iter().map(ToString::to_string).collect()));
+        self.private.push((prefix.to_owned(), users.iter().map(ToString::to_string).collect()));
     }
 
     pub(super) fn set_public(&mut self, prefix: &str) {
@@ -128,10 +127,7 @@ impl Accounts {
                 _ => Caller::InvalidToken,
             };
         }
-        let decoded = STANDARD
-            .decode(value)
-            .ok()
-            .and_then(|bytes| String::from_utf8(bytes).ok());
+        let decoded = STANDARD.decode(value).ok().and_then(|bytes| String::from_utf8(bytes).ok());
         match decoded.as_deref().and_then(|pair| pair.split_once(':')) {
             Some((user, password)) if scheme.eq_ignore_ascii_case("basic") => self.password(user, password),
             _ => Caller::Wrong,
@@ -160,11 +156,7 @@ impl Accounts {
 
     /// Whether `user` (`None`: nobody) may pull `repository`.
     pub(super) fn may_pull(&self, access: Access, user: Option<&str>, repository: &str, exists: bool) -> bool {
-        let rule = self
-            .private
-            .iter()
-            .filter(|(prefix, _)| covers(prefix, repository))
-            .max_by_key(|(p, _)| p.len());
+        let rule = self.private.iter().filter(|(prefix, _)| covers(prefix, repository)).max_by_key(|(p, _)| p.len());
         match rule {
             Some((_, users)) => user.is_some_and(|user| users.contains(user)),
             None => exists || !access.hide_existence,
@@ -182,14 +174,7 @@ impl Accounts {
         aws_lc_rs::rand::fill(&mut seed).ok();
         self.tokens.counter += 1;
         let token = URL_SAFE_NO_PAD.encode(seed) + &format!("{:x}", self.tokens.counter);
-        self.tokens.issued.insert(
-            token.clone(),
-            Grant {
-                user: user.map(str::to_owned),
-                repositories,
-                expires,
-            },
-        );
+        self.tokens.issued.insert(token.clone(), Grant { user: user.map(str::to_owned), repositories, expires });
         token
     }
 
@@ -231,9 +216,7 @@ impl Accounts {
 
 impl std::fmt::Debug for Tokens {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Tokens")
-            .field("issued", &self.issued.len())
-            .finish_non_exhaustive()
+        f.debug_struct("Tokens").field("issued", &self.issued.len()).finish_non_exhaustive()
     }
 }
 
@@ -249,12 +232,9 @@ mod tests {
 
     #[test]
     fn a_prefix_covers_whole_path_elements() {
-        for (prefix, repository, expected) in [
-            ("team", "team", true),
-            ("team", "team/api", true),
-            ("team", "teams/api", false),
-            ("", "a", true),
-        ] {
+        for (prefix, repository, expected) in
+            [("team", "team", true), ("team", "team/api", true), ("team", "teams/api", false), ("", "a", true)]
+        {
             assert_eq!(covers(prefix, repository), expected, "{prefix} {repository}");
         }
     }

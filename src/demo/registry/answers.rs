@@ -56,11 +56,7 @@ impl Service {
     pub(super) async fn answer(&self, request: Request<Incoming>, wire: &Wire) -> io::Result<Response<Body>> {
         let (head, body) = request.into_parts();
         let form = if head.method == Method::POST {
-            Limited::new(body, FORM_LIMIT)
-                .collect()
-                .await
-                .map_err(io::Error::other)?
-                .to_bytes()
+            Limited::new(body, FORM_LIMIT).collect().await.map_err(io::Error::other)?.to_bytes()
         } else {
             Bytes::new()
         };
@@ -97,20 +93,18 @@ impl Service {
 
 impl State {
     fn rule(&mut self, before_login: bool, asked: &Asked) -> Option<Behaviour> {
-        self.rules
-            .behaviour(before_login, asked.kind, asked.repository.as_deref(), &asked.method)
+        self.rules.behaviour(before_login, asked.kind, asked.repository.as_deref(), &asked.method)
     }
 
     fn caller(&self, asked: &Asked) -> Caller {
         match asked.form("grant_type") {
             Some("password") if asked.kind == Kind::Token => {
                 let (user, password) = (asked.form("username"), asked.form("password"));
-                self.accounts
-                    .password(user.unwrap_or_default(), password.unwrap_or_default())
+                self.accounts.password(user.unwrap_or_default(), password.unwrap_or_default())
             }
-            Some("refresh_token") if asked.kind == Kind::Token => self
-                .accounts
-                .identity_token(asked.form("refresh_token").unwrap_or_default()),
+            Some("refresh_token") if asked.kind == Kind::Token => {
+                self.accounts.identity_token(asked.form("refresh_token").unwrap_or_default())
+            }
             _ => self.accounts.caller(asked.authorization.as_deref(), Instant::now()),
         }
     }
@@ -120,14 +114,8 @@ impl State {
         if asked.kind == Kind::Token {
             return None;
         }
-        let repository = asked
-            .repository
-            .as_deref()
-            .map(|name| (name, self.contents.get(name).is_some()));
-        let refusal = self
-            .accounts
-            .authorise(&self.login, self.access, caller, repository)
-            .err()?;
+        let repository = asked.repository.as_deref().map(|name| (name, self.contents.get(name).is_some()));
+        let refusal = self.accounts.authorise(&self.login, self.access, caller, repository).err()?;
         Some(match refusal {
             Refusal::Denied => Answer::envelope(403, "DENIED", "requested access to the resource is denied"),
             Refusal::Expired => {
@@ -135,21 +123,10 @@ impl State {
                 Answer::envelope(403, "DENIED", message)
             }
             Refusal::Challenge(error) => {
-                let scope = asked
-                    .repository
-                    .as_deref()
-                    .map(|name| format!("repository:{name}:pull"));
-                let lines = challenges(
-                    &self.login,
-                    self.access.challenge,
-                    &self.realm(),
-                    scope.as_deref(),
-                    error,
-                );
+                let scope = asked.repository.as_deref().map(|name| format!("repository:{name}:pull"));
+                let lines = challenges(&self.login, self.access.challenge, &self.realm(), scope.as_deref(), error);
                 let refused = Answer::envelope(401, "UNAUTHORIZED", "authentication required");
-                lines
-                    .iter()
-                    .fold(refused, |refused, line| refused.header("WWW-Authenticate", line))
+                lines.iter().fold(refused, |refused, line| refused.header("WWW-Authenticate", line))
             }
         })
     }
@@ -213,10 +190,9 @@ impl State {
                 let body = json!({"name": name, "tags": tags}).to_string();
                 let page = Answer::status(200).body("application/json", body);
                 match tags.last() {
-                    Some(last) if more => page.header(
-                        "Link",
-                        &format!("</v2/{name}/tags/list?n={limit}&last={last}>; rel=\"next\""),
-                    ),
+                    Some(last) if more => {
+                        page.header("Link", &format!("</v2/{name}/tags/list?n={limit}&last={last}>; rel=\"next\""))
+                    }
                     _ => page,
                 }
             }
@@ -241,10 +217,7 @@ impl State {
         let wanted: Vec<&str> = asked.scopes.iter().filter_map(|scope| pulled(scope)).collect();
         let granted: HashSet<String> = wanted
             .iter()
-            .filter(|name| {
-                self.accounts
-                    .may_pull(self.access, user, name, self.contents.get(name).is_some())
-            })
+            .filter(|name| self.accounts.may_pull(self.access, user, name, self.contents.get(name).is_some()))
             .map(ToString::to_string)
             .collect();
         if let NoAccess::TokenRefused(status) = self.access.no_access
@@ -253,9 +226,7 @@ impl State {
             let code = if status == 401 { "UNAUTHORIZED" } else { "DENIED" };
             return Answer::envelope(status, code, "requested access to the resource is denied");
         }
-        let token = self
-            .accounts
-            .issue(user, granted, Instant::now() + bearer.real_lifetime());
+        let token = self.accounts.issue(user, granted, Instant::now() + bearer.real_lifetime());
         let mut body = json!({});
         let fields: &[&str] = match bearer.fields {
             TokenFields::Both => &["token", "access_token"],

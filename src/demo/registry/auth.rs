@@ -146,9 +146,7 @@ impl Default for Bearer {
 
 impl Bearer {
     pub(super) fn real_lifetime(&self) -> Duration {
-        self.lifetime
-            .or(self.expires_in.map(Duration::from_secs))
-            .unwrap_or(DEFAULT_LIFETIME)
+        self.lifetime.or(self.expires_in.map(Duration::from_secs)).unwrap_or(DEFAULT_LIFETIME)
     }
 }
 
@@ -192,10 +190,7 @@ pub(super) fn challenges(
 /// The repository of a `repository:<name>:<actions>` scope that asks for pull.
 pub(super) fn pulled(scope: &str) -> Option<&str> {
     let (name, actions) = scope.strip_prefix("repository:")?.rsplit_once(':')?;
-    actions
-        .split(',')
-        .any(|action| action == "pull" || action == "*")
-        .then_some(name)
+    actions.split(',').any(|action| action == "pull" || action == "*").then_some(name)
 }
 
 #[cfg(test)]

@@ -52,15 +52,10 @@ impl Authority {
         let mut params = validity(Vec::new(), DAY, DAY * 30)?;
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        params
-            .distinguished_name
-            .push(DnType::CommonName, "pullgate demo authority");
+        params.distinguished_name.push(DnType::CommonName, "pullgate demo authority");
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
         let pem = params.self_signed(&key)?.pem();
-        Ok(Self {
-            issuer: Issuer::new(params, key),
-            pem,
-        })
+        Ok(Self { issuer: Issuer::new(params, key), pem })
     }
 
     /// The root certificate to trust, as PEM.
@@ -86,10 +81,7 @@ impl Authority {
         params.distinguished_name.push(DnType::CommonName, "pullgate demo");
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
         let certificate = params.signed_by(&key, &self.issuer)?;
-        Ok(ServingCertificate {
-            certificate_pem: certificate.pem(),
-            key_pem: key.serialize_pem().into(),
-        })
+        Ok(ServingCertificate { certificate_pem: certificate.pem(), key_pem: key.serialize_pem().into() })
     }
 
     /// The TLS settings of a listener that shows `certificate` and speaks HTTP/1.1.
@@ -123,9 +115,7 @@ impl fmt::Debug for Authority {
 
 impl fmt::Debug for ServingCertificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ServingCertificate")
-            .field("certificate_pem", &self.certificate_pem)
-            .finish_non_exhaustive()
+        f.debug_struct("ServingCertificate").field("certificate_pem", &self.certificate_pem).finish_non_exhaustive()
     }
 }
 
@@ -141,10 +131,7 @@ fn validity(names: Vec<String>, past: Duration, future: Duration) -> Result<Cert
     Ok(params)
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a certificate is valid by the clock that its clients read"
-)]
+#[expect(clippy::disallowed_methods, reason = "a certificate is valid by the clock that its clients read")]
 fn now() -> SystemTime {
     jiff::Timestamp::now().into()
 }

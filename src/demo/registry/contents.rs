@@ -81,11 +81,7 @@ impl Contents {
 
     /// Stores `bytes` under their digest, untagged.
     pub(super) fn push_raw(&mut self, repository: &str, media_type: &str, bytes: Bytes) -> Manifest {
-        let manifest = Manifest {
-            media_type: media_type.to_owned(),
-            digest: sha256(&bytes),
-            bytes,
-        };
+        let manifest = Manifest { media_type: media_type.to_owned(), digest: sha256(&bytes), bytes };
         let held = self.repositories.entry(repository.to_owned()).or_default();
         held.manifests.insert(manifest.digest.clone(), manifest.clone());
         manifest
@@ -119,9 +115,7 @@ impl Contents {
 impl Repository {
     /// The manifest that `reference`, a tag or a digest, names.
     pub(super) fn manifest(&self, reference: &str) -> Option<&Manifest> {
-        self.manifests
-            .get(reference)
-            .or_else(|| self.manifests.get(self.tags.get(reference)?))
+        self.manifests.get(reference).or_else(|| self.manifests.get(self.tags.get(reference)?))
     }
 
     pub(super) fn blob(&self, digest: &str) -> Option<&Bytes> {
@@ -138,14 +132,11 @@ impl Repository {
 
 /// `sha256:` and 64 hexadecimal digits.
 pub(super) fn sha256(bytes: &[u8]) -> String {
-    digest(&SHA256, bytes)
-        .as_ref()
-        .iter()
-        .fold(String::from("sha256:"), |mut text, byte| {
-            // Writing to a String cannot fail.
-            write!(text, "{byte:02x}").ok();
-            text
-        })
+    digest(&SHA256, bytes).as_ref().iter().fold(String::from("sha256:"), |mut text, byte| {
+        // Writing to a String cannot fail.
+        write!(text, "{byte:02x}").ok();
+        text
+    })
 }
 
 fn platform_of(text: &str) -> Value {
@@ -172,10 +163,7 @@ mod tests {
 
     #[test]
     fn digests_are_the_published_test_vector() {
-        assert_eq!(
-            sha256(b"abc"),
-            "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-        );
+        assert_eq!(sha256(b"abc"), "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     }
 
     #[test]

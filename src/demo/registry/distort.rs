@@ -37,21 +37,15 @@ pub(super) async fn distort(
         Behaviour::Answer(answer) => plain(&answer),
         Behaviour::Head405 if head => plain(&Answer::envelope(405, "UNSUPPORTED", "the operation is unsupported")),
         Behaviour::Honest | Behaviour::Head405 => plain(&truth),
-        Behaviour::ExtraHeaders(headers) => plain(
-            &headers
-                .iter()
-                .fold(truth, |answer, (name, value)| answer.header(name, value)),
-        ),
+        Behaviour::ExtraHeaders(headers) => {
+            plain(&headers.iter().fold(truth, |answer, (name, value)| answer.header(name, value)))
+        }
         Behaviour::NoDigestHeader => plain(&with_digest(truth, None)),
         Behaviour::WrongDigestHeader => plain(&with_digest(truth, Some(&sha256(b"something else")))),
         Behaviour::InvalidDigestHeader => plain(&with_digest(truth, Some("sha256:../../etc/passwd"))),
         Behaviour::WrongBody => plain(&Answer {
             // As many bytes as before, so that only a hash can tell.
-            body: truth
-                .body
-                .iter()
-                .map(|byte| if *byte == b'1' { b'2' } else { *byte })
-                .collect(),
+            body: truth.body.iter().map(|byte| if *byte == b'1' { b'2' } else { *byte }).collect(),
             ..truth
         }),
         Behaviour::MissingLength => {
@@ -126,28 +120,19 @@ fn huge(declared: bool, bytes: u64) -> Response<Body> {
     });
     let head = Answer::status(200).header("Content-Type", "application/json");
     let response = response(&head, StreamBody::new(chunks).boxed_unsync());
-    if declared {
-        with_length(response, bytes)
-    } else {
-        response
-    }
+    if declared { with_length(response, bytes) } else { response }
 }
 
 /// An answer with its true length, which HEAD shows as well.
 pub(super) fn plain(answer: &Answer) -> Response<Body> {
     let length = answer.body.len() as u64;
-    let body = Full::new(answer.body.clone())
-        .map_err(|never| match never {})
-        .boxed_unsync();
+    let body = Full::new(answer.body.clone()).map_err(|never| match never {}).boxed_unsync();
     with_length(response(answer, body), length)
 }
 
 fn response(answer: &Answer, body: Body) -> Response<Body> {
     let mut headers = HeaderMap::new();
-    headers.insert(
-        "docker-distribution-api-version",
-        HeaderValue::from_static("registry/2.0"),
-    );
+    headers.insert("docker-distribution-api-version", HeaderValue::from_static("registry/2.0"));
     for (name, value) in &answer.headers {
         if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(value)) {
             headers.append(name, value);
@@ -160,8 +145,6 @@ fn response(answer: &Answer, body: Body) -> Response<Body> {
 }
 
 fn with_length(mut response: Response<Body>, length: u64) -> Response<Body> {
-    response
-        .headers_mut()
-        .insert(hyper::header::CONTENT_LENGTH, length.into());
+    response.headers_mut().insert(hyper::header::CONTENT_LENGTH, length.into());
     response
 }

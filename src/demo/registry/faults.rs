@@ -95,13 +95,7 @@ pub(super) struct Rules(Vec<(Target, Behaviour)>);
 
 impl Target {
     const fn new(kind: Option<Kind>, before_login: bool) -> Self {
-        Self {
-            repository: None,
-            kind,
-            method: None,
-            before_login,
-            times: None,
-        }
+        Self { repository: None, kind, method: None, before_login, times: None }
     }
 
     /// Every request, before any login is looked at.
@@ -116,18 +110,12 @@ impl Target {
 
     /// The manifests of one repository, once the login is good.
     pub fn repository(name: &str) -> Self {
-        Self {
-            repository: Some(name.to_owned()),
-            ..Self::manifests()
-        }
+        Self { repository: Some(name.to_owned()), ..Self::manifests() }
     }
 
     /// The tags list of one repository, once the login is good.
     pub fn tags(name: &str) -> Self {
-        Self {
-            repository: Some(name.to_owned()),
-            ..Self::new(Some(Kind::Tags), false)
-        }
+        Self { repository: Some(name.to_owned()), ..Self::new(Some(Kind::Tags), false) }
     }
 
     /// The token service.
@@ -143,37 +131,25 @@ impl Target {
     /// Only requests with this method.
     #[must_use]
     pub fn only(self, method: Method) -> Self {
-        Self {
-            method: Some(method),
-            ..self
-        }
+        Self { method: Some(method), ..self }
     }
 
     /// Only the next `times` requests.
     #[must_use]
     pub fn times(self, times: u32) -> Self {
-        Self {
-            times: Some(times),
-            ..self
-        }
+        Self { times: Some(times), ..self }
     }
 
     /// Whatever the login is.
     #[must_use]
     pub fn before_login(self) -> Self {
-        Self {
-            before_login: true,
-            ..self
-        }
+        Self { before_login: true, ..self }
     }
 
     fn matches(&self, kind: Kind, repository: Option<&str>, method: &Method) -> bool {
         self.kind.is_none_or(|wanted| wanted == kind)
             && self.method.as_ref().is_none_or(|wanted| wanted == method)
-            && self
-                .repository
-                .as_deref()
-                .is_none_or(|wanted| Some(wanted) == repository)
+            && self.repository.as_deref().is_none_or(|wanted| Some(wanted) == repository)
     }
 
     fn same_requests(&self, other: &Self) -> bool {
@@ -192,11 +168,7 @@ impl From<&str> for Target {
 impl Answer {
     /// This status, nothing else.
     pub fn status(status: u16) -> Self {
-        Self {
-            status,
-            headers: Vec::new(),
-            body: Bytes::new(),
-        }
+        Self { status, headers: Vec::new(), body: Bytes::new() }
     }
 
     /// An error in the distribution specification's envelope.
@@ -243,8 +215,7 @@ impl From<Answer> for Option<Behaviour> {
 impl Rules {
     /// Puts a rule on top.
     pub(super) fn set(&mut self, target: Target, behaviour: Behaviour) {
-        self.0
-            .retain(|(held, _)| !(held.same_requests(&target) && held.method == target.method));
+        self.0.retain(|(held, _)| !(held.same_requests(&target) && held.method == target.method));
         if target.times != Some(0) {
             self.0.push((target, behaviour));
         }
@@ -296,10 +267,7 @@ mod tests {
     fn the_newest_matching_rule_wins_and_a_limited_one_ends() {
         let mut rules = Rules::default();
         rules.set(Target::manifests(), Answer::status(500).into());
-        rules.set(
-            Target::repository("a").only(Method::HEAD).times(1),
-            Answer::status(429).into(),
-        );
+        rules.set(Target::repository("a").only(Method::HEAD).times(1), Answer::status(429).into());
         assert_eq!(status(&mut rules, "a", &Method::GET), Some(500));
         assert_eq!(status(&mut rules, "a", &Method::HEAD), Some(429));
         assert_eq!(status(&mut rules, "a", &Method::HEAD), Some(500));

@@ -128,10 +128,7 @@ impl Wire {
 
 impl Default for Wire {
     fn default() -> Self {
-        Self {
-            interval_us: AtomicU64::new(0),
-            budget: AtomicU64::new(u64::MAX),
-        }
+        Self { interval_us: AtomicU64::new(0), budget: AtomicU64::new(u64::MAX) }
     }
 }
 
@@ -218,11 +215,7 @@ async fn connection(stream: TcpStream, tls: Option<TlsAcceptor>, service: Servic
 
 async fn serve<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(stream: S, service: Service) {
     let wire = Arc::new(Wire::default());
-    let stream = TokioIo::new(Paced {
-        stream,
-        wire: wire.clone(),
-        pause: None,
-    });
+    let stream = TokioIo::new(Paced { stream, wire: wire.clone(), pause: None });
     let http = hyper::server::conn::http1::Builder::new();
     let requests = service_fn(move |request| {
         wire.reset();

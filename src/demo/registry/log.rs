@@ -76,9 +76,7 @@ impl Log {
 
     /// Notes the status of an entry, if it is still held.
     pub(super) fn answered(&mut self, number: u64, status: u16) {
-        let index = number
-            .checked_sub(self.first)
-            .and_then(|index| usize::try_from(index).ok());
+        let index = number.checked_sub(self.first).and_then(|index| usize::try_from(index).ok());
         if let Some(entry) = index.and_then(|index| self.entries.get_mut(index)) {
             entry.status = Some(status);
         }

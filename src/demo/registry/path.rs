@@ -39,10 +39,7 @@ impl Asked {
             .collect();
         Self {
             method: head.method.clone(),
-            target: head
-                .uri
-                .path_and_query()
-                .map_or_else(|| path.clone(), ToString::to_string),
+            target: head.uri.path_and_query().map_or_else(|| path.clone(), ToString::to_string),
             kind,
             repository,
             reference,
@@ -73,11 +70,7 @@ fn parse(path: &str) -> (Kind, Option<String>, Option<String>) {
     if rest.is_empty() || rest == "/" {
         return (Kind::Ping, None, None);
     }
-    for (infix, kind) in [
-        ("/manifests/", Kind::Manifest),
-        ("/blobs/", Kind::Blob),
-        ("/tags/", Kind::Tags),
-    ] {
+    for (infix, kind) in [("/manifests/", Kind::Manifest), ("/blobs/", Kind::Blob), ("/tags/", Kind::Tags)] {
         if let Some((name, reference)) = rest.rsplit_once(infix)
             && !reference.contains('/')
         {
@@ -89,11 +82,7 @@ fn parse(path: &str) -> (Kind, Option<String>, Option<String>) {
 }
 
 fn lines(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
-    let lines: Vec<_> = headers
-        .get_all(name)
-        .iter()
-        .map(|line| String::from_utf8_lossy(line.as_bytes()))
-        .collect();
+    let lines: Vec<_> = headers.get_all(name).iter().map(|line| String::from_utf8_lossy(line.as_bytes())).collect();
     (!lines.is_empty()).then(|| lines.join(", "))
 }
 
@@ -103,15 +92,11 @@ fn pairs(text: &str) -> Vec<(String, String)> {
         url.set_query(Some(text));
         url
     });
-    url.map(|url| url.query_pairs().into_owned().collect())
-        .unwrap_or_default()
+    url.map(|url| url.query_pairs().into_owned().collect()).unwrap_or_default()
 }
 
 fn value<'a>(pairs: &'a [(String, String)], name: &str) -> Option<&'a str> {
-    pairs
-        .iter()
-        .find(|(held, _)| held == name)
-        .map(|(_, value)| value.as_str())
+    pairs.iter().find(|(held, _)| held == name).map(|(_, value)| value.as_str())
 }
 
 #[cfg(test)]
@@ -124,18 +109,8 @@ mod tests {
             ("/v2/", Kind::Ping, None, None),
             ("/v2", Kind::Ping, None, None),
             ("/v2/a/b/manifests/v1", Kind::Manifest, Some("a/b"), Some("v1")),
-            (
-                "/v2/a/manifests/sha256%3Aab",
-                Kind::Manifest,
-                Some("a"),
-                Some("sha256:ab"),
-            ),
-            (
-                "/v2/manifests/manifests/v1",
-                Kind::Manifest,
-                Some("manifests"),
-                Some("v1"),
-            ),
+            ("/v2/a/manifests/sha256%3Aab", Kind::Manifest, Some("a"), Some("sha256:ab")),
+            ("/v2/manifests/manifests/v1", Kind::Manifest, Some("manifests"), Some("v1")),
             ("/v2/a/blobs/sha256:ab", Kind::Blob, Some("a"), Some("sha256:ab")),
             ("/v2/a/tags/list", Kind::Tags, Some("a"), Some("list")),
             ("/token", Kind::Token, None, None),

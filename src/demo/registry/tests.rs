@@ -19,12 +19,8 @@ mod logins;
 /// A client that trusts `registry`, follows no redirect and keeps no connection.
 fn client(registry: &Registry) -> Client {
     // Another test may have been first.
-    tokio_rustls::rustls::crypto::aws_lc_rs::default_provider()
-        .install_default()
-        .ok();
-    let roots = Root::from_pem(registry.ca_pem().as_bytes())
-        .into_iter()
-        .filter(|_| !registry.ca_pem().is_empty());
+    tokio_rustls::rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
+    let roots = Root::from_pem(registry.ca_pem().as_bytes()).into_iter().filter(|_| !registry.ca_pem().is_empty());
     Client::builder()
         .tls_certs_only(roots)
         .redirect(reqwest::redirect::Policy::none())
@@ -66,12 +62,7 @@ async fn head(registry: &Registry, path: &str) -> Response {
 }
 
 async fn get_with(registry: &Registry, path: &str, authorization: &str) -> Response {
-    client(registry)
-        .get(url(registry, path))
-        .header("Authorization", authorization)
-        .send()
-        .await
-        .unwrap()
+    client(registry).get(url(registry, path)).header("Authorization", authorization).send().await.unwrap()
 }
 
 async fn json(response: Response) -> Value {
@@ -80,10 +71,7 @@ async fn json(response: Response) -> Value {
 
 async fn code(response: Response) -> (u16, String) {
     let status = response.status().as_u16();
-    let code = json(response).await["errors"][0]["code"]
-        .as_str()
-        .unwrap_or_default()
-        .to_owned();
+    let code = json(response).await["errors"][0]["code"].as_str().unwrap_or_default().to_owned();
     (status, code)
 }
 

@@ -47,10 +47,7 @@ struct GuardedResolver(Guard);
 
 impl Clients {
     pub(super) fn new(guard: Guard) -> Self {
-        Self {
-            guard,
-            made: Mutex::default(),
-        }
+        Self { guard, made: Mutex::default() }
     }
 
     /// The client of a profile. A profile whose files cannot be read fails each time, so that a repaired file is
@@ -60,11 +57,8 @@ impl Clients {
         if let Some(client) = made.get(profile) {
             return Ok(client.clone());
         }
-        let client = self.build(profile).map_err(|detail| TransportError {
-            cause: Some(Cause::Tls),
-            detail,
-            go: None,
-        })?;
+        let client =
+            self.build(profile).map_err(|detail| TransportError { cause: Some(Cause::Tls), detail, go: None })?;
         made.insert(profile.clone(), client.clone());
         Ok(client)
     }
@@ -77,7 +71,7 @@ impl Clients {
             .no_proxy()
             .user_agent(concat!("pullgate/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_TIMEOUT)
-            .pool_idle_timeout(Duration::from_secs(60))
+            .pool_idle_timeout(Duration::from_mins(1))
             .pool_max_idle_per_host(8)
             .tcp_nodelay(true)
             .http1_max_headers(super::MAX_HEADERS)
@@ -86,26 +80,19 @@ impl Clients {
             // The message of a bad proxy URL may repeat a password in it.
             builder = builder.proxy(reqwest::Proxy::all(proxy).map_err(|_| "the proxy URL is not usable".to_owned())?);
         }
-        builder
-            .build()
-            .map_err(|error| format!("no HTTP client could be made: {error}"))
+        builder.build().map_err(|error| format!("no HTTP client could be made: {error}"))
     }
 }
 
 fn tls(profile: &Profile) -> Result<ClientConfig, String> {
     let mut roots = RootCertStore::empty();
-    match &profile.ca_file {
-        Some(file) => {
-            for certificate in certificates(file)? {
-                roots
-                    .add(certificate)
-                    .map_err(|error| format!("caFile {}: {error}", file.display()))?;
-            }
+    if let Some(file) = &profile.ca_file {
+        for certificate in certificates(file)? {
+            roots.add(certificate).map_err(|error| format!("caFile {}: {error}", file.display()))?;
         }
-        None => {
-            let system = rustls_native_certs::load_native_certs();
-            roots.add_parsable_certificates(system.certs);
-        }
+    } else {
+        let system = rustls_native_certs::load_native_certs();
+        roots.add_parsable_certificates(system.certs);
     }
     let builder = ClientConfig::builder().with_root_certificates(roots);
     let mut config = match &profile.client_cert_file {
@@ -139,9 +126,7 @@ impl Resolve for GuardedResolver {
         let guard = self.0.clone();
         Box::pin(async move {
             let host = name.as_str().to_owned();
-            let found = tokio::net::lookup_host((host.as_str(), 0))
-                .await
-                .map(Iterator::collect::<Vec<SocketAddr>>);
+            let found = tokio::net::lookup_host((host.as_str(), 0)).await.map(Iterator::collect::<Vec<SocketAddr>>);
             let found = match found {
                 Ok(found) => found,
                 Err(source) => return Err(NameUnresolved { host, source }.into()),
@@ -155,12 +140,9 @@ impl Resolve for GuardedResolver {
                 }
             }
             match refused {
-                Some((address, why)) if allowed.is_empty() => Err(NameRefused {
-                    host,
-                    address,
-                    range: why.as_str(),
+                Some((address, why)) if allowed.is_empty() => {
+                    Err(NameRefused { host, address, range: why.as_str() }.into())
                 }
-                .into()),
                 _ => Ok(Box::new(allowed.into_iter()) as Addrs),
             }
         })

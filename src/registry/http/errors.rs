@@ -38,29 +38,19 @@ pub(super) fn classify(method: Method, url: &Url, error: &reqwest::Error) -> Tra
             return made(Some(Cause::Dns), unresolved.to_string(), Some(words));
         }
         if let Some(tls) = chain_tls(link) {
-            return made(
-                Some(Cause::Tls),
-                format!("TLS with {host} failed: {tls}"),
-                tls_in_go(url, tls),
-            );
+            return made(Some(Cause::Tls), format!("TLS with {host} failed: {tls}"), tls_in_go(url, tls));
         }
-        if let Some(failed) = link.downcast_ref::<io::Error>() {
-            if let Some(found) = from_io(&host, url, failed) {
-                return made(Some(found.0), found.1, found.2);
-            }
+        if let Some(failed) = link.downcast_ref::<io::Error>()
+            && let Some(found) = from_io(&host, url, failed)
+        {
+            return made(Some(found.0), found.1, found.2);
         }
     }
     if error.is_timeout() {
         let words = dial(url, "i/o timeout");
-        return made(
-            Some(Cause::Timeout),
-            format!("{host} did not accept a connection in time"),
-            Some(words),
-        );
+        return made(Some(Cause::Timeout), format!("{host} did not accept a connection in time"), Some(words));
     }
-    let last = chain()
-        .last()
-        .map_or_else(|| "no further reason".to_owned(), ToString::to_string);
+    let last = chain().last().map_or_else(|| "no further reason".to_owned(), ToString::to_string);
     if error.is_connect() {
         // Behind a proxy a failed CONNECT ends here; elsewhere it is a connection that broke while being made.
         return made(Some(Cause::Proxy), format!("no connection to {host}: {last}"), None);
@@ -76,55 +66,37 @@ pub(super) fn classify(method: Method, url: &Url, error: &reqwest::Error) -> Tra
             Some("EOF".into()),
         );
     }
-    made(
-        None,
-        format!("{host} sent something that is no HTTP answer: {last}"),
-        None,
-    )
+    made(None, format!("{host} sent something that is no HTTP answer: {last}"), None)
 }
 
 fn chain_tls<'a>(link: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
     if let Some(tls) = link.downcast_ref::<rustls::Error>() {
         return Some(tls);
     }
-    link.downcast_ref::<io::Error>()?
-        .get_ref()?
-        .downcast_ref::<rustls::Error>()
+    link.downcast_ref::<io::Error>()?.get_ref()?.downcast_ref::<rustls::Error>()
 }
 
 fn from_io(host: &str, url: &Url, error: &io::Error) -> Option<(Cause, String, Option<String>)> {
     let unreachable = |reason: &str| dial(url, &format!("connect: {reason}"));
     match error.kind() {
-        io::ErrorKind::ConnectionRefused => Some((
-            Cause::Refused,
-            format!("{host} refused the connection"),
-            Some(unreachable("connection refused")),
-        )),
-        io::ErrorKind::HostUnreachable => Some((
-            Cause::Refused,
-            format!("there is no route to {host}"),
-            Some(unreachable("no route to host")),
-        )),
-        io::ErrorKind::NetworkUnreachable => Some((
-            Cause::Refused,
-            format!("no network leads to {host}"),
-            Some(unreachable("network is unreachable")),
-        )),
+        io::ErrorKind::ConnectionRefused => {
+            Some((Cause::Refused, format!("{host} refused the connection"), Some(unreachable("connection refused"))))
+        }
+        io::ErrorKind::HostUnreachable => {
+            Some((Cause::Refused, format!("there is no route to {host}"), Some(unreachable("no route to host"))))
+        }
+        io::ErrorKind::NetworkUnreachable => {
+            Some((Cause::Refused, format!("no network leads to {host}"), Some(unreachable("network is unreachable"))))
+        }
         io::ErrorKind::ConnectionReset
         | io::ErrorKind::ConnectionAborted
         | io::ErrorKind::BrokenPipe
-        | io::ErrorKind::UnexpectedEof => Some((
-            Cause::Refused,
-            format!("{host} closed the connection before it answered"),
-            Some("EOF".to_owned()),
-        )),
+        | io::ErrorKind::UnexpectedEof => {
+            Some((Cause::Refused, format!("{host} closed the connection before it answered"), Some("EOF".to_owned())))
+        }
         io::ErrorKind::TimedOut => {
             let words = dial(url, "i/o timeout");
-            Some((
-                Cause::Timeout,
-                format!("{host} did not accept a connection in time"),
-                Some(words),
-            ))
+            Some((Cause::Timeout, format!("{host} did not accept a connection in time"), Some(words)))
         }
         _ => None,
     }
@@ -149,10 +121,9 @@ fn tls_in_go(url: &Url, error: &rustls::Error) -> Option<String> {
         rustls::Error::InvalidCertificate(Certificate::Expired | Certificate::ExpiredContext { .. }) => {
             unverified("certificate has expired or is not yet valid".to_owned())
         }
-        rustls::Error::InvalidCertificate(Certificate::NotValidForName) => unverified(format!(
-            "certificate is not valid for {}",
-            url.host_str().unwrap_or_default()
-        )),
+        rustls::Error::InvalidCertificate(Certificate::NotValidForName) => {
+            unverified(format!("certificate is not valid for {}", url.host_str().unwrap_or_default()))
+        }
         rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType) => {
             Some("http: server gave HTTP response to HTTPS client".to_owned())
         }

@@ -5,14 +5,7 @@ use super::*;
 #[tokio::test]
 async fn a_client_that_stalls_its_handshake_is_cut() {
     let (certificate, _) = Certificate::self_signed(&["localhost"]).unwrap();
-    let server = start(
-        Some(Arc::new(certificate)),
-        Limits {
-            handshake_timeout: SHORT,
-            ..limits()
-        },
-    )
-    .await;
+    let server = start(Some(Arc::new(certificate)), Limits { handshake_timeout: SHORT, ..limits() }).await;
     let mut client = server.connect().await;
     client.write_all(&[0x16, 0x03, 0x01]).await.unwrap();
     assert_eq!(rest(&mut client).await, "");
@@ -20,14 +13,7 @@ async fn a_client_that_stalls_its_handshake_is_cut() {
 
 #[tokio::test]
 async fn a_client_that_drips_its_head_is_cut_and_one_that_waits_between_requests_is_not() {
-    let server = start(
-        None,
-        Limits {
-            header_timeout: SHORT,
-            ..limits()
-        },
-    )
-    .await;
+    let server = start(None, Limits { header_timeout: SHORT, ..limits() }).await;
     let mut patient = server.connect().await;
     ask(&mut patient, &echo_request("one")).await;
     ask(&mut patient, &echo_request("two")).await;
@@ -45,14 +31,7 @@ async fn a_client_that_drips_its_head_is_cut_and_one_that_waits_between_requests
 
 #[tokio::test]
 async fn the_time_of_a_slow_answer_is_not_held_against_the_next_head() {
-    let mut server = start(
-        None,
-        Limits {
-            header_timeout: SHORT,
-            ..limits()
-        },
-    )
-    .await;
+    let mut server = start(None, Limits { header_timeout: SHORT, ..limits() }).await;
     let mut client = server.connect().await;
     client.write_all(SLOW_REQUEST.as_bytes()).await.unwrap();
     server.has_begun(1).await;
@@ -66,59 +45,32 @@ async fn the_time_of_a_slow_answer_is_not_held_against_the_next_head() {
 
 #[tokio::test]
 async fn a_connection_without_a_request_is_closed_in_the_end() {
-    let server = start(
-        None,
-        Limits {
-            idle_timeout: SHORT,
-            ..limits()
-        },
-    )
-    .await;
+    let server = start(None, Limits { idle_timeout: SHORT, ..limits() }).await;
     assert_eq!(rest(&mut server.connect().await).await, "");
 }
 
 #[tokio::test]
 async fn a_client_that_does_not_read_its_answer_is_cut() {
-    let limits = Limits {
-        write_timeout: SHORT,
-        max_connections: 1,
-        ..limits()
-    };
-    let bound = bind((Ipv4Addr::LOCALHOST, 0).into(), None, limits, "--listen")
-        .await
-        .unwrap();
+    let limits = Limits { write_timeout: SHORT, max_connections: 1, ..limits() };
+    let bound = bind((Ipv4Addr::LOCALHOST, 0).into(), None, limits, "--listen").await.unwrap();
     let address = bound.local_addr();
     let router = Router::new().route("/", post(async || vec![b'x'; 32 << 20]));
     let task = tokio::spawn(bound.serve(router, std::future::pending()));
     let mut deaf = TcpStream::connect(address).await.unwrap();
-    deaf.write_all(b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\n\r\n")
-        .await
-        .unwrap();
+    deaf.write_all(b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\n\r\n").await.unwrap();
 
     // There is room for one connection: the next is answered when the first is gone.
     let mut next = TcpStream::connect(address).await.unwrap();
-    next.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n")
-        .await
-        .unwrap();
+    next.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
     assert!(response(&mut next).await.starts_with("HTTP/1.1 405 "));
     task.abort();
 }
 
 #[tokio::test]
 async fn a_head_or_body_that_is_too_long_is_refused() {
-    let server = start(
-        None,
-        Limits {
-            max_header_bytes: 16 * 1024,
-            ..limits()
-        },
-    )
-    .await;
+    let server = start(None, Limits { max_header_bytes: 16 * 1024, ..limits() }).await;
     let mut client = server.connect().await;
-    let long = format!(
-        "POST /echo HTTP/1.1\r\nhost: localhost\r\nx: {}\r\n\r\n",
-        "x".repeat(20 * 1024)
-    );
+    let long = format!("POST /echo HTTP/1.1\r\nhost: localhost\r\nx: {}\r\n\r\n", "x".repeat(20 * 1024));
     client.write_all(long.as_bytes()).await.unwrap();
     let answer = rest(&mut client).await;
     assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 431 "), "{answer}");
@@ -135,32 +87,18 @@ async fn a_head_or_body_that_is_too_long_is_refused() {
 async fn a_body_that_stalls_is_given_up_and_meanwhile_its_bytes_count() {
     let server = start_with(None, limits(), InFlight::new(12, 10)).await;
     let mut stalled = server.connect().await;
-    stalled
-        .write_all(&echo_request("0123456789").as_bytes()[..echo_request("0123456789").len() - 1])
-        .await
-        .unwrap();
+    stalled.write_all(&echo_request("0123456789").as_bytes()[..echo_request("0123456789").len() - 1]).await.unwrap();
     until(|| server.handlers.in_flight.available() == 3).await;
     let refused = ask(&mut server.connect().await, &echo_request("0123")).await;
     assert!(refused.starts_with("HTTP/1.1 503 "), "{refused}");
-    assert!(
-        ask(&mut server.connect().await, &echo_request("012"))
-            .await
-            .starts_with("HTTP/1.1 200 ")
-    );
+    assert!(ask(&mut server.connect().await, &echo_request("012")).await.starts_with("HTTP/1.1 200 "));
     assert!(response(&mut stalled).await.starts_with("HTTP/1.1 408 "));
     assert_eq!(server.handlers.in_flight.available(), 12);
 }
 
 #[tokio::test]
 async fn connections_over_the_cap_wait_until_one_is_closed() {
-    let server = start(
-        None,
-        Limits {
-            max_connections: 2,
-            ..limits()
-        },
-    )
-    .await;
+    let server = start(None, Limits { max_connections: 2, ..limits() }).await;
     let (mut first, mut second) = (server.connect().await, server.connect().await);
     ask(&mut first, &echo_request("1")).await;
     ask(&mut second, &echo_request("2")).await;
@@ -176,10 +114,7 @@ async fn a_panic_closes_its_own_connection_only() {
     let server = start(None, limits()).await;
     let (mut bystander, mut victim) = (server.connect().await, server.connect().await);
     ask(&mut bystander, &echo_request("before")).await;
-    victim
-        .write_all(SLOW_REQUEST.replace("/slow", "/panic").as_bytes())
-        .await
-        .unwrap();
+    victim.write_all(SLOW_REQUEST.replace("/slow", "/panic").as_bytes()).await.unwrap();
     assert_eq!(rest(&mut victim).await, "");
     assert!(ask(&mut bystander, &echo_request("after")).await.ends_with("after"));
 }

@@ -15,11 +15,7 @@ fn meta(api_version: &str, kind: &str) -> ObjectRef {
 
 fn extract(api_version: &str, kind: &str, object: &Value) -> Option<Workload> {
     let text = object.to_string();
-    from_object(
-        &serde_json::from_str(&text).expect("decodes"),
-        meta(api_version, kind),
-        true,
-    )
+    from_object(&serde_json::from_str(&text).expect("decodes"), meta(api_version, kind), true)
 }
 
 fn pod(spec: &Value) -> Workload {
@@ -28,22 +24,13 @@ fn pod(spec: &Value) -> Workload {
 
 fn update(kind: (&str, &str), old: &Value, new: &Value) -> Option<Workload> {
     let (old, new) = (old.to_string(), new.to_string());
-    let (old, new) = (
-        serde_json::from_str(&old).expect("decodes"),
-        serde_json::from_str(&new).expect("decodes"),
-    );
+    let (old, new) = (serde_json::from_str(&old).expect("decodes"), serde_json::from_str(&new).expect("decodes"));
     from_update(&new, &old, meta(kind.0, kind.1))
 }
 
 fn update_pod(old: &Value, new: &Value) -> Vec<(String, Option<String>)> {
     update(("v1", "Pod"), &json!({ "spec": old }), &json!({ "spec": new }))
-        .map(|workload| {
-            workload
-                .images
-                .into_iter()
-                .map(|image| (image.image, image.old_image))
-                .collect()
-        })
+        .map(|workload| workload.images.into_iter().map(|image| (image.image, image.old_image)).collect())
         .unwrap_or_default()
 }
 
@@ -65,34 +52,16 @@ fn every_list_of_a_pod_has_its_path_and_pointer() {
         "volumes": [{ "name": "tmp", "emptyDir": {} }, { "name": "bare", "image": {} },
                     { "name": "vol", "image": { "reference": "vol:1", "pullPolicy": "Never" } }],
     }));
-    let images: Vec<_> = workload
-        .images
-        .iter()
-        .map(|image| [&*image.path, &*image.pointer, &*image.container, &*image.image])
-        .collect();
+    let images: Vec<_> =
+        workload.images.iter().map(|image| [&*image.path, &*image.pointer, &*image.container, &*image.image]).collect();
     assert_eq!(
         images,
         [
             ["spec.containers[0].image", "/spec/containers/0/image", "app", "app:1"],
             ["spec.containers[1].image", "/spec/containers/1/image", "side", "side:1"],
-            [
-                "spec.initContainers[0].image",
-                "/spec/initContainers/0/image",
-                "init",
-                "init:1"
-            ],
-            [
-                "spec.ephemeralContainers[0].image",
-                "/spec/ephemeralContainers/0/image",
-                "dbg",
-                "dbg:1"
-            ],
-            [
-                "spec.volumes[2].image.reference",
-                "/spec/volumes/2/image/reference",
-                "vol",
-                "vol:1"
-            ],
+            ["spec.initContainers[0].image", "/spec/initContainers/0/image", "init", "init:1"],
+            ["spec.ephemeralContainers[0].image", "/spec/ephemeralContainers/0/image", "dbg", "dbg:1"],
+            ["spec.volumes[2].image.reference", "/spec/volumes/2/image/reference", "vol", "vol:1"],
         ]
     );
     assert_eq!(workload.images[4].pull_policy, PullPolicy::Never);
@@ -118,19 +87,10 @@ fn every_kind_keeps_its_template_where_the_api_says() {
         assert_eq!(workload.images.len(), 1, "{kind}");
         let image = &workload.images[0];
         assert_eq!(image.path, format!("{prefix}.initContainers[1].image"), "{kind}");
-        assert_eq!(
-            image.pointer,
-            format!("/{}/initContainers/1/image", prefix.replace('.', "/")),
-            "{kind}"
-        );
+        assert_eq!(image.pointer, format!("/{}/initContainers/1/image", prefix.replace('.', "/")), "{kind}");
         assert_eq!(object.pointer(&image.pointer), Some(&json!("init:1")), "{kind}");
     }
-    for (api_version, kind) in [
-        ("v1", "Service"),
-        ("apps/v1", "Pod"),
-        ("v1", "Deployment"),
-        ("x.io/v1", "CronJob"),
-    ] {
+    for (api_version, kind) in [("v1", "Service"), ("apps/v1", "Pod"), ("v1", "Deployment"), ("x.io/v1", "CronJob")] {
         assert_eq!(extract(api_version, kind, &template), None, "{api_version} {kind}");
     }
     assert_eq!(extract("apps/v1", "Deployment", &json!({ "spec": {} })), None);
@@ -140,25 +100,10 @@ fn every_kind_keeps_its_template_where_the_api_says() {
 #[test]
 fn placeholders_are_no_images() {
     for image in [json!(""), json!("auto"), Value::Null] {
-        assert!(
-            pod(&json!({ "containers": [{ "name": "a", "image": image }] }))
-                .images
-                .is_empty(),
-            "{image}"
-        );
+        assert!(pod(&json!({ "containers": [{ "name": "a", "image": image }] })).images.is_empty(), "{image}");
     }
-    assert_eq!(
-        pod(&json!({ "containers": [{ "name": "a", "image": " " }] }))
-            .images
-            .len(),
-        1
-    );
-    assert_eq!(
-        pod(&json!({ "containers": [{ "name": "a", "image": "auto:1" }] }))
-            .images
-            .len(),
-        1
-    );
+    assert_eq!(pod(&json!({ "containers": [{ "name": "a", "image": " " }] })).images.len(), 1);
+    assert_eq!(pod(&json!({ "containers": [{ "name": "a", "image": "auto:1" }] })).images.len(), 1);
 }
 
 #[test]
@@ -192,32 +137,12 @@ fn pull_secrets_follow_the_service_account_plugin() {
             PullSecretNames::Final(names(&["a", "b"])),
         ),
         (json!({}), false, through(&[], "default")),
-        (
-            json!({ "serviceAccountName": "builder" }),
-            false,
-            through(&[], "builder"),
-        ),
+        (json!({ "serviceAccountName": "builder" }), false, through(&[], "builder")),
         (json!({ "serviceAccount": "old" }), false, through(&[], "old")),
-        (
-            json!({ "serviceAccount": "old", "serviceAccountName": "new" }),
-            false,
-            through(&[], "new"),
-        ),
-        (
-            json!({ "imagePullSecrets": [{ "name": "a" }, { "name": "" }] }),
-            false,
-            through(&["a"], "default"),
-        ),
-        (
-            json!({ "imagePullSecrets": [{ "name": "" }] }),
-            false,
-            PullSecretNames::Final(names(&[])),
-        ),
-        (
-            json!({ "imagePullSecrets": [null] }),
-            false,
-            PullSecretNames::Final(names(&[])),
-        ),
+        (json!({ "serviceAccount": "old", "serviceAccountName": "new" }), false, through(&[], "new")),
+        (json!({ "imagePullSecrets": [{ "name": "a" }, { "name": "" }] }), false, through(&["a"], "default")),
+        (json!({ "imagePullSecrets": [{ "name": "" }] }), false, PullSecretNames::Final(names(&[]))),
+        (json!({ "imagePullSecrets": [null] }), false, PullSecretNames::Final(names(&[]))),
     ] {
         let text = json!({ "spec": spec }).to_string();
         let object = serde_json::from_str(&text).expect("decodes");
@@ -251,18 +176,11 @@ fn only_the_controller_counts_as_the_owner() {
         let owners = json!([{ "apiVersion": "v1", "kind": "ConfigMap" },
                             { "apiVersion": api_version, "kind": kind, "controller": controller }]);
         let object = json!({ "metadata": { "ownerReferences": owners }, "spec": {} });
-        assert_eq!(
-            extract("v1", "Pod", &object).expect("a pod").owner,
-            expected,
-            "{api_version} {kind}"
-        );
+        assert_eq!(extract("v1", "Pod", &object).expect("a pod").owner, expected, "{api_version} {kind}");
     }
     let owners = json!([{ "apiVersion": "apps/v1", "kind": "Deployment", "controller": true }]);
     let object = json!({ "metadata": { "ownerReferences": owners }, "spec": { "template": {} } });
-    assert_eq!(
-        extract("apps/v1", "ReplicaSet", &object).expect("a template").owner,
-        Owner::BuiltIn
-    );
+    assert_eq!(extract("apps/v1", "ReplicaSet", &object).expect("a template").owner, Owner::BuiltIn);
 }
 
 #[test]
@@ -272,18 +190,12 @@ fn an_update_of_a_pod_keeps_only_what_changed() {
     let two = |a: &str, b: &str| json!({ "containers": [{ "name": "a", "image": a }, { "name": "b", "image": b }] });
     assert_eq!(update_pod(&one("app:1"), &one("app:1")), []);
     assert_eq!(update_pod(&one("app:1"), &one("app:2")), changed("app:2", "app:1"));
-    assert_eq!(
-        update_pod(&two("a:1", "b:1"), &two("a:1", "b:2")),
-        changed("b:2", "b:1")
-    );
+    assert_eq!(update_pod(&two("a:1", "b:1"), &two("a:1", "b:2")), changed("b:2", "b:1"));
     let swapped = json!({ "containers": [{ "name": "b", "image": "b:1" }, { "name": "a", "image": "a:2" }] });
     assert_eq!(update_pod(&two("a:1", "b:1"), &swapped), changed("a:2", "a:1"));
     assert_eq!(update_pod(&one("app:1"), &two("a:1", "auto")), new("a:1"));
     let volume = |image: Value| json!({ "volumes": [{ "name": "app", "image": image }] });
-    assert_eq!(
-        update_pod(&volume(Value::Null), &volume(json!({ "reference": "v:1" }))),
-        new("v:1")
-    );
+    assert_eq!(update_pod(&volume(Value::Null), &volume(json!({ "reference": "v:1" }))), new("v:1"));
     let same_name_elsewhere = json!({ "initContainers": [{ "name": "app", "image": "app:1" }] });
     assert_eq!(update_pod(&one("app:1"), &same_name_elsewhere), new("app:1"));
     assert_eq!(update_pod(&Value::Null, &one("app:1")), new("app:1"));
@@ -298,10 +210,7 @@ fn only_new_ephemeral_containers_are_kept() {
     };
     let old = object(json!([{ "name": "dbg", "image": "dbg:1" }]));
     let new = object(json!([{ "name": "dbg", "image": "dbg:2" }, { "name": "dbg2", "image": "dbg:1" }]));
-    let (old, new) = (
-        serde_json::from_str(&old).expect("decodes"),
-        serde_json::from_str(&new).expect("decodes"),
-    );
+    let (old, new) = (serde_json::from_str(&old).expect("decodes"), serde_json::from_str(&new).expect("decodes"));
     let workload = from_new_ephemeral_containers(&new, &old, meta("v1", "Pod")).expect("one is new");
     assert_eq!(workload.images.len(), 1);
     assert_eq!(workload.images[0].pointer, "/spec/ephemeralContainers/1/image");
@@ -339,10 +248,7 @@ fn an_update_of_a_template_is_all_or_nothing() {
         assert!(!workload.images.is_empty(), "{different}");
     }
     let workload = update_template(&one("app:1"), &with("nodeName", json!("n1"))).expect("placement changed");
-    assert_eq!(
-        (&*workload.images[0].image, &workload.images[0].old_image),
-        ("app:1", &None)
-    );
+    assert_eq!((&*workload.images[0].image, &workload.images[0].old_image), ("app:1", &None));
     let workload = update_template(&one("app:1"), &one("app:2")).expect("image changed");
     assert_eq!(workload.images[0].old_image.as_deref(), Some("app:1"));
 }
@@ -350,9 +256,7 @@ fn an_update_of_a_template_is_all_or_nothing() {
 #[test]
 fn a_hundred_thousand_shuffled_containers_stay_linear() {
     let object = |names: &mut dyn Iterator<Item = usize>| {
-        let containers: Vec<_> = names
-            .map(|n| json!({ "name": n.to_string(), "image": "a:1" }))
-            .collect();
+        let containers: Vec<_> = names.map(|n| json!({ "name": n.to_string(), "image": "a:1" })).collect();
         json!({ "spec": { "containers": containers } })
     };
     let (old, new) = (object(&mut (0..100_000)), object(&mut (0..100_000).rev()));

@@ -10,12 +10,7 @@ use crate::judge::Class::{Authorization, NotFound};
 use crate::scene::Places;
 
 pub(super) fn cases(places: &Places, images: &Images) -> Vec<Case> {
-    [
-        which_secret(places, images),
-        which_login(places, images),
-        which_image(places, images),
-    ]
-    .concat()
+    [which_secret(places, images), which_login(places, images), which_image(places, images)].concat()
 }
 
 /// Keys, order, kinds of Secret.
@@ -96,9 +91,7 @@ fn which_secret(places: &Places, images: &Images) -> Vec<Case> {
             .secret(login(host, ALICE))
             .asks_as(&[ALICE])
             .resolves_to(one),
-        case("only a missing secret")
-            .secret(login(host, ALICE).in_form(Form::Missing))
-            .fails(&[Authorization]),
+        case("only a missing secret").secret(login(host, ALICE).in_form(Form::Missing)).fails(&[Authorization]),
     ]
 }
 
@@ -108,10 +101,7 @@ fn which_login(places: &Places, images: &Images) -> Vec<Case> {
     let case = |name: &str| Case::new(&format!("basic: {name}"), format!("{host}/alice/app:v1"));
     let login = Secret::login;
     let flawed = |name: &str, made: (&'static str, &'static str)| {
-        case(name)
-            .secret(login(host, made))
-            .asks_as(&[made])
-            .fails(&[Authorization])
+        case(name).secret(login(host, made)).asks_as(&[made]).fails(&[Authorization])
     };
     vec![
         flawed("a wrong password", WRONG),
@@ -119,19 +109,13 @@ fn which_login(places: &Places, images: &Images) -> Vec<Case> {
         flawed("an empty password", ("alice", "")),
         flawed("a newline after the password", ("alice", "wonderland\n")),
         flawed("a space before the password", ("alice", " wonderland")),
-        case("a password with colons")
-            .secret(login(host, CAROL))
-            .asks_as(&[CAROL])
-            .resolves_to(one),
+        case("a password with colons").secret(login(host, CAROL)).asks_as(&[CAROL]).resolves_to(one),
         case("a password without a user is dropped")
             .secret(login(host, ("", "wonderland")))
             .asks_as(&[NOBODY])
             .fails(&[Authorization]),
         case("username and password without auth")
-            .secret(Secret::entry(
-                host,
-                json!({ "username": "alice", "password": "wonderland" }),
-            ))
+            .secret(Secret::entry(host, json!({ "username": "alice", "password": "wonderland" })))
             .asks_as(&[ALICE])
             .resolves_to(one),
         case("auth goes before username and password")
@@ -142,16 +126,11 @@ fn which_login(places: &Places, images: &Images) -> Vec<Case> {
             .asks_as(&[ALICE])
             .resolves_to(one),
         case("auth without padding")
-            .secret(Secret::entry(
-                host,
-                json!({ "auth": STANDARD_NO_PAD.encode("alice:wonderland") }),
-            ))
+            .secret(Secret::entry(host, json!({ "auth": STANDARD_NO_PAD.encode("alice:wonderland") })))
             .asks_as(&[ALICE])
             .resolves_to(one),
         case("member names in capitals")
-            .secret(Secret::new(
-                json!({ "AUTHS": { host: { "Auth": STANDARD.encode("alice:wonderland") } } }),
-            ))
+            .secret(Secret::new(json!({ "AUTHS": { host: { "Auth": STANDARD.encode("alice:wonderland") } } })))
             .asks_as(&[ALICE])
             .resolves_to(one),
         case("an identity token is nothing to a kubelet")
@@ -195,11 +174,7 @@ fn which_image(places: &Places, images: &Images) -> Vec<Case> {
         case("a digest of another repository", &format!("solo@{one}")).fails(&[NotFound]),
         case("tag and digest", &format!("alice/app:v1@{one}")).resolves_to(one),
         case("a bogus tag with a digest", &format!("alice/app:bogus@{one}")).resolves_to(one),
-        case(
-            "a tag with a digest that is not there",
-            &format!("alice/app:v1@{absent}"),
-        )
-        .fails(&[NotFound]),
+        case("a tag with a digest that is not there", &format!("alice/app:v1@{absent}")).fails(&[NotFound]),
         case("a Docker manifest", "alice/app:docker").resolves_to(&images.docker),
         case("an OCI index", "alice/app:multi").resolves_to(&images.index),
         case("an OCI index by digest", &format!("alice/app@{}", images.index)).resolves_to(&images.index),

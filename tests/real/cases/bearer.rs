@@ -12,10 +12,7 @@ pub(super) fn cases(places: &Places, images: &Images) -> Vec<Case> {
     let case = |name: &str, rest: &str| Case::new(&format!("bearer: {name}"), format!("{host}/{rest}"));
     let alice = |name: &str, rest: &str| case(name, rest).secret(login(ALICE)).asks_as(&[ALICE]);
     let flawed = |name: &str, made: (&'static str, &'static str)| {
-        case(name, "alice/app:v1")
-            .secret(login(made))
-            .asks_as(&[made])
-            .fails(&[Authorization])
+        case(name, "alice/app:v1").secret(login(made)).asks_as(&[made]).fails(&[Authorization])
     };
     vec![
         alice("the right login", "alice/app:v1").resolves_to(one),
@@ -30,10 +27,7 @@ pub(super) fn cases(places: &Places, images: &Images) -> Vec<Case> {
             .fails(&[Authorization]),
         alice("another user's repository", "bob/app:v1").fails(&[Authorization]),
         alice("a missing repository of another user", "bob/none:v1").fails(&[Authorization]),
-        case("bob's repository as bob", "bob/app:v1")
-            .secret(login(BOB))
-            .asks_as(&[BOB])
-            .resolves_to(&images.bob),
+        case("bob's repository as bob", "bob/app:v1").secret(login(BOB)).asks_as(&[BOB]).resolves_to(&images.bob),
         case("a password with colons", "carol/app:v1")
             .secret(login(CAROL))
             .asks_as(&[CAROL])
@@ -59,10 +53,7 @@ pub(super) fn cases(places: &Places, images: &Images) -> Vec<Case> {
             .asks_as(&[BOB, ALICE])
             .fails(&[Authorization, NotFound]),
         case("a key per user's path", "bob/app:v1")
-            .secret(Secret::entries(&[
-                (&format!("{host}/alice"), ALICE),
-                (&format!("{host}/bob"), BOB),
-            ]))
+            .secret(Secret::entries(&[(&format!("{host}/alice"), ALICE), (&format!("{host}/bob"), BOB)]))
             .asks_as(&[BOB])
             .resolves_to(&images.bob),
         case("a login for another registry", "alice/app:v1")

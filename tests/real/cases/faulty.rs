@@ -54,11 +54,7 @@ pub(super) fn cases(places: &Places, images: &Images) -> Vec<Case> {
         unreachable("a certificate of a strange authority", &places.strange_ca),
         unreachable("a certificate for another name", &places.wrong_name),
         unreachable("closed without an answer", &places.closing),
-        unreachable("accepted and never answered", &places.silent)
-            .slow()
-            .or_code("NotChecked"),
-        unreachable("an endless header, byte by byte", &places.dripping)
-            .slow()
-            .or_code("NotChecked"),
+        unreachable("accepted and never answered", &places.silent).slow().or_code("NotChecked"),
+        unreachable("an endless header, byte by byte", &places.dripping).slow().or_code("NotChecked"),
     ]
 }

@@ -10,10 +10,7 @@ async fn an_answer_is_sent_as_it_is_and_to_head_without_its_body() {
     let registry =
         behaving(Answer::envelope(429, "TOOMANYREQUESTS", "slow\ndown\u{1}").header("Retry-After", "7")).await;
     let answer = get(&registry, MANIFEST).await;
-    assert_eq!(
-        (answer.status().as_u16(), line(&answer, "retry-after")),
-        (429, Some("7"))
-    );
+    assert_eq!((answer.status().as_u16(), line(&answer, "retry-after")), (429, Some("7")));
     assert_eq!(json(answer).await["errors"][0]["message"], "slow\ndown\u{1}");
     let headed = head(&registry, MANIFEST).await;
     assert_eq!(headed.status(), 429);
@@ -24,10 +21,7 @@ async fn an_answer_is_sent_as_it_is_and_to_head_without_its_body() {
 async fn a_page_of_html_says_so() {
     let registry = behaving(Answer::html(404)).await;
     let answer = get(&registry, MANIFEST).await;
-    assert_eq!(
-        (answer.status().as_u16(), line(&answer, "content-type")),
-        (404, Some("text/html"))
-    );
+    assert_eq!((answer.status().as_u16(), line(&answer, "content-type")), (404, Some("text/html")));
 }
 
 #[tokio::test]
@@ -50,19 +44,11 @@ async fn rules_narrow_to_a_method_and_a_number_and_end_with_none() {
 async fn rules_for_ping_tags_and_token_leave_the_manifests_alone() {
     let registry = behaving(None).await;
     registry.set_login(Login::bearer());
-    registry.set_access(Access {
-        open: true,
-        ..Access::default()
-    });
+    registry.set_access(Access { open: true, ..Access::default() });
     registry.behave(Target::ping(), Answer::status(500));
     registry.behave(Target::tags("a"), Answer::status(502));
     registry.behave(Target::token(), Answer::status(503));
-    for (path, status) in [
-        ("/v2/", 500),
-        ("/v2/a/tags/list", 502),
-        ("/token", 503),
-        (MANIFEST, 200),
-    ] {
+    for (path, status) in [("/v2/", 500), ("/v2/a/tags/list", 502), ("/token", 503), (MANIFEST, 200)] {
         assert_eq!(get(&registry, path).await.status(), status, "{path}");
     }
 }
@@ -71,10 +57,7 @@ async fn rules_for_ping_tags_and_token_leave_the_manifests_alone() {
 async fn head_alone_may_be_refused() {
     let registry = behaving(Behaviour::Head405).await;
     assert_eq!(
-        (
-            head(&registry, MANIFEST).await.status().as_u16(),
-            get(&registry, MANIFEST).await.status().as_u16()
-        ),
+        (head(&registry, MANIFEST).await.status().as_u16(), get(&registry, MANIFEST).await.status().as_u16()),
         (405, 200)
     );
 }
@@ -89,10 +72,7 @@ async fn digest_headers_go_missing_or_lie() {
     let wrong = line(&wrong, "docker-content-digest").unwrap();
     assert!(wrong != truth && wrong.len() == truth.len());
     registry.behave("a", Behaviour::InvalidDigestHeader);
-    assert_eq!(
-        line(&head(&registry, MANIFEST).await, "docker-content-digest"),
-        Some("sha256:../../etc/passwd")
-    );
+    assert_eq!(line(&head(&registry, MANIFEST).await, "docker-content-digest"), Some("sha256:../../etc/passwd"));
     registry.behave("a", Behaviour::WrongBody);
     let lie = get(&registry, MANIFEST).await;
     assert_eq!(line(&lie, "docker-content-digest"), Some(truth.as_str()));
@@ -110,25 +90,16 @@ async fn the_length_may_be_missing() {
 
 #[tokio::test]
 async fn quotas_ride_on_the_truth() {
-    let registry = behaving(Behaviour::ExtraHeaders(vec![(
-        "ratelimit-remaining".into(),
-        "0;w=21600".into(),
-    )]))
-    .await;
+    let registry = behaving(Behaviour::ExtraHeaders(vec![("ratelimit-remaining".into(), "0;w=21600".into())])).await;
     let headed = head(&registry, MANIFEST).await;
-    assert_eq!(
-        (headed.status().as_u16(), line(&headed, "ratelimit-remaining")),
-        (200, Some("0;w=21600"))
-    );
+    assert_eq!((headed.status().as_u16(), line(&headed, "ratelimit-remaining")), (200, Some("0;w=21600")));
 }
 
 #[tokio::test]
 async fn a_narrow_accept_may_find_nothing() {
     let registry = behaving(Behaviour::AcceptSensitive).await;
     assert_eq!(head(&registry, MANIFEST).await.status(), 404);
-    let request = client(&registry)
-        .head(url(&registry, MANIFEST))
-        .header("Accept", OCI_MANIFEST);
+    let request = client(&registry).head(url(&registry, MANIFEST)).header("Accept", OCI_MANIFEST);
     assert_eq!(request.send().await.unwrap().status(), 200);
     assert_eq!(registry.requests()[1].accept, OCI_MANIFEST);
 }
@@ -183,31 +154,15 @@ async fn redirects_carry_the_path() {
     let registry = behaving(Behaviour::Redirect { status: 307, location }).await;
     let answer = get(&registry, "/v2/a/manifests/v1?ns=b").await;
     assert_eq!(answer.status(), 307);
-    assert_eq!(
-        line(&answer, "location"),
-        Some("https://elsewhere.invalid/v2/a/manifests/v1?ns=b")
-    );
+    assert_eq!(line(&answer, "location"), Some("https://elsewhere.invalid/v2/a/manifests/v1?ns=b"));
 }
 
 #[tokio::test]
 async fn huge_bodies_come_declared_or_not() {
-    let registry = behaving(Behaviour::HugeBody {
-        declared: true,
-        bytes: 1 << 40,
-    })
-    .await;
+    let registry = behaving(Behaviour::HugeBody { declared: true, bytes: 1 << 40 }).await;
     assert_eq!(get(&registry, MANIFEST).await.content_length(), Some(1 << 40));
-    assert_eq!(
-        line(&head(&registry, MANIFEST).await, "content-length"),
-        Some("1099511627776")
-    );
-    registry.behave(
-        "a",
-        Behaviour::HugeBody {
-            declared: false,
-            bytes: 100_000,
-        },
-    );
+    assert_eq!(line(&head(&registry, MANIFEST).await, "content-length"), Some("1099511627776"));
+    registry.behave("a", Behaviour::HugeBody { declared: false, bytes: 100_000 });
     let answer = get(&registry, MANIFEST).await;
     assert_eq!(answer.content_length(), None);
     assert_eq!(answer.bytes().await.unwrap().len(), 100_000);
@@ -217,9 +172,5 @@ async fn huge_bodies_come_declared_or_not() {
 async fn headers_can_flood() {
     let registry = behaving(Behaviour::HeaderFlood(2000)).await;
     let seen = raw(&registry, "HEAD", LONG).await;
-    assert!(
-        seen.len() > 2000 * 90 && seen.ends_with(b"\r\n\r\n"),
-        "{} bytes",
-        seen.len()
-    );
+    assert!(seen.len() > 2000 * 90 && seen.ends_with(b"\r\n\r\n"), "{} bytes", seen.len());
 }

@@ -37,12 +37,7 @@ async fn token(registry: &Registry, repository: &str, login: Option<&str>) -> St
 }
 
 fn challenges(response: &Response) -> Vec<&str> {
-    response
-        .headers()
-        .get_all("www-authenticate")
-        .iter()
-        .map(|line| line.to_str().unwrap())
-        .collect()
+    response.headers().get_all("www-authenticate").iter().map(|line| line.to_str().unwrap()).collect()
 }
 
 /// The realm of the challenge under `realm`, with the registry's port written `PORT`.
@@ -57,23 +52,14 @@ async fn realm(realm: Realm) -> String {
 async fn basic_asks_and_takes_a_password() {
     let registry = registry(Login::Basic, Access::default()).await;
     let asked = get(&registry, MANIFEST).await;
-    assert_eq!(
-        (asked.status().as_u16(), challenges(&asked)),
-        (401, vec!["Basic realm=\"pullgate demo registry\""])
-    );
+    assert_eq!((asked.status().as_u16(), challenges(&asked)), (401, vec!["Basic realm=\"pullgate demo registry\""]));
     assert_eq!(get_with(&registry, MANIFEST, ANN).await.status(), 200);
     assert_eq!(get_with(&registry, MANIFEST, WRONG).await.status(), 401);
     assert_eq!(get(&registry, "/v2/").await.status(), 401);
     assert_eq!(get_with(&registry, "/v2/", ANN).await.status(), 200);
     registry.expire_login("ann");
     let expired = get_with(&registry, MANIFEST, ANN).await;
-    assert!(
-        expired
-            .text()
-            .await
-            .unwrap()
-            .contains("authorization token has expired")
-    );
+    assert!(expired.text().await.unwrap().contains("authorization token has expired"));
     registry.remove_user("ann");
     assert_eq!(get_with(&registry, MANIFEST, ANN).await.status(), 401);
 }
@@ -81,25 +67,12 @@ async fn basic_asks_and_takes_a_password() {
 #[tokio::test]
 async fn basic_without_access_is_unauthorized_or_denied_and_open_needs_no_login() {
     let bob = "Basic Ym9iOnNlY3JldA==";
-    let registry = registry(
-        Login::Basic,
-        Access {
-            open: true,
-            ..Access::default()
-        },
-    )
-    .await;
+    let registry = registry(Login::Basic, Access { open: true, ..Access::default() }).await;
     assert_eq!(get_with(&registry, MANIFEST, bob).await.status(), 401);
     assert_eq!(get(&registry, "/v2/open/manifests/v1").await.status(), 200);
     assert_eq!(get(&registry, MANIFEST).await.status(), 401);
-    registry.set_access(Access {
-        no_access: NoAccess::Forbidden,
-        ..Access::default()
-    });
-    assert_eq!(
-        code(get_with(&registry, MANIFEST, bob).await).await,
-        (403, "DENIED".into())
-    );
+    registry.set_access(Access { no_access: NoAccess::Forbidden, ..Access::default() });
+    assert_eq!(code(get_with(&registry, MANIFEST, bob).await).await, (403, "DENIED".into()));
 }
 
 #[tokio::test]
@@ -115,15 +88,10 @@ async fn bearer_goes_from_challenge_to_token_to_manifest() {
     assert_eq!(get_with(&registry, MANIFEST, &ann).await.status(), 200);
     assert_eq!(get_with(&registry, "/v2/open/manifests/v1", &ann).await.status(), 401);
     let nobody = token(&registry, "open", None).await;
-    assert_eq!(
-        get_with(&registry, "/v2/open/manifests/v1", &nobody).await.status(),
-        200
-    );
+    assert_eq!(get_with(&registry, "/v2/open/manifests/v1", &nobody).await.status(), 200);
     let log = registry.requests();
-    let seen: Vec<_> = log
-        .iter()
-        .map(|r| (r.kind, r.status, r.sent_login, r.authorised, r.as_user.as_deref()))
-        .collect();
+    let seen: Vec<_> =
+        log.iter().map(|r| (r.kind, r.status, r.sent_login, r.authorised, r.as_user.as_deref())).collect();
     assert_eq!(
         seen[..4],
         [
@@ -133,10 +101,7 @@ async fn bearer_goes_from_challenge_to_token_to_manifest() {
             (Kind::Manifest, Some(401), true, true, Some("ann")),
         ]
     );
-    assert_eq!(
-        (log[1].scopes[0].as_str(), log[1].path.as_str()),
-        ("repository:a:pull", "/token")
-    );
+    assert_eq!((log[1].scopes[0].as_str(), log[1].path.as_str()), ("repository:a:pull", "/token"));
     assert!(!format!("{log:?}").contains("c2VjcmV0"));
     registry.clear_log();
     assert!(registry.requests().is_empty());
@@ -149,40 +114,19 @@ async fn a_login_without_access_gets_an_empty_token_or_none() {
     let nobody = token(&registry, "a", None).await;
     assert!(insufficient(&get_with(&registry, MANIFEST, &nobody).await));
     let missing = token(&registry, "none", None).await;
-    assert_eq!(
-        code(get_with(&registry, "/v2/none/manifests/v1", &missing).await).await,
-        (404, "NAME_UNKNOWN".into())
-    );
+    assert_eq!(code(get_with(&registry, "/v2/none/manifests/v1", &missing).await).await, (404, "NAME_UNKNOWN".into()));
 
-    registry.set_access(Access {
-        hide_existence: true,
-        ..Access::default()
-    });
+    registry.set_access(Access { hide_existence: true, ..Access::default() });
     let missing = token(&registry, "none", None).await;
-    assert!(insufficient(
-        &get_with(&registry, "/v2/none/manifests/v1", &missing).await
-    ));
+    assert!(insufficient(&get_with(&registry, "/v2/none/manifests/v1", &missing).await));
 
-    registry.set_access(Access {
-        no_access: NoAccess::Forbidden,
-        ..Access::default()
-    });
-    assert_eq!(
-        code(get_with(&registry, MANIFEST, &nobody).await).await,
-        (403, "DENIED".into())
-    );
+    registry.set_access(Access { no_access: NoAccess::Forbidden, ..Access::default() });
+    assert_eq!(code(get_with(&registry, MANIFEST, &nobody).await).await, (403, "DENIED".into()));
 
-    let refused = Access {
-        no_access: NoAccess::TokenRefused(403),
-        hide_existence: true,
-        ..Access::default()
-    };
+    let refused = Access { no_access: NoAccess::TokenRefused(403), hide_existence: true, ..Access::default() };
     registry.set_access(refused);
     for repository in ["a", "none"] {
-        assert_eq!(
-            code(get(&registry, &scope(repository)).await).await,
-            (403, "DENIED".into())
-        );
+        assert_eq!(code(get(&registry, &scope(repository)).await).await, (403, "DENIED".into()));
     }
     assert_eq!(get(&registry, &scope("open")).await.status(), 200);
 }
@@ -196,10 +140,7 @@ async fn a_wrong_password_is_refused_or_forgotten() {
     assert!(!registry.requests()[0].authorised);
     registry.set_login(bearer(|bearer| bearer.wrong_password = WrongPassword::Anonymous));
     let nobody = token(&registry, "open", Some(WRONG)).await;
-    assert_eq!(
-        get_with(&registry, "/v2/open/manifests/v1", &nobody).await.status(),
-        200
-    );
+    assert_eq!(get_with(&registry, "/v2/open/manifests/v1", &nobody).await.status(), 200);
 }
 
 #[tokio::test]
@@ -208,17 +149,12 @@ async fn a_form_brings_a_password_or_an_identity_token() {
     registry.set_identity_token("ann", "id+token");
     let post = async |body: &str| {
         let request = client(&registry).post(url(&registry, "/token")).body(body.to_owned());
-        request
-            .header("Content-Type", "application/x-www-form-urlencoded")
-            .send()
-            .await
-            .unwrap()
+        request.header("Content-Type", "application/x-www-form-urlencoded").send().await.unwrap()
     };
     let scope = "scope=repository%3Aa%3Apull+repository%3Aopen%3Apull";
-    for login in [
-        "grant_type=password&username=ann&password=secret",
-        "grant_type=refresh_token&refresh_token=id%2Btoken",
-    ] {
+    for login in
+        ["grant_type=password&username=ann&password=secret", "grant_type=refresh_token&refresh_token=id%2Btoken"]
+    {
         let answer = json(post(&format!("{login}&{scope}")).await).await;
         let token = format!("Bearer {}", answer["access_token"].as_str().unwrap());
         assert_eq!(get_with(&registry, MANIFEST, &token).await.status(), 200, "{login}");
@@ -226,10 +162,7 @@ async fn a_form_brings_a_password_or_an_identity_token() {
     assert_eq!(post("grant_type=password&username=ann&password=no").await.status(), 401);
     for status in [400, 401, 404, 405] {
         registry.set_login(bearer(|bearer| bearer.refuse_post = Some(status)));
-        assert_eq!(
-            post("grant_type=password&username=ann&password=secret").await.status(),
-            status
-        );
+        assert_eq!(post("grant_type=password&username=ann&password=secret").await.status(), status);
         assert!(token(&registry, "a", Some(ANN)).await.len() > 20);
     }
 }
@@ -246,11 +179,7 @@ async fn the_token_answer_has_the_fields_that_were_asked_for() {
         registry.set_login(bearer(|bearer| (bearer.fields, bearer.expires_in) = (fields, None)));
         let answer = json(get(&registry, &scope("open")).await).await;
         let has = |field: &str| answer.get(field).is_some();
-        assert_eq!(
-            (has("token"), has("access_token"), has("expires_in")),
-            (token, access_token, false),
-            "{fields:?}"
-        );
+        assert_eq!((has("token"), has("access_token"), has("expires_in")), (token, access_token, false), "{fields:?}");
     }
     registry.set_login(bearer(|bearer| bearer.expires_in = Some(7)));
     assert_eq!(json(get(&registry, &scope("open")).await).await["expires_in"], 7);
@@ -258,11 +187,8 @@ async fn the_token_answer_has_the_fields_that_were_asked_for() {
 
 #[tokio::test]
 async fn a_token_that_ended_is_an_invalid_token() {
-    let registry = registry(
-        bearer(|bearer| bearer.lifetime = Some(Duration::from_millis(50))),
-        Access::default(),
-    )
-    .await;
+    let registry =
+        registry(bearer(|bearer| bearer.lifetime = Some(Duration::from_millis(50))), Access::default()).await;
     let invalid = |response: &Response| challenges(response)[0].ends_with("error=\"invalid_token\"");
     let short = token(&registry, "open", None).await;
     tokio::time::sleep(Duration::from_millis(60)).await;
@@ -279,10 +205,7 @@ async fn realms_point_where_they_are_told() {
     assert_eq!(realm(Realm::Relative).await, "/token");
     assert_eq!(realm(Realm::Http).await, "http://127.0.0.1:PORT/token");
     assert_eq!(realm(Realm::DoubledPort).await, "https://127.0.0.1:PORT:PORT/token");
-    assert_eq!(
-        realm(Realm::Url("https://elsewhere.invalid/t".into())).await,
-        "https://elsewhere.invalid/t"
-    );
+    assert_eq!(realm(Realm::Url("https://elsewhere.invalid/t".into())).await, "https://elsewhere.invalid/t");
 }
 
 #[tokio::test]
@@ -292,11 +215,7 @@ async fn a_token_service_can_have_its_own_port() {
     assert_ne!(service, registry.host());
     let asked = get(&registry, MANIFEST).await;
     assert!(challenges(&asked)[0].contains(&format!("realm=\"https://{service}/token\"")));
-    let answer = client(&registry)
-        .get(format!("https://{service}{}", scope("open")))
-        .send()
-        .await
-        .unwrap();
+    let answer = client(&registry).get(format!("https://{service}{}", scope("open"))).send().await.unwrap();
     assert_eq!(answer.status(), 200);
 }
 
@@ -311,15 +230,10 @@ async fn challenges_take_every_form() {
         (ChallengeForm::Absent, vec![], 0),
         (ChallengeForm::PingOnly, vec![], 1),
     ] {
-        registry.set_access(Access {
-            challenge: form,
-            ..Access::default()
-        });
+        registry.set_access(Access { challenge: form, ..Access::default() });
         let asked = get(&registry, MANIFEST).await;
         let words = |line: &str| {
-            let schemes = line
-                .split([' ', ','])
-                .filter(|word| !word.contains('=') && !word.is_empty());
+            let schemes = line.split([' ', ',']).filter(|word| !word.contains('=') && !word.is_empty());
             schemes.collect::<Vec<_>>().join(" ")
         };
         let seen: Vec<_> = challenges(&asked).into_iter().map(words).collect();
@@ -330,24 +244,16 @@ async fn challenges_take_every_form() {
         );
         assert_eq!(challenges(&get(&registry, "/v2/").await).len(), ping, "{form:?}");
     }
-    registry.set_access(Access {
-        challenge: ChallengeForm::Joined,
-        ..Access::default()
-    });
+    registry.set_access(Access { challenge: ChallengeForm::Joined, ..Access::default() });
     assert_eq!(get_with(&registry, MANIFEST, ANN).await.status(), 200);
     registry.set_login(Login::Basic);
-    assert_eq!(
-        challenges(&get(&registry, MANIFEST).await),
-        ["Negotiate, Basic realm=\"pullgate demo registry\""]
-    );
+    assert_eq!(challenges(&get(&registry, MANIFEST).await), ["Negotiate, Basic realm=\"pullgate demo registry\""]);
 }
 
 #[tokio::test]
 async fn one_registrys_token_is_no_good_at_another() {
-    let (here, there) = (
-        registry(Login::bearer(), Access::default()).await,
-        registry(Login::bearer(), Access::default()).await,
-    );
+    let (here, there) =
+        (registry(Login::bearer(), Access::default()).await, registry(Login::bearer(), Access::default()).await);
     let token = token(&here, "open", None).await;
     assert_eq!(get_with(&there, "/v2/open/manifests/v1", &token).await.status(), 401);
 }
