@@ -248,7 +248,7 @@ impl Draft<'_> {
             resolved: self.reference.map(ToString::to_string),
             message: message::sentence(self, code, failure),
             registry: failure.and_then(|failure| failure.registry.clone()),
-            node: failure.and_then(|failure| failure.node.clone()),
+            node: failure.and_then(|_| node_line(self.attempts)),
             fix: message::fix(self, code, certain, failure),
             tried: self.attempts.iter().map(tried).collect(),
             age: self.attempts.iter().map(|attempt| attempt.age).max(),
@@ -277,6 +277,23 @@ impl Draft<'_> {
             fix: message::fix_malformed(self.namespace, malformed),
             ..self.finding(Code::PullSecretMalformed, true, None)
         }
+    }
+}
+
+/// What the kubelet shows of several failed attempts: equal texts once, several in brackets
+/// (kubernetes/apimachinery `pkg/util/errors`, `aggregate`). Unknown as soon as one of them is.
+fn node_line(attempts: &[Attempt]) -> Option<String> {
+    let mut lines: Vec<&str> = Vec::new();
+    for attempt in attempts {
+        let line = attempt.outcome.as_ref().err()?.node.as_deref()?;
+        if !lines.contains(&line) {
+            lines.push(line);
+        }
+    }
+    match lines.as_slice() {
+        [] => None,
+        [line] => Some((*line).to_owned()),
+        several => Some(format!("[{}]", several.join(", "))),
     }
 }
 

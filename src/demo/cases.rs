@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use crate::demo::registry::{Answer, Behaviour, Close, Target};
+use crate::demo::registry::{Answer, Behaviour, Target};
 use crate::demo::stage::{NAMESPACE, OTHER_USER, Stage, USER};
 use crate::finding::Code;
 use crate::message;
@@ -219,13 +219,11 @@ impl<'a> Shelf<'a> {
         let metadata = "169.254.169.254/latest/meta-data:1".to_owned();
         let closed = format!("{}/{}:1", self.stage.closed, self.public);
         let enough = Answer::envelope(429, "TOOMANYREQUESTS", "pull rate limit reached").header("retry-after", "30");
-        let hang_up = Behaviour::Close(Close::BeforeAnswer);
         vec![
             Case::new("an address that nobody should be led to", metadata, &[], Some(Code::NotChecked)),
             Case::new("a registry that nobody listens at", closed, &[], Some(Code::RegistryUnreachable)),
             self.trouble("a registry that is ill", Code::RegistryError, Answer::status(503)),
             self.trouble("a registry that has had enough", Code::RateLimited, enough),
-            self.trouble("a registry that closes the connection", Code::RegistryUnreachable, hang_up),
         ]
     }
 }

@@ -139,14 +139,14 @@ impl ImageList {
 
 impl Field<'_> {
     fn image(&self, place: Place, old_image: Option<&str>) -> ContainerImage {
-        let (list, index) = (self.list.as_str(), self.index);
+        let (list, index) = (self.list.as_str(), &*self.index.to_string());
         let (dotted, slashed) = match self.list {
-            ImageList::Volumes => ("image.reference", "image/reference"),
-            ImageList::Containers | ImageList::InitContainers | ImageList::EphemeralContainers => ("image", "image"),
+            ImageList::Volumes => ("].image.reference", "/image/reference"),
+            ImageList::Containers | ImageList::InitContainers | ImageList::EphemeralContainers => ("].image", "/image"),
         };
         ContainerImage {
-            path: format!("{}.{list}[{index}].{dotted}", place.path()),
-            pointer: format!("{}/{list}/{index}/{slashed}", place.pointer()),
+            path: [place.path(), ".", list, "[", index, dotted].concat(),
+            pointer: [place.pointer(), "/", list, "/", index, slashed].concat(),
             container: self.name.to_owned(),
             image: self.image.to_owned(),
             pull_policy: PullPolicy::or_default(self.policy, self.image),

@@ -217,7 +217,7 @@ mod tests {
     #[test]
     fn null_is_absent_at_every_level() {
         for json in [
-            r#"{}"#,
+            "{}",
             r#"{"apiVersion":null,"kind":null,"metadata":null,"spec":null}"#,
             r#"{"metadata":{"name":null,"ownerReferences":null,"annotations":null},"spec":{"containers":null,
                 "volumes":null,"imagePullSecrets":null,"serviceAccountName":null,"template":null,"affinity":null}}"#,
