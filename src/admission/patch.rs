@@ -209,7 +209,9 @@ mod tests {
             Value::Array(list) => {
                 list.iter().enumerate().map(|(i, value)| rewrite(value, &format!("{at}/{i}"), pins)).collect()
             }
-            leaf => pins.iter().find(|pin| pin.pointer == at).map_or_else(|| leaf.clone(), |pin| json!(pin.new)),
+            leaf @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) => {
+                pins.iter().find(|pin| pin.pointer == at).map_or_else(|| leaf.clone(), |pin| json!(pin.new))
+            }
         }
     }
 

@@ -230,7 +230,9 @@ fn subject(
     let (workload, otherwise) = match operation {
         _ if ephemeral => (extract::from_new_ephemeral_containers(object, old, meta.clone()), "nothing changed"),
         Operation::Update => (extract::from_update(object, old, meta.clone()), "nothing changed"),
-        _ => (extract::from_object(object, meta.clone(), true), "no image"),
+        Operation::Create | Operation::Delete | Operation::Connect | Operation::Unknown => {
+            (extract::from_object(object, meta.clone(), true), "no image")
+        }
     };
     match workload {
         Some(workload) if !workload.images.is_empty() => Subject::Judge(workload),

@@ -44,11 +44,8 @@ const IMPURE: [&str; 12] = [
 ];
 
 /// Words that belong to few modules.
-const CONFINED: [(&str, &[&str]); 3] = [
-    ("reqwest::", &["registry/http*", "demo*"]),
-    ("kube::", &["cluster*"]),
-    ("std::env::var", &["args"]),
-];
+const CONFINED: [(&str, &[&str]); 3] =
+    [("reqwest::", &["registry/http*", "demo*"]), ("kube::", &["cluster*"]), ("std::env::var", &["args"])];
 
 /// Names that say nothing about what is inside.
 const EMPTY_NAMES: [&str; 8] = ["mod", "util", "utils", "common", "helper", "helpers", "manager", "misc"];

@@ -1,0 +1,67 @@
+//! One scene for every finding code: a gate whose registry and Secrets are so that a pod of one image comes to it.
+
+use pullgate::demo::registry::{Access, Answer, Login, NoAccess};
+use pullgate::finding::Code;
+use serde_json::Value;
+
+use super::{Gate, GateSpec};
+
+const SCHEMA_1: &str = "application/vnd.docker.distribution.manifest.v1+prettyjws";
+
+/// A gate, and the review that comes to the code.
+pub(crate) struct Scene {
+    pub(crate) gate: Gate,
+    pub(crate) review: Value,
+}
+
+/// Builds the scene for `code`.
+pub(crate) async fn scene(code: Code) -> Scene {
+    let access = match code {
+        Code::NotFoundOrNoAccess => Access { hide_existence: true, ..Access::default() },
+        Code::AccessDenied => Access { no_access: NoAccess::Forbidden, ..Access::default() },
+        _ => Access::default(),
+    };
+    let login = match code {
+        Code::CredentialsMissing | Code::CredentialsRejected => Login::Basic,
+        _ => Login::bearer(),
+    };
+    let gate = GateSpec::new().login(login).registry(move |spec| spec.access(access)).start().await;
+    let registry = &gate.registry;
+    registry.push("team/api", "v1");
+    let secret = match code {
+        Code::CredentialsMissing => None,
+        Code::CredentialsRejected => Some("wrong"),
+        Code::AccessDenied | Code::NotFoundOrNoAccess => Some("bobs"),
+        Code::PullSecretMalformed => Some("nonsense"),
+        _ => Some("regcred"),
+    };
+    let behave = |answer: Answer| registry.behave("team/api", answer);
+    let mut image = gate.image("team/api:v1");
+    match code {
+        Code::InvalidImageName => image = gate.image("Team/API:v1"),
+        Code::TagNotFound => image = gate.image("team/api:v2"),
+        Code::DigestNotFound => image = gate.image(&format!("team/api@sha256:{}", "0".repeat(64))),
+        Code::RepositoryNotFound => image = gate.image("team/apii:v1"),
+        Code::NotFoundOrNoAccess
+        | Code::CredentialsMissing
+        | Code::CredentialsRejected
+        | Code::AccessDenied
+        | Code::PullSecretMalformed => {}
+        Code::UnsupportedManifest => drop(registry.push_raw("team/api", "v1", SCHEMA_1, r#"{"schemaVersion":1}"#)),
+        Code::BlockedByRegistry => behave(Answer::envelope(
+            412,
+            "PROJECTPOLICYVIOLATION",
+            "current image with 3 vulnerabilities cannot be pulled",
+        )),
+        Code::RegistryNotAllowed => image = "refused.example/team/api:v1".to_owned(),
+        Code::RateLimited => {
+            behave(Answer::envelope(429, "TOOMANYREQUESTS", "pull rate limit reached").header("retry-after", "30"));
+        }
+        Code::RegistryUnreachable => registry.stop().await,
+        Code::RegistryError => behave(Answer::html(503)),
+        Code::NotChecked => image = "169.254.169.254/latest/meta-data:1".to_owned(),
+    }
+    let secrets: Vec<&str> = secret.into_iter().collect();
+    let review = gate.pod(&[&image], &secrets);
+    Scene { gate, review }
+}
