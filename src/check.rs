@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::cluster::{Cluster, Reading};
@@ -48,7 +49,7 @@ impl Engine {
     pub async fn check(&self, policy: &Policy, workload: &Workload, purpose: Purpose, deadline: Instant) -> Verdict {
         let began = (self.clock)();
         let today = || (self.clock)().to_zoned(jiff::tz::TimeZone::UTC).date();
-        let secrets = self.secrets(workload, false).await;
+        let secrets = self.secrets(workload, None).await;
         let facts = self
             .gather(
                 policy,
@@ -65,14 +66,14 @@ impl Engine {
         if purpose == Purpose::Pin || !first.findings.iter().any(|finding| finding.certain) {
             return first;
         }
-        // Deny from fresh facts only: the Secrets are read again, and every fact older than a few seconds asked again.
+        // Deny from fresh facts only: the Secrets are read again, and what was asked before this review began is asked again.
         let doubtful: BTreeSet<&str> = first
             .findings
             .iter()
             .filter(|finding| finding.certain)
             .map(|finding: &Finding| finding.path.as_str())
             .collect();
-        let secrets = self.secrets(workload, true).await;
+        let secrets = self.secrets(workload, Some(began)).await;
         let facts = self
             .gather(
                 policy,
@@ -89,14 +90,14 @@ impl Engine {
 
     /// Reads the effective pull secrets: the pod's own, or for what has not passed admission yet the `ServiceAccount`'s
     /// (kubernetes/kubernetes `plugin/pkg/admission/serviceaccount/admission.go`).
-    pub async fn secrets(&self, workload: &Workload, fresh: bool) -> Secrets {
+    pub async fn secrets(&self, workload: &Workload, not_before: Option<Timestamp>) -> Secrets {
         let namespace = workload.object.namespace.as_str();
         let mut secrets = Secrets::default();
         let names = match &workload.pull_secrets {
             PullSecretNames::Final(names) => names.clone(),
             PullSecretNames::ThroughServiceAccount { listed, .. } if !listed.is_empty() => listed.clone(),
             PullSecretNames::ThroughServiceAccount { account, .. } => {
-                let names = match self.cluster.account_pull_secrets(namespace, account, fresh).await {
+                let names = match self.cluster.account_pull_secrets(namespace, account, not_before).await {
                     Reading::Found(names) => names,
                     Reading::Absent => Vec::new(),
                     Reading::Forbidden => {
@@ -114,7 +115,7 @@ impl Engine {
             }
         };
         let names: Vec<String> = names.into_iter().filter(|name| !name.is_empty()).collect();
-        let read = join_all(names.iter().map(|name| self.cluster.pull_secret(namespace, name, fresh))).await;
+        let read = join_all(names.iter().map(|name| self.cluster.pull_secret(namespace, name, not_before))).await;
         let mut found: Vec<Arc<PullSecret>> = Vec::with_capacity(read.len());
         for (name, reading) in names.into_iter().zip(read) {
             match reading {

@@ -7,6 +7,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use crate::credentials::PullSecret;
 
 /// What a reading found. `Forbidden` and `Unavailable` say nothing about the object.
@@ -27,14 +29,19 @@ pub type ReadFuture<'a, T> = Pin<Box<dyn Future<Output = Reading<T>> + Send + 'a
 
 /// A cluster, as far as pull secrets go. No listing, no watching.
 pub trait Cluster: fmt::Debug + Send + Sync + 'static {
-    /// One Secret. `fresh` asks for its state of now, whatever is held.
-    fn pull_secret<'a>(&'a self, namespace: &'a str, name: &'a str, fresh: bool) -> ReadFuture<'a, Arc<PullSecret>>;
+    /// One Secret. With `not_before` the answer was read at that time or later, whatever is held.
+    fn pull_secret<'a>(
+        &'a self,
+        namespace: &'a str,
+        name: &'a str,
+        not_before: Option<Timestamp>,
+    ) -> ReadFuture<'a, Arc<PullSecret>>;
 
     /// The `imagePullSecrets` names of one `ServiceAccount`, empty names included.
     fn account_pull_secrets<'a>(
         &'a self,
         namespace: &'a str,
         name: &'a str,
-        fresh: bool,
+        not_before: Option<Timestamp>,
     ) -> ReadFuture<'a, Vec<String>>;
 }

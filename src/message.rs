@@ -29,7 +29,15 @@ pub fn of(image: &str, container: &str, what: &str) -> String {
 }
 
 /// What happened, without the code in front and without the fix.
-pub(crate) fn sentence(draft: &Draft<'_>, code: Code, failure: Option<&Failure>) -> String {
+pub(crate) fn sentence(draft: &Draft<'_>, code: Code, certain: bool, failure: Option<&Failure>) -> String {
+    if let (Some((what, why)), true) = (draft.secrets.unreadable.first(), code.refusal() && !certain) {
+        let why = match why {
+            Unreadable::Forbidden => format!("pullgate may not get {what} in namespace \"{}\"", draft.namespace),
+            Unreadable::Unavailable(why) => format!("{what} could not be read: {}", clean(why)),
+        };
+        return of(&shown(&draft.image.image), &draft.image.container, &format!("was not checked: {why}"));
+    }
+
     let host = draft.reference.map_or("the registry", |reference| reference.registry());
     let repository = draft.reference.map_or("the repository", |reference| reference.repository());
     let said = failure.and_then(|failure| failure.registry.as_deref());
@@ -139,12 +147,8 @@ pub(crate) fn fix(draft: &Draft<'_>, code: Code, certain: bool, failure: Option<
         }
     };
     match (draft.secrets.unreadable.first(), code.refusal() && !certain) {
-        (Some((what, Unreadable::Forbidden)), true) => {
-            format!("pullgate may not read {what}: grant get on it in namespace \"{}\"; {fix}", draft.namespace)
-        }
-        (Some((what, Unreadable::Unavailable(why))), true) => {
-            format!("{what} could not be read ({}); {fix}", clean(why))
-        }
+        (Some((what, Unreadable::Forbidden)), true) => format!("grant pullgate the right to get {what}"),
+        (Some((_, Unreadable::Unavailable(_))), true) => "nothing in the object is known to be wrong".to_owned(),
         (None, true) => format!("nodes may hold a login for {host} that pullgate does not know (nodeAccess); {fix}"),
         (_, false) => match failure.and_then(|failure| failure.retry_after) {
             Some(wait) => format!("{fix}; it asks to be left alone for {} s", wait.as_secs()),

@@ -110,6 +110,8 @@ impl Registry {
                     if presented.may_be_renewed(challenge.as_ref(), renewed) {
                         renewed = presented.is_some();
                         self.session.forget(ask, &presented).await;
+                        // Before the next login waits for its turn, this one's has to end.
+                        presented.set_aside();
                         presented = self.answer(ask, challenge, method, &answer).await?;
                         continue;
                     }

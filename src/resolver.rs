@@ -123,7 +123,10 @@ impl Resolver {
         let cached = inner.facts.get(&key).await;
         if let Some(fact) = cached.as_ref().filter(|fact| fact.good(now, freshness)) {
             inner.metrics.fact("cache");
-            return (fact.outcome.clone(), fact.age(now), false);
+            return match &fact.outcome {
+                Err(failure) if !failure.code.certain() => inner.or_stale(Some(fact), failure.clone(), fact.at, now),
+                outcome => (outcome.clone(), fact.age(now), false),
+            };
         }
         if let Err((failure, at)) = inner.health.admit(&ask.endpoint.host, ask.id, now) {
             inner.metrics.fact("breaker");

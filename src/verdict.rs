@@ -246,7 +246,7 @@ impl Draft<'_> {
             container: self.image.container.clone(),
             image: message::shown(&self.image.image),
             resolved: self.reference.map(ToString::to_string),
-            message: message::sentence(self, code, failure),
+            message: message::sentence(self, code, certain, failure),
             registry: failure.and_then(|failure| failure.registry.clone()),
             node: failure.and_then(|_| node_line(self.attempts)),
             fix: message::fix(self, code, certain, failure),

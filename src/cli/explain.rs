@@ -25,7 +25,7 @@ pub fn run(args: ExplainArgs) -> Result<ExitCode, CommandError> {
     let secrets = block_on(async {
         let policy = strict_policy(&source, [])?;
         let engine = engine(&policy, open_cluster(source.cluster_from.as_ref())?, Metrics::new());
-        Ok(engine.secrets(&pod, true).await)
+        Ok(engine.secrets(&pod, None).await)
     })?;
     let candidates = secrets.keyring.as_ref().map(|keyring| keyring.candidates(reference.name())).unwrap_or_default();
     let report = if offline { None } else { Some(block_on(judge(&source, vec![pod.clone()]))?) };

@@ -7,6 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
 use serde_json::Value;
 
@@ -93,9 +94,14 @@ impl FileCluster {
 }
 
 impl Cluster for FileCluster {
-    fn pull_secret<'a>(&'a self, namespace: &'a str, name: &'a str, fresh: bool) -> ReadFuture<'a, Arc<PullSecret>> {
+    fn pull_secret<'a>(
+        &'a self,
+        namespace: &'a str,
+        name: &'a str,
+        not_before: Option<Timestamp>,
+    ) -> ReadFuture<'a, Arc<PullSecret>> {
         Box::pin(async move {
-            match self.contents(fresh).await {
+            match self.contents(not_before.is_some()).await {
                 Ok(contents) => found(contents.secrets.get(&(namespace.to_owned(), name.to_owned())).cloned()),
                 Err(reason) => Reading::Unavailable(reason),
             }
@@ -106,10 +112,10 @@ impl Cluster for FileCluster {
         &'a self,
         namespace: &'a str,
         name: &'a str,
-        fresh: bool,
+        not_before: Option<Timestamp>,
     ) -> ReadFuture<'a, Vec<String>> {
         Box::pin(async move {
-            match self.contents(fresh).await {
+            match self.contents(not_before.is_some()).await {
                 Ok(contents) => found(contents.accounts.get(&(namespace.to_owned(), name.to_owned())).cloned()),
                 Err(reason) => Reading::Unavailable(reason),
             }
@@ -215,10 +221,12 @@ metadata: { name: n1 }
     #[tokio::test]
     async fn secrets_and_accounts_are_found_in_their_namespace_only() {
         let cluster = FileCluster::of(Contents::parse(TEXT, "t").unwrap());
-        let Reading::Found(secret) = cluster.pull_secret("team-a", "regcred", true).await else { panic!() };
+        let Reading::Found(secret) = cluster.pull_secret("team-a", "regcred", Some(Timestamp::UNIX_EPOCH)).await else {
+            panic!()
+        };
         assert_eq!(secret.data[".dockerconfigjson"], b"{}");
-        assert_eq!(cluster.pull_secret("team-b", "regcred", false).await, Reading::Absent);
-        let names = cluster.account_pull_secrets("team-a", "default", false).await;
+        assert!(matches!(cluster.pull_secret("team-b", "regcred", None).await, Reading::Absent));
+        let names = cluster.account_pull_secrets("team-a", "default", None).await;
         assert_eq!(names, Reading::Found(vec!["regcred".to_owned(), String::new()]));
     }
 
@@ -229,10 +237,16 @@ metadata: { name: n1 }
         std::fs::write(&file, "").unwrap();
         let cluster = FileCluster::open(directory.path()).unwrap();
         std::fs::write(&file, TEXT).unwrap();
-        assert_eq!(cluster.pull_secret("team-a", "regcred", false).await, Reading::Absent);
-        assert!(matches!(cluster.pull_secret("team-a", "regcred", true).await, Reading::Found(_)));
+        assert!(matches!(cluster.pull_secret("team-a", "regcred", None).await, Reading::Absent));
+        assert!(matches!(
+            cluster.pull_secret("team-a", "regcred", Some(Timestamp::UNIX_EPOCH)).await,
+            Reading::Found(_)
+        ));
         std::fs::write(&file, "kind: [").unwrap();
-        assert!(matches!(cluster.pull_secret("team-a", "regcred", true).await, Reading::Unavailable(_)));
+        assert!(matches!(
+            cluster.pull_secret("team-a", "regcred", Some(Timestamp::UNIX_EPOCH)).await,
+            Reading::Unavailable(_)
+        ));
     }
 
     #[test]

@@ -22,6 +22,10 @@ const REFUSED_HELD: Duration = Duration::from_mins(2);
 /// How long an accepted login counts as proven.
 const PROVEN_HELD: Duration = Duration::from_mins(5);
 
+/// A login proven this recently is presented by many at once. An older proof is renewed by one request first: a
+/// password that was changed at the registry is then refused once, not once per image.
+const PROVEN_NOW: Duration = Duration::from_secs(10);
+
 /// The window of [`MAX_FAILED`].
 const WINDOW: Duration = Duration::from_mins(3);
 
@@ -79,12 +83,15 @@ impl Logins {
     /// The held refusal, or [`Code::NotChecked`] when the registry has seen enough failed logins for a while.
     pub(super) async fn admit(&self, registry: &str, id: CredentialId, cost: usize) -> Result<Permit<'_>, Failure> {
         let key: Key = (Arc::from(registry), id);
-        if self.proven(&key).await? {
+        if self.proven(&key, PROVEN_NOW).await? {
             return Ok(Permit { logins: self, key, cost: 0, _gate: None });
         }
         let gate = self.gates.get_with(key.clone(), async { Arc::default() }).await.lock_owned().await;
-        if self.proven(&key).await? {
+        if self.proven(&key, PROVEN_NOW).await? {
             return Ok(Permit { logins: self, key, cost: 0, _gate: None });
+        }
+        if self.proven(&key, PROVEN_HELD).await? {
+            return Ok(Permit { logins: self, key, cost: 0, _gate: Some(gate) });
         }
         let now = (self.clock)();
         let mut registries = self.registries();
@@ -109,11 +116,11 @@ impl Logins {
         Ok(Permit { logins: self, key, cost, _gate: Some(gate) })
     }
 
-    async fn proven(&self, key: &Key) -> Result<bool, Failure> {
+    async fn proven(&self, key: &Key, within: Duration) -> Result<bool, Failure> {
         let now = (self.clock)();
         match self.known.get(key).await {
             Some(Known::Refused(at, failure)) if since(at, now) < REFUSED_HELD => Err((*failure).clone()),
-            Some(Known::Proven(at)) => Ok(since(at, now) < PROVEN_HELD),
+            Some(Known::Proven(at)) => Ok(since(at, now) < within),
             Some(Known::Refused(..)) | None => Ok(false),
         }
     }

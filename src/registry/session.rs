@@ -21,8 +21,9 @@ use crate::time::{Clock, since};
 /// A token is not used in its last seconds: the request that carries it takes time too.
 const EARLY: Duration = Duration::from_secs(5);
 
-/// A token this young is not renewed because it was refused: the server would only say the same again.
-const JUST_FETCHED: Duration = Duration::from_secs(5);
+/// A token this young is not renewed because it was refused: the server would only say the same again. Nobody grants
+/// access and applies again in less.
+const JUST_FETCHED: Duration = Duration::from_secs(1);
 
 /// How long a challenge is remembered.
 const CHALLENGE_HELD: Duration = Duration::from_hours(1);
@@ -240,6 +241,13 @@ impl Authorization<'_> {
                 !renewed && (matches!(self, Self::Bearer { cached: true, .. }) || invalid)
             }
             (Self::Bearer { .. } | Self::Basic { .. }, Some(_)) => !renewed,
+        }
+    }
+
+    /// Something else is presented in its place: a Basic login was refused, but nothing says that it is wrong.
+    pub(super) fn set_aside(self) {
+        if let Self::Basic { permit, .. } = self {
+            permit.unsettled(1);
         }
     }
 

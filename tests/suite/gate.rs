@@ -156,8 +156,8 @@ impl Gate {
 
     /// A review as an API server sent it, with this registry's address in it.
     pub(crate) fn recorded(&self, name: &str) -> Value {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/admissionreviews").join(name);
-        let mut text = std::fs::read_to_string(path.with_extension("json")).unwrap();
+        let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/admissionreviews");
+        let mut text = std::fs::read_to_string(fixtures.join(format!("{name}.json"))).unwrap();
         for host in ["127.0.0.1:15000", "127.0.0.1:15001", "127.0.0.1:15003"] {
             text = text.replace(host, &self.registry.host());
         }

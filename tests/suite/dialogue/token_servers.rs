@@ -154,7 +154,7 @@ async fn a_registry_that_changes_how_it_asks_is_followed() {
     assert_eq!(world.seen(), ["HEAD manifest 401 ann", "POST token 200 ann", "HEAD manifest 200 ann"]);
     world.registry.set_login(Login::Basic);
     client.resolve(&ask).await.unwrap();
-    assert_eq!(world.seen(), ["HEAD manifest 401", "HEAD manifest 200 ann"]);
+    assert_eq!(world.seen(), ["HEAD manifest 401 ann", "HEAD manifest 200 ann"]);
 }
 
 #[tokio::test]
