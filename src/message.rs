@@ -7,7 +7,8 @@ use std::time::Duration;
 use crate::credentials::{MalformedSecret, Source};
 use crate::facts::Unreadable;
 use crate::finding::{Code, Finding};
-use crate::registry::failure::{Failure, clean};
+use crate::registry::failure::Failure;
+use crate::registry::said::clean;
 use crate::verdict::{Draft, Verdict};
 
 /// An image string is repeated up to this many bytes.

@@ -14,6 +14,7 @@ pub mod http;
 mod logins;
 pub mod manifest;
 pub mod node;
+pub mod said;
 mod session;
 pub mod transport;
 
@@ -243,7 +244,7 @@ impl Registry {
             Nature::Schema1 => Err(unsupported("its manifest is Docker schema 1", node::schema_1(&ask.reference))),
             Nature::Other(what) => Err(Failure { node: None, ..unsupported(format!("it is {what}"), String::new()) }),
             Nature::Unknown => Err(Failure::nonsense(
-                format!("{} answers with \"{}\", not with a manifest", ask.endpoint.host, failure::clean(content_type)),
+                format!("{} answers with \"{}\", not with a manifest", ask.endpoint.host, said::clean(content_type)),
                 None,
             )),
         }
@@ -255,7 +256,7 @@ fn announced_digest(ask: &Ask, answer: &Response) -> Result<Option<Digest>, Fail
         return Ok(None);
     };
     header.parse().map(Some).map_err(|error| {
-        let words = format!("\"{}\" in header not a valid digest: {error}", failure::clean(header));
+        let words = format!("\"{}\" in header not a valid digest: {error}", said::clean(header));
         let detail = format!("{} announces something that is no digest", ask.endpoint.host);
         Failure::nonsense(detail, Some(node::resolve_line(&ask.reference, &words)))
     })

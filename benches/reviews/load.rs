@@ -120,7 +120,7 @@ impl Load {
     }
 
     /// Sends as fast as answers come for `time`, or `limit` requests in all; returns how many were answered.
-    pub(crate) async fn saturate(&mut self, time: Duration, limit: u32) -> Result<u32, Failure> {
+    pub(crate) async fn saturate(mut self, time: Duration, limit: u32) -> Result<(Self, u32), Failure> {
         let end = Instant::now() + time;
         let sent = Arc::new(AtomicU32::new(0));
         let mut tasks = JoinSet::new();
@@ -141,12 +141,12 @@ impl Load {
             self.connections.push(connection);
             total += answered;
         }
-        Ok(total)
+        Ok((self, total))
     }
 
     /// Sends `rate` requests a second for `time`, whether or not answers come, and returns how long after the moment
     /// when it was due each answer came, sorted. Waiting for a free connection counts: nothing slow is left out.
-    pub(crate) async fn on_schedule(&mut self, rate: f64, time: Duration) -> Result<Vec<Duration>, Failure> {
+    pub(crate) async fn on_schedule(mut self, rate: f64, time: Duration) -> Result<(Self, Vec<Duration>), Failure> {
         let interval = Duration::from_secs_f64(1.0 / rate);
         let began = Instant::now();
         let due = Arc::new(Semaphore::new(0));
@@ -186,6 +186,6 @@ impl Load {
             latencies.extend(some);
         }
         latencies.sort_unstable();
-        Ok(latencies)
+        Ok((self, latencies))
     }
 }

@@ -1,3 +1,5 @@
+//! What the configuration accepts, and what it refuses where.
+
 use super::*;
 use crate::finding::Code;
 use crate::policy::{NodeAccess, PinFormat, PinOwners, TemplatesAction, UncertainAction};

@@ -1,3 +1,5 @@
+//! Identities, redaction and which Secrets contribute.
+
 use super::*;
 
 fn secret(kind: &str, key: &str, value: &str) -> PullSecret {

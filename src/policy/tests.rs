@@ -1,3 +1,5 @@
+//! Modes, rules, exceptions and guards.
+
 use jiff::civil::date;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! The golden vectors of the reference grammar.
+
 use proptest::prelude::*;
 
 use super::*;

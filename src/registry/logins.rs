@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use moka::future::Cache;
-use tokio::sync::OwnedMutexGuard;
+use tokio::sync::{Notify, OwnedMutexGuard};
 
 use crate::credentials::CredentialId;
 use crate::finding::{Cause, Code};
@@ -41,6 +41,7 @@ pub(super) struct Logins {
     known: Cache<Key, Known>,
     gates: Cache<Key, Arc<tokio::sync::Mutex<()>>>,
     registries: Mutex<HashMap<Arc<str>, Window>>,
+    settled: Notify,
 }
 
 #[derive(Clone, Debug)]
@@ -53,6 +54,16 @@ enum Known {
 struct Window {
     failed: VecDeque<Timestamp>,
     under_way: usize,
+}
+
+/// Whether a registry may see one more login.
+enum Room {
+    /// Yes, and it is set aside.
+    Taken,
+    /// Not before one that is under way has its answer.
+    Later,
+    /// Not in this window.
+    None,
 }
 
 /// The right to present one login; settle it with what the registry said.
@@ -74,6 +85,7 @@ impl Logins {
             known: Cache::builder().max_capacity(10_000).time_to_live(PROVEN_HELD).build(),
             gates: Cache::builder().max_capacity(10_000).time_to_idle(Duration::from_mins(1)).build(),
             registries: Mutex::default(),
+            settled: Notify::new(),
         }
     }
 
@@ -93,27 +105,45 @@ impl Logins {
         if self.proven(&key, PROVEN_HELD).await? {
             return Ok(Permit { logins: self, key, cost: 0, _gate: Some(gate) });
         }
+        loop {
+            // Made before the look, so that a permit settled in between is not missed.
+            let settled = self.settled.notified();
+            match self.reserve(&key.0, cost) {
+                Room::Taken => break,
+                Room::Later => settled.await,
+                Room::None => {
+                    return Err(Failure::own(
+                        Code::NotChecked,
+                        Cause::Limit,
+                        format!(
+                            "{registry} has refused several logins in the last three minutes; pullgate does not try more, so as not to be banned"
+                        ),
+                    ));
+                }
+            }
+        }
+        Ok(Permit { logins: self, key, cost, _gate: Some(gate) })
+    }
+
+    /// Sets aside what one try may cost. Logins under way may yet be accepted, so they make others wait, not fail.
+    fn reserve(&self, registry: &Arc<str>, cost: usize) -> Room {
         let now = (self.clock)();
         let mut registries = self.registries();
         registries.retain(|_, window| {
             window.under_way > 0 || window.failed.back().is_some_and(|at| since(*at, now) < WINDOW)
         });
-        let window = registries.entry(Arc::clone(&key.0)).or_default();
+        let window = registries.entry(Arc::clone(registry)).or_default();
         while window.failed.front().is_some_and(|at| since(*at, now) >= WINDOW) {
             window.failed.pop_front();
         }
-        if window.failed.len() + window.under_way + cost > MAX_FAILED {
-            return Err(Failure::own(
-                Code::NotChecked,
-                Cause::Limit,
-                format!(
-                    "{registry} has refused several logins in the last three minutes; pullgate does not try more, so as not to be banned"
-                ),
-            ));
+        if window.failed.len() + cost > MAX_FAILED {
+            Room::None
+        } else if window.failed.len() + window.under_way + cost > MAX_FAILED {
+            Room::Later
+        } else {
+            window.under_way += cost;
+            Room::Taken
         }
-        window.under_way += cost;
-        drop(registries);
-        Ok(Permit { logins: self, key, cost, _gate: Some(gate) })
     }
 
     async fn proven(&self, key: &Key, within: Duration) -> Result<bool, Failure> {
@@ -162,5 +192,6 @@ impl Drop for Permit<'_> {
         if let Some(window) = self.logins.registries().get_mut(&self.key.0) {
             window.under_way = window.under_way.saturating_sub(self.cost);
         }
+        self.logins.settled.notify_waiters();
     }
 }

@@ -29,7 +29,7 @@ use tempfile::TempDir;
 use tokio::sync::watch;
 
 pub(crate) use self::answer::Answer;
-pub(crate) use self::scenes::{Scene, scene};
+pub(crate) use self::scenes::scene;
 
 /// The namespace of the recorded reviews.
 pub(crate) const TEAM: &str = "team-a";
@@ -53,7 +53,7 @@ pub(crate) struct GateSpec {
 pub(crate) struct Gate {
     pub(crate) registry: Registry,
     pub(crate) metrics: Metrics,
-    pub(crate) cluster: Arc<FileCluster>,
+    cluster: Arc<FileCluster>,
     now: Arc<AtomicI64>,
     snapshots: watch::Sender<Arc<Snapshot>>,
     rules: String,
@@ -199,9 +199,19 @@ impl Gate {
     pub(crate) async fn review(&self, path: &str, review: &Value) -> Answer {
         let (status, body) = self.post(&format!("{path}?timeout=10s"), review.to_string()).await;
         assert_eq!(status, 200, "{}", String::from_utf8_lossy(&body));
-        let answer = Answer::read(&body, &self.registry.host());
+        self.read(path, review, &body)
+    }
+
+    /// Reads the answer to a review, and checks that an API server would take it.
+    pub(crate) fn read(&self, path: &str, review: &Value, body: &[u8]) -> Answer {
+        let answer = Answer::read(body, &self.registry.host());
         answer.check(path, review["request"]["uid"].as_str().unwrap());
         answer
+    }
+
+    /// Sends a GET; the status of its answer.
+    pub(crate) async fn get(&self, path: &str) -> u16 {
+        self.client.get(format!("https://{}/{path}", self.address)).send().await.unwrap().status().as_u16()
     }
 
     /// Sends a body. The clock moves on by one millisecond before, so that every review has a time of its own.
@@ -218,16 +228,31 @@ impl Gate {
         self.now.fetch_add(i64::try_from(by.as_millis()).unwrap(), Ordering::SeqCst);
     }
 
+    /// A configuration for [`Gate::put`], `registries` and `guard` apart.
+    pub(crate) fn policy(&self, text: &str) -> Policy {
+        policy(text, &self.rules, self.files.path())
+    }
+
     /// Puts another configuration in place, as a reload does.
-    pub(crate) fn reload(&self, text: &str) {
+    pub(crate) fn put(&self, policy: Policy) {
         let engine = self.snapshot().engine.clone();
-        let policy = policy(text, &self.rules, self.files.path());
         self.snapshots.send_replace(Arc::new(Snapshot { policy, engine }));
     }
 
     /// What a review that arrives now will see.
     pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
         Arc::clone(&self.snapshots.borrow())
+    }
+
+    /// Puts other objects in place of the whole cluster.
+    pub(crate) fn cluster(&self, objects: &[String]) {
+        self.cluster.replace(Contents::parse(&objects.join("\n---\n"), "test").unwrap());
+    }
+
+    /// A pull secret for this registry, as YAML.
+    pub(crate) fn login(&self, namespace: &str, name: &str, user: &str, password: &str) -> String {
+        let config = json!({ "auths": { self.registry.host(): { "username": user, "password": password } } });
+        secret(namespace, name, &config)
     }
 
     /// What the registry was asked since the last call: `HEAD /v2/open/manifests/v1 200`.
@@ -249,7 +274,7 @@ impl Gate {
     }
 }
 
-/// A configuration around `text`.
+/// A configuration around `text` with which no request leaves loopback.
 fn policy(text: &str, rules: &str, files: &Path) -> Policy {
     let ca_file = files.join("ca.pem").display().to_string();
     let text = format!(
@@ -257,7 +282,7 @@ fn policy(text: &str, rules: &str, files: &Path) -> Policy {
          registries:\n\
          {rules}\n\
          \x20 - {{ host: '*', caFile: CA, nodeAccess: none, timeout: 2s }}\n\
-         guard: {{ allowAddresses: [127.0.0.0/8], registries: {{ deny: [refused.example] }} }}\n"
+         guard: {{ allowAddresses: [127.0.0.0/8], registries: {{ allow: ['127.0.0.1:*', 169.254.169.254] }} }}\n"
     );
     pullgate::config::parse(&text.replace("CA,", &format!("{ca_file},")), "test.yaml").unwrap()
 }

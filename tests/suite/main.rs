@@ -1,1 +1,4 @@
-//! Hermetic tests.
+//! The hermetic tests: one binary, a module for each subject. Loopback only.
+#![allow(clippy::expect_used, reason = "a test that cannot go on says why")]
+
+mod layering;

@@ -1,3 +1,5 @@
+//! Every shape of a dockerconfigjson entry.
+
 use secrecy::ExposeSecret;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Keys, matches and the order of candidates.
+
 use proptest::prelude::*;
 use secrecy::ExposeSecret;
 

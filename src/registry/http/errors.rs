@@ -23,7 +23,7 @@ pub(super) fn timeout(method: Method, url: &Url, limit: Duration) -> TransportEr
 /// Finds the error that matters in the chain.
 pub(super) fn classify(method: Method, url: &Url, error: &reqwest::Error) -> TransportError {
     let host = host(url);
-    let chain = || std::iter::successors(error.source(), |error| (*error).source());
+    let chain = || std::iter::successors(error.source(), |error| beneath(*error));
     let made = |cause: Option<Cause>, detail: String, words: Option<String>| TransportError {
         cause,
         detail,
@@ -37,7 +37,7 @@ pub(super) fn classify(method: Method, url: &Url, error: &reqwest::Error) -> Tra
             let words = format!("dial tcp: lookup {}: no such host", unresolved.host);
             return made(Some(Cause::Dns), unresolved.to_string(), Some(words));
         }
-        if let Some(tls) = chain_tls(link) {
+        if let Some(tls) = link.downcast_ref::<rustls::Error>() {
             return made(Some(Cause::Tls), format!("TLS with {host} failed: {tls}"), tls_in_go(url, tls));
         }
         if let Some(failed) = link.downcast_ref::<io::Error>()
@@ -69,11 +69,12 @@ pub(super) fn classify(method: Method, url: &Url, error: &reqwest::Error) -> Tra
     made(None, format!("{host} sent something that is no HTTP answer: {last}"), None)
 }
 
-fn chain_tls<'a>(link: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
-    if let Some(tls) = link.downcast_ref::<rustls::Error>() {
-        return Some(tls);
+/// The next error down. What an [`io::Error`] carries is skipped by its `source`, and is what matters most here.
+fn beneath<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+    match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+        Some(carried) => Some(carried),
+        None => error.source(),
     }
-    link.downcast_ref::<io::Error>()?.get_ref()?.downcast_ref::<rustls::Error>()
 }
 
 fn from_io(host: &str, url: &Url, error: &io::Error) -> Option<(Cause, String, Option<String>)> {
@@ -124,11 +125,33 @@ fn tls_in_go(url: &Url, error: &rustls::Error) -> Option<String> {
         rustls::Error::InvalidCertificate(Certificate::NotValidForName) => {
             unverified(format!("certificate is not valid for {}", url.host_str().unwrap_or_default()))
         }
+        rustls::Error::InvalidCertificate(Certificate::NotValidForNameContext { presented, .. }) => {
+            unverified(wrong_name(url, presented))
+        }
         rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType) => {
             Some("http: server gave HTTP response to HTTPS client".to_owned())
         }
         _ => None,
     }
+}
+
+/// As `crypto/x509` words a certificate for other names, which rustls lists as `DnsName("a")` or `IpAddress(…)`.
+fn wrong_name(url: &Url, presented: &[String]) -> String {
+    let host = url.host_str().unwrap_or_default();
+    let names: Vec<&str> = presented
+        .iter()
+        .filter_map(|name| name.strip_prefix("DnsName(\"")?.strip_suffix("\")"))
+        .collect();
+    if matches!(url.host(), Some(url::Host::Ipv4(_) | url::Host::Ipv6(_))) {
+        if presented.len() == names.len() {
+            return format!("cannot validate certificate for {host} because it doesn't contain any IP SANs");
+        }
+        return format!("certificate is not valid for {host}");
+    }
+    if names.is_empty() {
+        return format!("certificate is not valid for any names, but wanted to match {host}");
+    }
+    format!("certificate is valid for {}, not {host}", names.join(", "))
 }
 
 /// `failed to do request: Head "U": …` as `net/url.Error` prints it.

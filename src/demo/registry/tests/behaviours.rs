@@ -1,3 +1,5 @@
+//! Each misbehaviour, on the wire.
+
 use super::*;
 
 const MANIFEST: &str = "/v2/a/manifests/v1";

@@ -1,3 +1,5 @@
+//! Ports, TLS and connections that break.
+
 use super::*;
 
 #[tokio::test]

@@ -1,3 +1,5 @@
+//! What is pushed is what is served.
+
 use super::*;
 
 #[tokio::test]

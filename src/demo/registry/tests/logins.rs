@@ -1,3 +1,5 @@
+//! Each kind of login, on the wire.
+
 use super::*;
 
 const MANIFEST: &str = "/v2/a/manifests/v1";

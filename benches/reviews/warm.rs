@@ -1,0 +1,192 @@
+//! Warm reviews: how many a second one worker thread answers, against the servers that judge nothing, and how late an
+//! answer is at half of that. The servers take turns in short rounds, so that what else the machine does hits all.
+
+use std::time::{Duration, Instant};
+
+use pullgate::metrics::Metrics;
+use tokio::runtime::Runtime;
+
+use crate::bed::Bed;
+use crate::load::{self, Load};
+use crate::servers::Server;
+use crate::table::{Row, median, microseconds, milliseconds, quantile, spread};
+use crate::threads::Spent;
+use crate::{Failure, runtime};
+
+const ROUNDS: usize = 9;
+const ROUND: Duration = Duration::from_millis(1000);
+const WARM_UP: Duration = Duration::from_millis(700);
+const AT_HALF: Duration = Duration::from_secs(4);
+const CONNECTIONS: usize = 16;
+
+/// The name of the clients' threads.
+const CLIENT: &str = "client";
+
+/// One server, its clients and what they measured.
+struct Side {
+    server: Server,
+    load: Option<Load>,
+    rounds: Vec<Round>,
+}
+
+/// One server under load for a while.
+struct Round {
+    answered: f64,
+    wall: f64,
+    server: Spent,
+    client: Spent,
+}
+
+pub(crate) fn measure(bed: &Bed) -> Result<Vec<Row>, Failure> {
+    let metrics = Metrics::new();
+    let servers = [Server::pullgate(bed, metrics.clone())?, Server::reading(bed)?, Server::plain(bed)?];
+    let mut sides = servers.map(|server| Side { server, load: None, rounds: Vec::new() });
+
+    let mut client_threads = 1;
+    let mut client = runtime(CLIENT, client_threads)?;
+    connect(bed, &client, &mut sides)?;
+    let [.., plain] = &mut sides;
+    if plain.round(&client, WARM_UP)?.client_is_the_limit() {
+        // The cheapest server is faster than one client: two clients share the work.
+        client_threads = 2;
+        client.shutdown_background();
+        client = runtime(CLIENT, client_threads)?;
+        connect(bed, &client, &mut sides)?;
+    }
+    for side in &mut sides {
+        side.round(&client, WARM_UP)?;
+    }
+    bed.registry.clear_log();
+    for _ in 0..ROUNDS {
+        for side in &mut sides {
+            let round = side.round(&client, ROUND)?;
+            side.rounds.push(round);
+        }
+    }
+    let asked = bed.registry.requests().len();
+
+    let [pullgate, reading, plain] = &mut sides;
+    let half = median(pullgate.rounds.iter().map(Round::per_second)) / 2.0;
+    let latencies = [pullgate.at(&client, half)?, reading.at(&client, half)?];
+    let mut rows = speed(pullgate, reading, plain);
+    rows.push(Row::beside("  client threads; registry requests meanwhile", format!("{client_threads}; {asked}")));
+    let [ours, theirs] = latencies;
+    let p99 = quantile(&ours, 0.99);
+    rows.push(Row::held(
+        format!("warm p99 at half of peak, {half:.0}/s on schedule"),
+        format!("{:.3} ms", milliseconds(p99)),
+        "<= 1 ms",
+        p99 <= Duration::from_millis(1),
+    ));
+    let quantiles = |latencies: &[Duration]| {
+        [0.5, 0.99, 0.999].map(|share| format!("{:.3}", milliseconds(quantile(latencies, share)))).join(", ")
+    };
+    rows.push(Row::beside("  p50, p99, p99.9: pullgate", format!("{} ms", quantiles(&ours))));
+    rows.push(Row::beside("  p50, p99, p99.9: reading only", format!("{} ms", quantiles(&theirs))));
+    for side in sides {
+        side.server.stop();
+    }
+    client.shutdown_background();
+    Ok(rows)
+}
+
+/// Opens the connections of every side and looks at one answer of each.
+fn connect(bed: &Bed, client: &Runtime, sides: &mut [Side]) -> Result<(), Failure> {
+    let tls = load::tls(bed.ca_pem())?;
+    let request = load::request("/validate", &bed.recorded());
+    for side in sides {
+        let mut load = client.block_on(Load::open(side.server.address, &tls, CONNECTIONS, request.clone()))?;
+        let answer = client.block_on(load.answer())?;
+        if !answer.contains(r#""allowed":true"#) || answer.contains("findings") {
+            return Err(format!("{} answers {answer}", side.server.name).into());
+        }
+        side.load = Some(load);
+    }
+    Ok(())
+}
+
+fn speed(pullgate: &Side, reading: &Side, plain: &Side) -> Vec<Row> {
+    let named = [("pullgate", pullgate), ("reading only, pullgate's listener", reading), ("axum + rustls only", plain)];
+    let mut rows = Vec::new();
+    for (name, baseline, goal) in
+        [("reading only, pullgate's listener", reading, ">= 0.7"), ("axum + rustls only", plain, ">= 0.7")]
+    {
+        let pairs = |of: fn(&Round) -> f64| -> Vec<f64> {
+            pullgate.rounds.iter().zip(&baseline.rounds).map(|(ours, theirs)| of(ours) / of(theirs)).collect()
+        };
+        let (wall, core) = (pairs(Round::per_second), pairs(Round::per_core_second));
+        let figure = format!("{}, by CPU time {}", spread(&wall, 2), spread(&core, 2));
+        // The worse of the two: wall time flatters where the client or the machine is the limit.
+        let worse = median(wall).min(median(core));
+        rows.push(Row::held(format!("warm reviews/s on one thread, against {name}"), figure, goal, worse >= 0.7));
+    }
+    for (name, side) in named {
+        let figures = |of: fn(&Round) -> f64| -> Vec<f64> { side.rounds.iter().map(of).collect() };
+        let share = |of: fn(&Round) -> f64| 100.0 * median(side.rounds.iter().map(of));
+        rows.push(Row::beside(
+            format!("  reviews/s: {name}"),
+            format!("{}; {} us of CPU each", spread(&figures(Round::per_second), 0), spread(&figures(Round::cpu_us), 1)),
+        ));
+        rows.push(Row::beside(
+            "    its thread on a core + waiting for one; client",
+            format!(
+                "{:.0} % + {:.0} %; {:.0} %",
+                share(|round| round.share(round.server.running)),
+                share(|round| round.share(round.server.waiting)),
+                share(|round| round.share(round.client.running))
+            ),
+        ));
+    }
+    rows
+}
+
+// === impl Side ===
+
+impl Side {
+    fn round(&mut self, client: &Runtime, time: Duration) -> Result<Round, Failure> {
+        let load = self.load.take().ok_or("a side without clients")?;
+        let before = (Spent::by(self.server.name)?, Spent::by(CLIENT)?);
+        let began = Instant::now();
+        // A task, so that all of it runs on the threads that are measured.
+        let (load, answered) = client.block_on(client.spawn(load.saturate(time, u32::MAX)))??;
+        let wall = began.elapsed().as_secs_f64();
+        let after = (Spent::by(self.server.name)?, Spent::by(CLIENT)?);
+        self.load = Some(load);
+        let (server, client) = (after.0.since(before.0), after.1.since(before.1));
+        Ok(Round { answered: f64::from(answered), wall, server, client })
+    }
+
+    /// Sorted latencies at `rate`.
+    fn at(&mut self, client: &Runtime, rate: f64) -> Result<Vec<Duration>, Failure> {
+        let load = self.load.take().ok_or("a side without clients")?;
+        let (load, latencies) = client.block_on(client.spawn(load.on_schedule(rate, AT_HALF)))??;
+        self.load = Some(load);
+        Ok(latencies)
+    }
+}
+
+// === impl Round ===
+
+impl Round {
+    fn per_second(&self) -> f64 {
+        self.answered / self.wall
+    }
+
+    fn per_core_second(&self) -> f64 {
+        self.answered / self.server.running.as_secs_f64()
+    }
+
+    fn cpu_us(&self) -> f64 {
+        microseconds(self.server.running) / self.answered
+    }
+
+    fn share(&self, time: Duration) -> f64 {
+        time.as_secs_f64() / self.wall
+    }
+
+    /// The server has time to spare and the client has none.
+    fn client_is_the_limit(&self) -> bool {
+        let wanted = |spent: Spent| spent.running + spent.waiting;
+        self.share(wanted(self.server)) < 0.93 && wanted(self.client) > wanted(self.server)
+    }
+}
