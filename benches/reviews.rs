@@ -41,7 +41,13 @@ use self::table::Row;
 type Failure = Box<dyn Error + Send + Sync>;
 
 fn main() -> ExitCode {
-    match run() {
+    let began = Instant::now();
+    let mut rows = Vec::new();
+    let done = run(&mut rows);
+    println!("{}", table::render(&rows));
+    let cores = std::thread::available_parallelism().map_or(0, Into::into);
+    println!("{cores} cores, {:.0} s", began.elapsed().as_secs_f64());
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("reviews: {failure}");
@@ -50,20 +56,17 @@ fn main() -> ExitCode {
     }
 }
 
-fn run() -> Result<(), Failure> {
-    let began = Instant::now();
+/// Takes the figures one after the other; those taken before a failure are kept.
+fn run(rows: &mut Vec<Row>) -> Result<(), Failure> {
     pullgate::cli::install_crypto();
     let side = runtime("bed", 1)?;
     let bed = side.block_on(Bed::start())?;
-    let mut rows: Vec<Row> = Vec::new();
     eprintln!("warm reviews ...");
     rows.extend(warm::measure(&bed)?);
     eprintln!("cold reviews ...");
     rows.extend(cold::measure(&bed)?);
     eprintln!("processes ...");
     rows.extend(process::measure(&bed)?);
-    println!("{}", table::render(&rows));
-    println!("{} cores, {:.0} s", std::thread::available_parallelism()?, began.elapsed().as_secs_f64());
     Ok(())
 }
 

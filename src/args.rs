@@ -54,6 +54,9 @@ pub struct ServeArgs {
     /// Secrets and `ServiceAccounts` from files instead of a cluster: a file or a directory of YAML or JSON
     #[arg(long, env = "PULLGATE_CLUSTER_FROM", value_name = "PATH")]
     pub cluster_from: Option<PathBuf>,
+    /// Which cluster, said as kubectl takes it
+    #[command(flatten)]
+    pub kube: KubeArgs,
     /// The namespace that pullgate itself runs in: never judged (default: that of its `ServiceAccount`)
     #[arg(long, env = "PULLGATE_NAMESPACE", value_name = "NAMESPACE")]
     pub own_namespace: Option<String>,
@@ -68,6 +71,17 @@ pub struct ServeArgs {
     pub log_format: crate::telemetry::LogFormat,
 }
 
+/// Flags that name a cluster.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct KubeArgs {
+    /// Kubeconfig file (default: kubectl's, then the pod's own token)
+    #[arg(long, env = "PULLGATE_KUBECONFIG", value_name = "FILE", conflicts_with = "cluster_from")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Context of the kubeconfig
+    #[arg(long, env = "PULLGATE_CONTEXT", value_name = "NAME", conflicts_with = "cluster_from")]
+    pub context: Option<String>,
+}
+
 /// Where objects, rules and Secrets of the command line come from.
 #[derive(Debug, clap::Args)]
 pub struct SourceArgs {
@@ -77,6 +91,9 @@ pub struct SourceArgs {
     /// Secrets and `ServiceAccounts`: a file or a directory of YAML or JSON
     #[arg(long, env = "PULLGATE_CLUSTER_FROM", value_name = "PATH")]
     pub cluster_from: Option<PathBuf>,
+    /// Which cluster, said as kubectl takes it
+    #[command(flatten)]
+    pub kube: KubeArgs,
     /// Namespace of objects that name none
     #[arg(short, long, default_value = "default", value_name = "NAMESPACE")]
     pub namespace: String,

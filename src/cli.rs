@@ -5,14 +5,15 @@ pub mod explain;
 pub mod serve;
 
 use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use crate::args::SourceArgs;
+use crate::args::{KubeArgs, SourceArgs};
 use crate::check::Engine;
 use crate::cluster::Cluster;
 use crate::cluster::files::{FileCluster, FileClusterError};
+use crate::cluster::kube::{KubeCluster, KubeError, KubeOptions};
 use crate::config::{self, ConfigError};
 use crate::credentials::IdentityKey;
 use crate::manifests::ManifestError;
@@ -43,8 +44,11 @@ pub enum CommandError {
     /// The files given as a cluster are wrong.
     #[error("{0}")]
     Cluster(#[from] FileClusterError),
+    /// The cluster cannot be reached.
+    #[error("{0}")]
+    Kube(#[from] KubeError),
     /// There is no cluster.
-    #[error("no cluster: give --cluster-from PATH with the Secrets and ServiceAccounts that pods use")]
+    #[error("no cluster: give --cluster-from PATH or --kubeconfig FILE, or run in a pod with a ServiceAccount token")]
     NoCluster,
     /// A manifest cannot be read.
     #[error("--file {path}: {source}")]
@@ -123,12 +127,21 @@ pub fn load_policy(path: Option<&Path>) -> Result<Policy, CommandError> {
     Ok(config::parse(&text, &name)?)
 }
 
-/// The cluster of a path, or an empty one.
-pub fn open_cluster(path: Option<&PathBuf>) -> Result<Arc<dyn Cluster>, CommandError> {
-    Ok(match path {
-        Some(path) => Arc::new(FileCluster::open(path)?),
-        None => Arc::new(FileCluster::empty()),
-    })
+/// The cluster that the flags name: files, a kubeconfig, the pod's own. `None` where nothing names one.
+///
+/// # Errors
+/// What was named and cannot be used.
+pub async fn open_cluster(path: Option<&Path>, kube: &KubeArgs) -> Result<Option<Arc<dyn Cluster>>, CommandError> {
+    if let Some(path) = path {
+        return Ok(Some(Arc::new(FileCluster::open(path)?)));
+    }
+    let KubeArgs { kubeconfig, context } = kube.clone();
+    let named = kubeconfig.is_some() || context.is_some();
+    match KubeCluster::connect(&KubeOptions { kubeconfig, context }, Clock::system()).await {
+        Ok(cluster) => Ok(Some(Arc::new(cluster))),
+        Err(error) if named => Err(error.into()),
+        Err(_) => Ok(None),
+    }
 }
 
 /// An engine with its own transport and an empty cache. The cache key is random: nothing outlives the process.
@@ -148,6 +161,12 @@ pub fn engine(policy: &Policy, cluster: Arc<dyn Cluster>, metrics: Metrics) -> E
 fn block_on<T>(work: impl Future<Output = Result<T, CommandError>>) -> Result<T, CommandError> {
     install_crypto();
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
+}
+
+/// The cluster of the command line; an empty one where nothing names one.
+async fn source_cluster(source: &SourceArgs) -> Result<Arc<dyn Cluster>, CommandError> {
+    let opened = open_cluster(source.cluster_from.as_deref(), &source.kube).await?;
+    Ok(opened.unwrap_or_else(|| Arc::new(FileCluster::empty())))
 }
 
 /// The policy of the command line: judged as `enforce`, templates too, in every namespace.

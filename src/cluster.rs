@@ -1,13 +1,16 @@
 //! What is read from the cluster: Secrets and `ServiceAccounts`, by name, one at a time.
 
 pub mod files;
+pub mod kube;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
 
 use crate::credentials::PullSecret;
 
@@ -44,4 +47,23 @@ pub trait Cluster: fmt::Debug + Send + Sync + 'static {
         name: &'a str,
         not_before: Option<Timestamp>,
     ) -> ReadFuture<'a, Vec<String>>;
+}
+
+/// What of a Secret matters. `stringData` goes over `data`, as the API server stores it.
+fn pull_secret(secret: Secret) -> PullSecret {
+    let mut data: BTreeMap<String, Vec<u8>> =
+        secret.data.into_iter().flatten().map(|(key, value)| (key, value.0)).collect();
+    data.extend(secret.string_data.into_iter().flatten().map(|(key, value)| (key, value.into_bytes())));
+    // Only these keys can make a pull secret; nothing else of it is kept in memory.
+    data.retain(|key, _| key == ".dockerconfigjson" || key == ".dockercfg");
+    PullSecret {
+        name: secret.metadata.name.unwrap_or_default(),
+        kind: secret.type_.unwrap_or_else(|| "Opaque".to_owned()),
+        data,
+    }
+}
+
+/// The names in `imagePullSecrets`, empty ones included.
+fn account_names(account: ServiceAccount) -> Vec<String> {
+    account.image_pull_secrets.into_iter().flatten().map(|entry| entry.name).collect()
 }

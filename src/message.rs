@@ -10,6 +10,7 @@ use crate::finding::{Code, Finding};
 use crate::registry::failure::Failure;
 use crate::registry::said::clean;
 use crate::verdict::{Draft, Verdict};
+use crate::workload::ContainerImage;
 
 /// An image string is repeated up to this many bytes.
 const IMAGE_LIMIT: usize = 160;
@@ -24,9 +25,10 @@ pub fn shown(image: &str) -> String {
     shown
 }
 
-/// `IMAGE (container "NAME") WHAT`.
-pub fn of(image: &str, container: &str, what: &str) -> String {
-    format!("{image} (container \"{}\") {what}", clean(container))
+/// `IMAGE (container "NAME") WHAT`; for an image volume, `(volume "NAME")`.
+pub fn of(image: &ContainerImage, what: &str) -> String {
+    let kind = if image.path.contains(".volumes[") { "volume" } else { "container" };
+    format!("{} ({kind} \"{}\") {what}", shown(&image.image), clean(&image.container))
 }
 
 /// What happened, without the code in front and without the fix.
@@ -36,7 +38,7 @@ pub(crate) fn sentence(draft: &Draft<'_>, code: Code, certain: bool, failure: Op
             Unreadable::Forbidden => format!("pullgate may not get {what} in namespace \"{}\"", draft.namespace),
             Unreadable::Unavailable(why) => format!("{what} could not be read: {}", clean(why)),
         };
-        return of(&shown(&draft.image.image), &draft.image.container, &format!("was not checked: {why}"));
+        return of(draft.image, &format!("was not checked: {why}"));
     }
 
     let host = draft.reference.map_or("the registry", |reference| reference.registry());
@@ -81,7 +83,7 @@ pub(crate) fn sentence(draft: &Draft<'_>, code: Code, certain: bool, failure: Op
         }
         Code::NotChecked => format!("was not checked: {}", detail.unwrap_or("no detail")),
     };
-    of(&shown(&draft.image.image), &draft.image.container, &what)
+    of(draft.image, &what)
 }
 
 /// As whom the registry was asked.

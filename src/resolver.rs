@@ -164,6 +164,7 @@ impl Resolver {
 impl Inner {
     /// One dialogue for all callers that want the same fact now.
     async fn coalesce(self: Arc<Self>, key: Key, ask: Ask, freshness: Freshness) -> Fact {
+        let mut again = true;
         loop {
             let old = self.facts.get(&key).await;
             let entry = self
@@ -173,15 +174,22 @@ impl Inner {
                     !fact.good((self.clock)(), freshness)
                 })
                 .await;
-            // A waiter that needs more than its leader asked for (the reason, say) goes on to ask itself.
-            if entry.is_fresh() || entry.value().good((self.clock)(), freshness) {
-                return entry.into_value();
+            let fresh = entry.is_fresh();
+            let fact = entry.into_value();
+            // A waiter that needs more than its leader asked for (the reason, say) asks once itself; never after a
+            // failure that is uncertain, or the waiters of a dead registry would each wait for it in turn.
+            let uncertain = fact.outcome.as_ref().is_err_and(|failure| !failure.code.certain());
+            if fresh || uncertain || !again || fact.good((self.clock)(), freshness) {
+                return fact;
             }
+            again = false;
         }
     }
 
     async fn dialogue(&self, key: &Key, ask: &Ask, freshness: Freshness, old: Option<Fact>) -> Fact {
         self.metrics.fact("registry");
+        // A fact is as old as the question: what changed while the registry thought is not in it.
+        let at = (self.clock)();
         let host = &ask.endpoint.host;
         let asked = if let Ok(Ok(_turn)) = timeout(TURN, self.turns.acquire()).await {
             timeout(DIALOGUE, self.ask(ask, freshness, old.as_ref())).await.unwrap_or_else(|_| {
@@ -192,8 +200,7 @@ impl Inner {
             let detail = format!("{MAX_DIALOGUES} other images are being resolved");
             Err(Failure::own(Code::NotChecked, Cause::Overload, detail))
         };
-        let at = (self.clock)();
-        self.health.report(host, ask.id, &asked, at);
+        self.health.report(host, ask.id, &asked, (self.clock)());
         if let (Ok(manifest), None) = (&asked, ask.reference.digest()) {
             // What was checked is what is pinned: the pinned form is known under the same credential.
             let pinned = Key { reference: pinned_form(&ask.reference, manifest), ..key.clone() };

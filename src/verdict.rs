@@ -258,7 +258,7 @@ impl Draft<'_> {
     fn invalid(&self, error: &reference::ReferenceError) -> Finding {
         let shown = message::shown(&self.image.image);
         Finding {
-            message: message::of(&shown, &self.image.container, &format!("is no image reference: {error}")),
+            message: message::of(self.image, &format!("is no image reference: {error}")),
             node: Some(format!(
                 "Failed to apply default image tag \"{shown}\": couldn't parse image name \"{shown}\": {error}"
             )),
@@ -272,7 +272,7 @@ impl Draft<'_> {
             malformed.secret
         );
         Finding {
-            message: message::of(&message::shown(&self.image.image), &self.image.container, &what),
+            message: message::of(self.image, &what),
             node: Some(malformed.go_error.clone()),
             fix: message::fix_malformed(self.namespace, malformed),
             ..self.finding(Code::PullSecretMalformed, true, None)

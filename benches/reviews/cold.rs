@@ -37,7 +37,9 @@ const BETWEEN: Duration = Duration::from_millis(5);
 
 pub(crate) fn measure(bed: &Bed) -> Result<Vec<Row>, Failure> {
     let runtime = runtime("cold", 2)?;
-    let mut rows = vec![runtime.block_on(thousand_pods(bed))?];
+    let server = Server::pullgate(bed, Metrics::new())?;
+    let mut rows = vec![runtime.block_on(thousand_pods(bed, &server))?];
+    server.stop();
     rows.extend(runtime.block_on(round_trips(bed))?);
     rows.push(runtime.block_on(three_images(bed))?);
     rows.extend(runtime.block_on(black_hole(bed))?);
@@ -45,16 +47,13 @@ pub(crate) fn measure(bed: &Bed) -> Result<Vec<Row>, Failure> {
     Ok(rows)
 }
 
-async fn thousand_pods(bed: &Bed) -> Result<Row, Failure> {
+async fn thousand_pods(bed: &Bed, server: &Server) -> Result<Row, Failure> {
     let image = bed.push("thousand", "1");
     let request = load::request("/validate", &bed.review(&[image])?);
-    let server = Server::pullgate(bed, Metrics::new());
-    let server = tokio::task::block_in_place(|| server)?;
     let load = Load::open(server.address, &load::tls(bed.ca_pem())?, AT_ONCE, request).await?;
     bed.registry.clear_log();
     let (_, answered) = load.saturate(PATIENCE, PODS).await?;
     let requests = bed.registry.requests();
-    server.stop();
     if answered != PODS {
         return Err(format!("{answered} of {PODS} reviews were answered in {PATIENCE:?}").into());
     }

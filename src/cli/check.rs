@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::args::{CheckArgs, Output, SourceArgs};
 use crate::check::Purpose;
-use crate::cli::{CommandError, block_on, engine, exit, open_cluster, print, strict_policy};
+use crate::cli::{CommandError, block_on, engine, exit, print, source_cluster, strict_policy};
 use crate::manifests;
 use crate::metrics::Metrics;
 use crate::output::Report;
@@ -46,7 +46,7 @@ pub fn run(args: CheckArgs) -> Result<ExitCode, CommandError> {
 /// Judges workloads, in order.
 pub(super) async fn judge(source: &SourceArgs, workloads: Vec<Workload>) -> Result<Report, CommandError> {
     let policy = strict_policy(source, workloads.iter().map(|workload| workload.object.namespace.clone()))?;
-    let engine = engine(&policy, open_cluster(source.cluster_from.as_ref())?, Metrics::new());
+    let engine = engine(&policy, source_cluster(source).await?, Metrics::new());
     let judged: Vec<_> = stream::iter(&workloads)
         .map(|workload| engine.check(&policy, workload, Purpose::Judge, Instant::now() + source.timeout))
         .buffered(AT_ONCE)

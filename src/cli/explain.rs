@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::args::{ExplainArgs, Output};
 use crate::cli::check::{judge, pod_of, workload};
-use crate::cli::{CommandError, block_on, engine, exit, open_cluster, print, strict_policy};
+use crate::cli::{CommandError, block_on, engine, exit, print, source_cluster, strict_policy};
 use crate::credentials::Candidate;
 use crate::facts::{Secrets, Unreadable};
 use crate::metrics::Metrics;
@@ -24,7 +24,7 @@ pub fn run(args: ExplainArgs) -> Result<ExitCode, CommandError> {
     };
     let secrets = block_on(async {
         let policy = strict_policy(&source, [])?;
-        let engine = engine(&policy, open_cluster(source.cluster_from.as_ref())?, Metrics::new());
+        let engine = engine(&policy, source_cluster(&source).await?, Metrics::new());
         Ok(engine.secrets(&pod, None).await)
     })?;
     let candidates = secrets.keyring.as_ref().map(|keyring| keyring.candidates(reference.name())).unwrap_or_default();

@@ -38,14 +38,12 @@ async fn serve(args: ServeArgs) -> Result<ExitCode, CommandError> {
         tls_private_key_file,
         mode,
         cluster_from,
+        kube,
         own_namespace,
         shutdown_delay,
         log: _,
         log_format: _,
     } = args;
-    if cluster_from.is_none() {
-        return Err(CommandError::NoCluster);
-    }
     let own_namespace = own_namespace.or_else(|| std::fs::read_to_string(NAMESPACE_FILE).ok());
     let overrides = Overrides { config, mode, own_namespace };
     let tls_files = TlsFiles { cert: tls_cert_file, key: tls_private_key_file };
@@ -54,7 +52,8 @@ async fn serve(args: ServeArgs) -> Result<ExitCode, CommandError> {
 
     let policy = overrides.load()?;
     let metrics = Metrics::new();
-    let engine = engine(&policy, open_cluster(cluster_from.as_ref())?, metrics.clone());
+    let cluster = open_cluster(cluster_from.as_deref(), &kube).await?.ok_or(CommandError::NoCluster)?;
+    let engine = engine(&policy, cluster, metrics.clone());
     let certificate = Arc::new(Certificate::load(tls_files)?);
     let tls = Arc::new(server::server_config(Arc::clone(&certificate))?);
     let (sender, snapshots) = watch::channel(Arc::new(Snapshot { policy, engine }));

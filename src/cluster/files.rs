@@ -2,16 +2,15 @@
 //!
 //! Namespaces and Nodes may stand in the same files; other kinds are passed over.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
-use serde_json::Value;
 
-use crate::cluster::{Cluster, ReadFuture, Reading};
+use crate::cluster::{Cluster, ReadFuture, Reading, account_names, pull_secret};
 use crate::credentials::PullSecret;
 use crate::manifests::{self, ManifestError};
 
@@ -169,32 +168,18 @@ impl Contents {
             let wrong = || FileClusterError::Object { file: file.to_owned(), kind: kind.clone(), name: name.clone() };
             match kind.as_str() {
                 "Secret" => {
-                    let secret = pull_secret(object).ok_or_else(wrong)?;
-                    self.secrets.insert((namespace, name), Arc::new(secret));
+                    let secret: Secret = serde_json::from_value(object).map_err(|_| wrong())?;
+                    self.secrets.insert((namespace, name), Arc::new(pull_secret(secret)));
                 }
                 "ServiceAccount" => {
                     let account: ServiceAccount = serde_json::from_value(object).map_err(|_| wrong())?;
-                    let names = account.image_pull_secrets.into_iter().flatten().map(|entry| entry.name).collect();
-                    self.accounts.insert((namespace, name), names);
+                    self.accounts.insert((namespace, name), account_names(account));
                 }
                 _ => {}
             }
         }
         Ok(())
     }
-}
-
-/// `stringData` goes over `data`, as the API server stores it.
-fn pull_secret(object: Value) -> Option<PullSecret> {
-    let secret: Secret = serde_json::from_value(object).ok()?;
-    let mut data: BTreeMap<String, Vec<u8>> =
-        secret.data.into_iter().flatten().map(|(key, value)| (key, value.0)).collect();
-    data.extend(secret.string_data.into_iter().flatten().map(|(key, value)| (key, value.into_bytes())));
-    Some(PullSecret {
-        name: secret.metadata.name.unwrap_or_default(),
-        kind: secret.type_.unwrap_or_else(|| "Opaque".to_owned()),
-        data,
-    })
 }
 
 #[cfg(test)]

@@ -9,13 +9,22 @@
 #![allow(clippy::format_push_string, reason = "short texts, made once per run")]
 
 mod cases;
-mod faults;
 mod gate;
-mod images;
 mod judge;
-mod parts;
-mod pki;
 mod scene;
+
+// What more than one suite of real parts needs; none needs all of it.
+#[path = "../parts/faults.rs"]
+mod faults;
+#[allow(dead_code, reason = "shared with the suite `cluster`")]
+#[path = "../parts/images.rs"]
+mod images;
+#[allow(dead_code, reason = "shared with the suite `cluster`")]
+#[path = "../parts/parts.rs"]
+mod parts;
+#[allow(dead_code, reason = "shared with the suite `cluster`")]
+#[path = "../parts/pki.rs"]
+mod pki;
 
 use std::error::Error;
 use std::process::ExitCode;

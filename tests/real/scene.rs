@@ -52,7 +52,7 @@ pub(crate) struct Scene {
 
 impl Scene {
     pub(crate) fn new(dir: &Path) -> Result<Self, Failure> {
-        let workshop = Workshop::new(dir)?;
+        let workshop = Workshop::new(dir, &["registry", "token-server", "pull-oracle"])?;
         let authority = Authority::new("pullgate test authority")?;
         let leaf = authority.issue(&["127.0.0.1", "localhost"])?;
         let ca = workshop.file("ca.pem", &authority.pem)?;

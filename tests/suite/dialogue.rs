@@ -255,7 +255,8 @@ async fn a_manifest_over_containerds_limit_is_refused_by_its_length() {
 #[tokio::test]
 async fn a_refusal_costs_one_get_more_for_its_reason() {
     let world = world(Login::bearer(), Access::default()).await;
-    let missing = "failed to pull and unpack image \"R/team/api:v9\": failed to resolve image: R/team/api:v9: not found";
+    let missing =
+        "failed to pull and unpack image \"R/team/api:v9\": failed to resolve image: R/team/api:v9: not found";
     let (client, ask) = (world.client(), world.ask("team/api:v9", ann()));
     let refused = client.resolve(&ask).await.unwrap_err();
     assert_eq!((refused.code, refused.explained, refused.registry.as_deref()), (Code::TagNotFound, false, None));

@@ -35,8 +35,14 @@ async fn check(world: &World, engine: &Engine, namespace: &str) -> Verdict {
 
 #[tokio::test]
 async fn what_one_may_pull_says_nothing_about_the_other_in_any_order() {
-    let orders =
-        [[ANN, BOB, NOBODY], [ANN, NOBODY, BOB], [BOB, ANN, NOBODY], [BOB, NOBODY, ANN], [NOBODY, ANN, BOB], [NOBODY, BOB, ANN]];
+    let orders = [
+        [ANN, BOB, NOBODY],
+        [ANN, NOBODY, BOB],
+        [BOB, ANN, NOBODY],
+        [BOB, NOBODY, ANN],
+        [NOBODY, ANN, BOB],
+        [NOBODY, BOB, ANN],
+    ];
     for login in [Login::Basic, Login::bearer()] {
         for order in orders {
             let (world, engine) = world(login.clone()).await;
@@ -127,7 +133,8 @@ async fn two_logins_whose_parts_run_together_are_two() {
     let (world, engine) = world(Login::Basic).await;
     world.registry.set_password("ab", "c");
     world.registry.private("team", &["ab"]);
-    let resolve = |user, password| world.resolve(&engine.resolver, "team/api:v1", login(user, password), Freshness::Cached);
+    let resolve =
+        |user, password| world.resolve(&engine.resolver, "team/api:v1", login(user, password), Freshness::Cached);
     assert!(resolve("ab", "c").await.outcome.is_ok());
     assert_eq!(failed(&resolve("a", "bc").await).0, Code::CredentialsRejected);
 }

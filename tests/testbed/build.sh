@@ -1,12 +1,19 @@
 #!/usr/bin/env bash
 # Builds the real parts that tests/run.sh runs pullgate against, from Go modules only.
-# Usage: tests/testbed/build.sh [registry|token-server|pull-oracle ...]   (all without arguments)
-# Output: target/testbed/bin, or $TESTBED_BIN. A part whose inputs did not change is not built again.
+# Usage: tests/testbed/build.sh [PART ...]   (without arguments: every part of the usual run; --all: also the API servers
+# of other Kubernetes lines). Output: target/testbed/bin, or $TESTBED_BIN. A part whose inputs did not change is not built again.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 out=${TESTBED_BIN:-$(cd "$here/../.." && pwd)/target/testbed/bin}
-ldflags="-s -w"
+
+registries=(registry token-server pull-oracle)
+# kube-apiserver first: the others are quick once its packages are built
+cluster=(kube-apiserver etcd kubectl kube-controller-manager kube-scheduler helm)
+other_lines=()
+for line in 1.34 1.36; do
+	other_lines+=("kube-apiserver-$line" "kube-controller-manager-$line" "kube-scheduler-$line")
+done
 
 if ! command -v go >/dev/null; then
 	echo "the testbed is built with Go, and go is not on the PATH; type (1.21 or newer is enough, it fetches the 1.26 it needs):" >&2
@@ -17,19 +24,32 @@ fi
 export CGO_ENABLED=0 GOFLAGS="-mod=readonly -trimpath -buildvcs=false" GOTOOLCHAIN=${GOTOOLCHAIN:-auto} GOWORK=off
 mkdir -p "$out"
 
-# stamp MODULE PACKAGE: the hash of everything that decides what the binary is
+# flags VERSION: what the linker is told; Kubernetes binaries learn their version there and nowhere else
+flags() {
+	local flags="-s -w" minor=${1#v1.}
+	if [ -n "$1" ]; then
+		for package in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
+			flags+=" -X $package.gitVersion=$1 -X $package.gitMajor=1 -X $package.gitMinor=${minor%%.*} -X $package.gitTreeState=clean"
+			flags+=" -X $package.gitCommit=0000000000000000000000000000000000000000 -X $package.buildDate=1970-01-01T00:00:00Z"
+		done
+	fi
+	echo "$flags"
+}
+
+# stamp MODULE PACKAGE LDFLAGS: the hash of everything that decides what the binary is
 stamp() {
 	{
 		(cd "$here/$1" && go version)
-		echo "$2 $ldflags $GOFLAGS $CGO_ENABLED"
+		echo "$2 $3 $GOFLAGS $CGO_ENABLED"
 		find "$here/$1" -type f \( -name go.mod -o -name go.sum -o -name '*.go' \) -print0 | LC_ALL=C sort -z | xargs -0 sha256sum | cut -d' ' -f1
 	} | sha256sum | cut -d' ' -f1
 }
 
-# part NAME MODULE PACKAGE
+# part NAME MODULE PACKAGE [VERSION]
 part() {
-	local name=$1 module=$2 package=$3 started=$SECONDS want
-	want=$(stamp "$module" "$package")
+	local name=$1 module=$2 package=$3 started=$SECONDS ldflags want
+	ldflags=$(flags "${4:-}")
+	want=$(stamp "$module" "$package" "$ldflags")
 	if [ -x "$out/$name" ] && [ "$(cat "$out/.$name.stamp" 2>/dev/null)" = "$want" ]; then
 		return
 	fi
@@ -40,18 +60,45 @@ part() {
 		exit 1
 	fi
 	echo "$want" >"$out/.$name.stamp"
-	printf 'built %-14s %4d s %4d MB\n' "$name" "$((SECONDS - started))" "$(($(wc -c <"$out/$name") / 1000000))"
+	printf 'built %-28s %4d s %4d MB\n' "$name" "$((SECONDS - started))" "$(($(wc -c <"$out/$name") / 1000000))"
 }
 
-for name in "${@:-all}"; do
+# kubernetes NAME: NAME, of the usual line, or NAME-1.34 of another
+kubernetes() {
+	local line module=k8s binary=$1
+	line=${1##*-}
+	if [[ $line == 1.* ]]; then
+		module=k8s-$line binary=${1%-"$line"}
+	fi
+	part "$1" "$module" "k8s.io/kubernetes/cmd/$binary" "$(awk '$1 == "k8s.io/kubernetes" { print $2 }' "$here/$module/go.mod")"
+}
+
+build() {
+	case $1 in
+	registry) part "$1" oci github.com/distribution/distribution/v3/cmd/registry ;;
+	token-server) part "$1" oci github.com/docker/distribution/contrib/token-server ;;
+	pull-oracle) part "$1" cri ./pull-oracle ;;
+	etcd) part "$1" k8s go.etcd.io/etcd/server/v3 ;;
+	helm) part "$1" k8s helm.sh/helm/v3/cmd/helm ;;
+	kube-* | kubectl) kubernetes "$1" ;;
+	esac
+}
+
+usual=("${registries[@]}" "${cluster[@]}")
+wanted=()
+for name in "${@:-usual}"; do
 	case $name in
-	all | registry) part registry oci github.com/distribution/distribution/v3/cmd/registry ;;&
-	all | token-server) part token-server oci github.com/docker/distribution/contrib/token-server ;;&
-	all | pull-oracle) part pull-oracle cri ./pull-oracle ;;&
-	all | registry | token-server | pull-oracle) ;;
+	usual) wanted+=("${usual[@]}") ;;
+	--all) wanted+=("${usual[@]}" "${other_lines[@]}") ;;
 	*)
-		echo "unknown part \"$name\"; the parts are registry, token-server, pull-oracle" >&2
-		exit 2
+		if ! printf '%s\n' "${usual[@]}" "${other_lines[@]}" | grep -qxF -- "$name"; then
+			echo "unknown part \"$name\"; the parts are ${usual[*]}, and with --all ${other_lines[*]}" >&2
+			exit 2
+		fi
+		wanted+=("$name")
 		;;
 	esac
+done
+for name in "${wanted[@]}"; do
+	build "$name"
 done

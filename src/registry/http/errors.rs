@@ -138,10 +138,8 @@ fn tls_in_go(url: &Url, error: &rustls::Error) -> Option<String> {
 /// As `crypto/x509` words a certificate for other names, which rustls lists as `DnsName("a")` or `IpAddress(…)`.
 fn wrong_name(url: &Url, presented: &[String]) -> String {
     let host = url.host_str().unwrap_or_default();
-    let names: Vec<&str> = presented
-        .iter()
-        .filter_map(|name| name.strip_prefix("DnsName(\"")?.strip_suffix("\")"))
-        .collect();
+    let names: Vec<&str> =
+        presented.iter().filter_map(|name| name.strip_prefix("DnsName(\"")?.strip_suffix("\")")).collect();
     if matches!(url.host(), Some(url::Host::Ipv4(_) | url::Host::Ipv6(_))) {
         if presented.len() == names.len() {
             return format!("cannot validate certificate for {host} because it doesn't contain any IP SANs");

@@ -88,7 +88,7 @@ async fn what_finishes_after_the_deadline_still_fills_the_cache() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hundreds_of_callers_that_go_away_in_a_row_break_nothing() {
     let world = world(Login::None).await;
-    world.registry.behave("open", Behaviour::Slow(Duration::from_millis(250)));
+    world.registry.behave("open", Behaviour::Slow(Duration::from_millis(100)));
     let resolver = world.resolver();
     for _ in 0..400 {
         let ask = world.ask("open:v1", None);

@@ -9,7 +9,7 @@ use pullgate::verdict::Decision;
 use tokio::time::Instant;
 
 use super::world;
-use crate::support::{PATIENCE, TEAM, cluster, failed, login, pod};
+use crate::support::{TEAM, World, cluster, failed, login, pod};
 
 #[tokio::test]
 async fn a_success_past_its_lifetime_allows_while_the_registry_is_down_and_is_never_pinned() {
@@ -66,7 +66,10 @@ async fn a_missing_tag_replaces_the_last_success() {
 
 #[tokio::test]
 async fn a_silent_registry_is_waited_for_once_and_asked_again_after_the_pause() {
-    let world = world(Login::None).await;
+    const PATIENCE: Duration = Duration::from_millis(250);
+    let world = World::start(|spec| spec, PATIENCE).await;
+    world.registry.push("open", "v1");
+    world.registry.push("team/api", "v1");
     let resolver = world.resolver();
     world.registry.set_accepting(Accepting::Silently);
     let began = Instant::now();

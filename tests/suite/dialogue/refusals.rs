@@ -84,7 +84,10 @@ async fn an_expired_login_is_a_rejected_one() {
 async fn the_registrys_own_troubles_and_rules_are_no_verdict_on_the_image() {
     let policy = "The image is prevented from being pulled: violates the policy of the project";
     let table = [
-        (Answer::envelope(412, "PROJECTPOLICYVIOLATION", "locked"), "BlockedByRegistry | PROJECTPOLICYVIOLATION: locked"),
+        (
+            Answer::envelope(412, "PROJECTPOLICYVIOLATION", "locked"),
+            "BlockedByRegistry | PROJECTPOLICYVIOLATION: locked",
+        ),
         (Answer::envelope(403, "DENIED", policy), &format!("BlockedByRegistry | DENIED: {policy}")),
         (Answer::envelope(429, "TOOMANYREQUESTS", "slow down"), "RateLimited | nothing"),
         (Answer::envelope(500, "UNKNOWN", "boom"), "RegistryError | nothing"),
@@ -133,7 +136,8 @@ async fn a_closed_port_is_unreachable_in_the_nodes_words() {
     world.registry.stop().await;
     let failure = outcome(&world, "team/api:v1", None).await.unwrap_err();
     assert_eq!(code(&failure), (Code::RegistryUnreachable, Some(Cause::Refused)));
-    let words = "failed to do request: Head \"https://R/v2/team/api/manifests/v1\": dial tcp R: connect: connection refused";
+    let words =
+        "failed to do request: Head \"https://R/v2/team/api/manifests/v1\": dial tcp R: connect: connection refused";
     assert_eq!(world.plain(failure.node.as_deref()), format!("{RESOLVE}{words}"));
 }
 

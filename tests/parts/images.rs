@@ -58,6 +58,11 @@ pub(crate) fn sha256(bytes: &[u8]) -> String {
     })
 }
 
+/// Pushes one single-platform image and says its digest; other `words` are another digest.
+pub(crate) fn push(to: SocketAddr, repository: &str, tag: &str, words: &str) -> Result<String, Failure> {
+    Ok(image(to, repository, tag, OCI_MANIFEST, "amd64", words)?.digest)
+}
+
 /// Pushes everything to the registry at `to`.
 pub(crate) fn push_all(to: SocketAddr) -> Result<Images, Failure> {
     let push = |repository: &str, tag: &str, words: &str| image(to, repository, tag, OCI_MANIFEST, "amd64", words);

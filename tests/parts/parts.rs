@@ -1,5 +1,6 @@
-//! The parts that run beside pullgate: three kinds of registry, a token server and the oracle, each a child of its own
-//! that ends with this process however that ends, and whose log is at hand when something fails.
+//! The parts that run beside pullgate: three kinds of registry, a token server, the oracle and whatever else a suite
+//! starts, each a child of its own that ends with this process however that ends, and whose log is at hand when
+//! something fails.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -16,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::Failure;
 use crate::pki::Leaf;
 
-/// `user:bcrypt` of the logins in [`crate::cases`], at bcrypt's lowest cost.
+/// `user:bcrypt` of alice (wonderland), bob (builder) and carol (pa:ss:word), at bcrypt's lowest cost.
 const HTPASSWD: &str = "alice:$2a$04$QCZdPN92IsfUPXMQKCD0xuIADZKxTEP1CXB6v4J8JPlxJ1gOehzuq
 bob:$2a$04$UvpEQFKZykay1d6ax6WpeuUAyJh/GxK1phdXDvT9yUTNx9zjF3oOC
 carol:$2a$04$V.i48tuPArMG8npThe/JC.qzU7BOdq6B8a3UBX2KgVCVNYno0aMrq
@@ -79,16 +80,22 @@ pub(crate) struct Oracle {
 // === impl Workshop ===
 
 impl Workshop {
-    /// Finds the built parts, or says what to type.
-    pub(crate) fn new(dir: &Path) -> Result<Self, Failure> {
+    /// Finds the built parts by their file names, or says what to type.
+    pub(crate) fn new(dir: &Path, needed: &[&str]) -> Result<Self, Failure> {
         let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/testbed/bin");
         let bin = env::var_os("TESTBED_BIN").map_or(default, PathBuf::from);
-        for name in ["registry", "token-server", "pull-oracle"] {
+        for name in needed {
             if !bin.join(name).is_file() {
-                return Err(format!("{} is not built; type: tests/testbed/build.sh", bin.join(name).display()).into());
+                let path = bin.join(name).display().to_string();
+                return Err(format!("{path} is not built; type: tests/testbed/build.sh {name}").into());
             }
         }
         Ok(Self { dir: dir.to_owned(), bin })
+    }
+
+    /// Where a built part lies.
+    pub(crate) fn binary(&self, name: &str) -> PathBuf {
+        self.bin.join(name)
     }
 
     /// Writes a file of the run and says where.
@@ -131,7 +138,7 @@ impl Workshop {
             }
         }
         let config = self.file(&format!("{name}.yml"), config)?;
-        self.start(name, "registry", &["serve".into(), config.into()])?.wait_for(port)
+        self.start(name, &self.binary("registry"), &["serve".into(), config.into()])?.wait_for(port)
     }
 
     /// Starts the token server and waits until it answers.
@@ -152,7 +159,7 @@ impl Workshop {
             "-tlskey".into(),
             self.file("token-server.key", leaf.key_pem())?.into(),
         ];
-        self.start("token-server", "token-server", &arguments)?.wait_for(port)
+        self.start("token-server", &self.binary("token-server"), &arguments)?.wait_for(port)
     }
 
     /// Starts the oracle on a directory of hosts.toml directories.
@@ -172,18 +179,20 @@ impl Workshop {
         Ok(Oracle { input, output: BufReader::new(output), part: Part { name: "pull-oracle", child, log } })
     }
 
-    /// The part runs under a shell that ends it when this process's end of the pipe closes, which no signal and no
-    /// panic can prevent.
-    fn start(&self, name: &'static str, binary: &str, arguments: &[OsString]) -> Result<Part, Failure> {
-        const UNTIL_CLOSED: &str = r#""$@" & part=$!; cat >/dev/null; kill -9 "$part""#;
+    /// Starts a program as a part; its log is `NAME.log` and its process id stands in `NAME.pid`. The part runs under a
+    /// shell that ends it when this process's end of the pipe closes, which no signal and no panic can prevent.
+    pub(crate) fn start(&self, name: &'static str, program: &Path, arguments: &[OsString]) -> Result<Part, Failure> {
+        const UNTIL_CLOSED: &str = r#""$@" & part=$!; echo "$part" >"$0"; cat >/dev/null; kill -9 "$part"; wait"#;
         let log = self.dir.join(format!("{name}.log"));
-        let file = File::create(&log)?;
+        let file = File::options().create(true).append(true).open(&log)?;
         let child = Command::new("/bin/sh")
-            .args(["-c", UNTIL_CLOSED, name])
-            .arg(self.bin.join(binary))
+            .args(["-c", UNTIL_CLOSED])
+            .arg(self.dir.join(format!("{name}.pid")))
+            .arg(program)
             .args(arguments)
             .env_clear()
             .env("PATH", "/usr/bin:/bin")
+            .env("HOME", &self.dir)
             .env("OTEL_TRACES_EXPORTER", "none")
             .stdin(Stdio::piped())
             .stdout(file.try_clone()?)
@@ -199,14 +208,19 @@ impl Workshop {
 impl Part {
     /// The last lines of the log, for the report of a failure.
     pub(crate) fn tail(&self) -> String {
-        let log = fs::read(&self.log).unwrap_or_default();
-        let log = String::from_utf8_lossy(&log);
+        let log = self.log();
         let lines: Vec<&str> = log.lines().collect();
         let tail = lines.get(lines.len().saturating_sub(8)..).unwrap_or_default();
         format!("--- last lines of {} ({})\n{}", self.name, self.log.display(), tail.join("\n"))
     }
 
-    fn wait_for(self, port: u16) -> Result<Self, Failure> {
+    /// Everything that it wrote.
+    pub(crate) fn log(&self) -> String {
+        String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default()).into_owned()
+    }
+
+    /// Waits until it takes connections.
+    pub(crate) fn wait_for(self, port: u16) -> Result<Self, Failure> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let started = Instant::now();
         while TcpStream::connect(address).is_err() {

@@ -5,7 +5,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256,
     PublicKeyData as _,
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -20,7 +20,7 @@ pub(crate) struct Authority {
     pub(crate) pem: String,
 }
 
-/// A serving certificate.
+/// A certificate with its key, of a server or a client.
 pub(crate) struct Leaf {
     certificate_pem: String,
     key: KeyPair,
@@ -50,7 +50,21 @@ impl Authority {
 
     /// A certificate for these DNS names and addresses.
     pub(crate) fn issue(&self, names: &[&str]) -> Result<Leaf, Failure> {
-        let params = CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())?;
+        self.sign(CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())?)
+    }
+
+    /// A client's certificate: the user and its group, if any, as an API server reads them.
+    pub(crate) fn client(&self, user: &str, group: Option<&str>) -> Result<Leaf, Failure> {
+        let mut params = CertificateParams::new(Vec::new())?;
+        params.distinguished_name = DistinguishedName::new();
+        if let Some(group) = group {
+            params.distinguished_name.push(DnType::OrganizationName, group);
+        }
+        params.distinguished_name.push(DnType::CommonName, user);
+        self.sign(params)
+    }
+
+    fn sign(&self, params: CertificateParams) -> Result<Leaf, Failure> {
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
         let certificate = params.signed_by(&key, &self.issuer)?;
         Ok(Leaf { certificate_pem: certificate.pem(), certificate: certificate.der().clone(), key })

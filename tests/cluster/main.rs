@@ -1,0 +1,3 @@
+//! pullgate behind a real API server.
+
+fn main() {}

@@ -1,0 +1,255 @@
+//! A Kubernetes control plane on loopback: etcd, API server, controller manager and scheduler, their certificates and
+//! kubeconfigs, and one Node that nobody runs.
+
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::path::PathBuf;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use crate::Failure;
+use crate::kubectl::{Kubectl, until};
+use crate::parts::{Part, Workshop, free_ports};
+use crate::pki::{Authority, Leaf};
+
+/// What is kept of each request: who did what, and what the webhooks annotated.
+const AUDIT_POLICY: &str = "apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+  - level: None
+    verbs: [get, list, watch]
+    userGroups: [system:masters, "system:serviceaccounts:kube-system"]
+  - level: None
+    users: [system:kube-controller-manager, system:kube-scheduler]
+  - level: None
+    resources: [{ group: coordination.k8s.io }]
+  - level: Metadata
+";
+
+/// The running control plane.
+pub(crate) struct Stack {
+    /// Of the form `https://127.0.0.1:PORT`.
+    pub(crate) server: String,
+    /// The administrator's certificate, for whoever speaks to the API server without kubectl.
+    pub(crate) admin: Leaf,
+    api_server: Option<Part>,
+    api_server_arguments: Vec<OsString>,
+    port: u16,
+    audit_log: PathBuf,
+    others: Vec<Part>,
+}
+
+/// The file names of the control plane's parts; `PULLGATE_TEST_KUBERNETES` chooses another line of Kubernetes.
+pub(crate) fn needed() -> [String; 6] {
+    let line = line().map(|line| format!("-{line}")).unwrap_or_default();
+    [
+        "etcd".to_owned(),
+        "kubectl".to_owned(),
+        "helm".to_owned(),
+        format!("kube-apiserver{line}"),
+        format!("kube-controller-manager{line}"),
+        format!("kube-scheduler{line}"),
+    ]
+}
+
+/// `1.34`, if another line than the usual one was asked for.
+pub(crate) fn line() -> Option<String> {
+    env::var("PULLGATE_TEST_KUBERNETES").ok().filter(|line| !line.is_empty())
+}
+
+// === impl Stack ===
+
+impl Stack {
+    /// Starts everything and waits until the API server is ready.
+    pub(crate) fn start(workshop: &Workshop, authority: &Authority) -> Result<(Self, Kubectl), Failure> {
+        let [etcd, kubectl, helm, api_server, controller_manager, scheduler] = needed();
+        let [etcd_port, peer_port, port, manager_port, scheduler_port] = free_ports()?;
+        let serving = authority.issue(&[
+            "127.0.0.1",
+            "10.0.0.1",
+            "localhost",
+            "kubernetes",
+            "kubernetes.default",
+            "kubernetes.default.svc",
+        ])?;
+        let tokens = authority.issue(&["tokens"])?;
+        let file = |name: &str, content: &str| workshop.file(&format!("cluster/{name}"), content);
+        let ca = file("ca.crt", &authority.pem)?;
+        let sa_key = file("sa.key", &tokens.key_pem())?;
+        let server = format!("https://127.0.0.1:{port}");
+        let admin = authority.client("admin", Some("system:masters"))?;
+        let kubeconfig = file("admin.kubeconfig", &by_certificate(&server, authority, &admin).to_string())?;
+        let kubectl = Kubectl {
+            binary: workshop.binary(&kubectl),
+            helm: workshop.binary(&helm),
+            kubeconfig,
+            home: workshop.dir.join("home"),
+        };
+        fs::create_dir_all(&kubectl.home)?;
+
+        let data = workshop.dir.join("etcd").display().to_string();
+        let etcd_part = workshop.start(
+            "etcd",
+            &workshop.binary(&etcd),
+            &flags(&[
+                ("name", "t"),
+                ("data-dir", &data),
+                ("listen-client-urls", &format!("http://127.0.0.1:{etcd_port}")),
+                ("advertise-client-urls", &format!("http://127.0.0.1:{etcd_port}")),
+                ("listen-peer-urls", &format!("http://127.0.0.1:{peer_port}")),
+                ("initial-advertise-peer-urls", &format!("http://127.0.0.1:{peer_port}")),
+                ("initial-cluster", &format!("t=http://127.0.0.1:{peer_port}")),
+                ("unsafe-no-fsync", "true"),
+                ("log-level", "error"),
+            ]),
+        )?;
+        let audit_log = workshop.dir.join("audit.log");
+        let path = |path: PathBuf| path.display().to_string();
+        let api_server_arguments = flags(&[
+            ("etcd-servers", &format!("http://127.0.0.1:{etcd_port}")),
+            ("bind-address", "127.0.0.1"),
+            ("advertise-address", "127.0.0.1"),
+            ("secure-port", &port.to_string()),
+            ("tls-cert-file", &path(file("server.crt", serving.certificate_pem())?)),
+            ("tls-private-key-file", &path(file("server.key", &serving.key_pem())?)),
+            ("client-ca-file", &path(ca.clone())),
+            ("service-account-issuer", "https://kubernetes.default.svc"),
+            ("service-account-key-file", &path(sa_key.clone())),
+            ("service-account-signing-key-file", &path(sa_key.clone())),
+            ("authorization-mode", "Node,RBAC"),
+            ("service-cluster-ip-range", "10.0.0.0/24"),
+            ("allow-privileged", "true"),
+            ("endpoint-reconciler-type", "none"),
+            ("audit-policy-file", &path(file("audit.yaml", AUDIT_POLICY)?)),
+            ("audit-log-path", &path(audit_log.clone())),
+        ]);
+        let api_server_part = workshop.start("kube-apiserver", &workshop.binary(&api_server), &api_server_arguments)?;
+        let mut stack = Self {
+            server,
+            admin,
+            api_server: Some(api_server_part),
+            api_server_arguments,
+            port,
+            audit_log,
+            others: vec![etcd_part],
+        };
+        stack.wait_until_ready(&kubectl)?;
+
+        let control = |name: &str| -> Result<String, Failure> {
+            let user = authority.client(&format!("system:{name}"), None)?;
+            let kubeconfig = by_certificate(&stack.server, authority, &user).to_string();
+            Ok(path(file(&format!("{name}.kubeconfig"), &kubeconfig)?))
+        };
+        let (manager, schedule) = (control("kube-controller-manager")?, control("kube-scheduler")?);
+        let shared = |kubeconfig: &str, port: u16| {
+            flags(&[
+                ("kubeconfig", kubeconfig),
+                ("authentication-kubeconfig", kubeconfig),
+                ("authorization-kubeconfig", kubeconfig),
+                ("bind-address", "127.0.0.1"),
+                ("secure-port", &port.to_string()),
+                ("leader-elect", "false"),
+            ])
+        };
+        let mut arguments = shared(&manager, manager_port);
+        arguments.extend(flags(&[
+            // A Node without a kubelet would be tainted after 40 s.
+            ("controllers", "*,-node-lifecycle-controller"),
+            ("service-account-private-key-file", &path(sa_key)),
+            ("root-ca-file", &path(ca)),
+            ("use-service-account-credentials", "true"),
+            // The crowd of a thousand pods would wait for the client, not for the webhooks.
+            ("kube-api-qps", "2000"),
+            ("kube-api-burst", "4000"),
+        ]));
+        let part = workshop.start("kube-controller-manager", &workshop.binary(&controller_manager), &arguments)?;
+        stack.others.push(part);
+        let arguments = shared(&schedule, scheduler_port);
+        stack.others.push(workshop.start("kube-scheduler", &workshop.binary(&scheduler), &arguments)?);
+        kubectl.apply(&node("node-1"))?.succeeded()?;
+        kubectl.run("taint nodes node-1 node.kubernetes.io/not-ready-")?;
+        Ok((stack, kubectl))
+    }
+
+    /// Takes the API server away.
+    pub(crate) fn stop_api_server(&mut self) {
+        self.api_server = None;
+    }
+
+    /// Brings it back.
+    pub(crate) fn start_api_server(&mut self, workshop: &Workshop, kubectl: &Kubectl) -> Result<(), Failure> {
+        let [_, _, _, api_server, _, _] = needed();
+        let arguments = &self.api_server_arguments;
+        self.api_server = Some(workshop.start("kube-apiserver", &workshop.binary(&api_server), arguments)?);
+        self.wait_until_ready(kubectl)
+    }
+
+    fn wait_until_ready(&mut self, kubectl: &Kubectl) -> Result<(), Failure> {
+        let part = self.api_server.take().ok_or("the API server was not started")?;
+        self.api_server = Some(part.wait_for(self.port)?);
+        until("the API server to be ready", || Ok((kubectl.run("get --raw /readyz")?.code == Some(0)).then_some(())))
+    }
+
+    /// The events of the audit log, oldest first.
+    pub(crate) fn audit_events(&self) -> Result<Vec<Value>, Failure> {
+        let log = fs::read_to_string(&self.audit_log)?;
+        Ok(log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+    }
+
+    /// What the API server itself logged.
+    pub(crate) fn api_server_log(&self) -> String {
+        self.api_server.as_ref().map(Part::log).unwrap_or_default()
+    }
+
+    /// The ends of all logs.
+    pub(crate) fn tails(&self) -> String {
+        self.api_server.iter().chain(&self.others).map(Part::tail).collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// A kubeconfig with one user; JSON is YAML.
+pub(crate) fn kubeconfig(server: &str, authority: &Authority, user: &Value) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "main",
+        "clusters": [{
+            "name": "main",
+            "cluster": { "server": server, "certificate-authority-data": STANDARD.encode(&authority.pem) },
+        }],
+        "users": [{ "name": "main", "user": user }],
+        "contexts": [{ "name": "main", "context": { "cluster": "main", "user": "main" } }],
+    })
+}
+
+fn by_certificate(server: &str, authority: &Authority, user: &Leaf) -> Value {
+    kubeconfig(
+        server,
+        authority,
+        &json!({
+            "client-certificate-data": STANDARD.encode(user.certificate_pem()),
+            "client-key-data": STANDARD.encode(user.key_pem()),
+        }),
+    )
+}
+
+fn flags(flags: &[(&str, &str)]) -> Vec<OsString> {
+    flags.iter().map(|(name, value)| format!("--{name}={value}").into()).collect()
+}
+
+fn node(name: &str) -> Value {
+    let room = json!({ "cpu": "64", "memory": "256Gi", "pods": "5000" });
+    json!({
+        "apiVersion": "v1", "kind": "Node",
+        "metadata": {
+            "name": name,
+            "labels": { "kubernetes.io/arch": "amd64", "kubernetes.io/os": "linux", "kubernetes.io/hostname": name },
+        },
+        "status": {
+            "capacity": room, "allocatable": room,
+            "conditions": [{ "type": "Ready", "status": "True", "reason": "Test", "message": "nobody runs it" }],
+        },
+    })
+}
