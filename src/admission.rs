@@ -94,11 +94,12 @@ async fn handle(gate: Gate, webhook: Webhook, uri: Uri, headers: HeaderMap, body
         Ok(body) => body,
         Err(refused) => return refuse(refused),
     };
-    let review = match review::parse(&body.bytes) {
+    let mut review = match review::parse(&body.bytes) {
         Ok(review) => review,
         Err(refused) => return (StatusCode::BAD_REQUEST, format!("{refused}\n")).into_response(),
     };
     let snapshot = Arc::clone(&gate.snapshots.borrow());
+    review.look_for(&snapshot.policy.kinds, &body.bytes);
     let answering = gate.answer(&snapshot, webhook, &review, deadline);
     let answer = AssertUnwindSafe(answering).catch_unwind().await.unwrap_or_else(|_| {
         error!(uid = %review.uid, "A review made pullgate panic; it is answered as not checked");

@@ -16,8 +16,11 @@ use jiff::SignedDuration;
 use jiff::civil::Date;
 use serde_saphyr::{Location, Spanned};
 
-use self::syntax::{ExceptionText, FileText, GuardText, NamespaceText, OnUncertainText, PinText, RegistryText};
+use self::syntax::{
+    ExceptionText, FileText, GuardText, KindText, NamespaceText, OnUncertainText, PinText, RegistryText,
+};
 use crate::policy::{Exception, Guard, Mode, OnUncertain, Pattern, PinPolicy, Policy, RegistryRule, UncertainAction};
+use crate::workload::configured::TemplateKind;
 
 /// A configuration that cannot be used, and where the mistake is.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -54,13 +57,14 @@ fn config_error(file_name: &str, at: Location, sentence: String) -> ConfigError 
 }
 
 fn compile(file: FileText) -> Result<Policy, Mistake> {
-    let FileText { mode, templates, on_uncertain, namespaces, exceptions, pin, registries, guard } = file;
+    let FileText { mode, templates, on_uncertain, namespaces, exceptions, kinds, pin, registries, guard } = file;
     Ok(Policy {
         mode,
         templates,
         on_uncertain: on_uncertain.as_ref().map(compile_on_uncertain).transpose()?.unwrap_or_default(),
         namespaces: compile_namespaces(namespaces)?,
         exceptions: each(exceptions, compile_exception)?,
+        kinds: each(kinds, compile_kind)?,
         pin: compile_pin(pin)?,
         registries: each(registries, compile_registry)?,
         guard: compile_guard(guard)?,
@@ -104,6 +108,15 @@ fn compile_exception(entry: ExceptionText) -> Result<Exception, Mistake> {
         code,
         until: until.map(|until| at(&until, date)).transpose()?,
     })
+}
+
+fn compile_kind(entry: KindText) -> Result<TemplateKind, Mistake> {
+    let KindText { group, kind, path } = entry;
+    let names: Vec<String> = path.value.split('.').map(str::to_owned).collect();
+    if names.iter().any(String::is_empty) {
+        return Err(mistake(&path, "write the path as field names with dots between them, such as spec.template"));
+    }
+    Ok(TemplateKind { group, kind, path: names })
 }
 
 fn compile_pin(pin: PinText) -> Result<PinPolicy, Mistake> {

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 pub use self::pattern::{Pattern, PatternError};
 pub use self::registry::{Guard, NodeAccess, RegistryRule};
 use crate::finding::Code;
+use crate::workload::configured::TemplateKind;
 
 /// Namespaces that are left alone unless the configuration names them.
 const SYSTEM_NAMESPACES: [&str; 3] = ["kube-node-lease", "kube-public", "kube-system"];
@@ -33,6 +34,8 @@ pub struct Policy {
     pub namespaces: BTreeMap<String, Mode>,
     /// Findings to overlook; the first that fits counts.
     pub exceptions: Vec<Exception>,
+    /// Kinds beside the built-in ones whose pod templates are judged.
+    pub kinds: Vec<TemplateKind>,
     /// How images are pinned.
     pub pin: PinPolicy,
     /// How registries are reached; the first match counts.
@@ -217,6 +220,7 @@ impl Default for Policy {
             on_uncertain: OnUncertain::default(),
             namespaces: BTreeMap::new(),
             exceptions: Vec::new(),
+            kinds: Vec::new(),
             pin: PinPolicy::default(),
             registries: Vec::new(),
             guard: Guard::default(),

@@ -2,6 +2,7 @@
 //!
 //! [`spec`] reads the JSON; [`extract`] turns it into a [`Workload`].
 
+pub mod configured;
 pub mod extract;
 mod lenient;
 pub mod spec;

@@ -10,10 +10,14 @@ use std::borrow::Cow;
 use thiserror::Error;
 
 use self::envelope::Envelope;
+use crate::workload::configured::TemplateKind;
 use crate::workload::spec::Object;
 use crate::workload::{ObjectRef, Shape, Workload, extract};
 
 mod envelope;
+
+/// Nothing that pullgate knows by itself.
+const OTHER_KIND: &str = "other kind";
 
 /// What an API server asks (kubernetes/api `admission/v1/types.go`, `AdmissionRequest`).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -130,6 +134,27 @@ pub fn parse(body: &[u8]) -> Result<Review<'_>, ReviewError> {
     })
 }
 
+impl Review<'_> {
+    /// Looks again at an object of a kind that is configured; everything else stays as it was read. `body` is what this
+    /// review was parsed from.
+    pub fn look_for(&mut self, kinds: &[TemplateKind], body: &[u8]) {
+        let (api_version, kind) = (&self.object.api_version, &self.object.kind);
+        let configured = || kinds.iter().find(|known| known.is(api_version, kind));
+        let applies = self.subject == Subject::Pass(OTHER_KIND) && self.subresource.is_empty();
+        let Some(known) = applies.then(configured).flatten() else { return };
+        let read = serde_json::from_slice::<serde_json::Value>(body).and_then(|review| {
+            let request = &review["request"];
+            let old = (self.operation == Operation::Update).then(|| &request["oldObject"]);
+            known.workload(&request["object"], old, self.object.clone())
+        });
+        self.subject = match read {
+            Ok(Some(workload)) if !workload.images.is_empty() => Subject::Judge(workload),
+            Ok(_) => Subject::Pass("nothing changed"),
+            Err(error) => unreadable("the configured pod template cannot be decoded", &error),
+        };
+    }
+}
+
 /// How the first pass ended, if not well.
 enum Broken {
     /// The JSON is sound, the object does not have the types of its kind.
@@ -206,10 +231,10 @@ fn subject(
         }
     }
     let Some(shape) = Shape::of(&meta.api_version, &meta.kind) else {
-        return Subject::Pass("other kind");
+        return Subject::Pass(OTHER_KIND);
     };
     if !envelope.resource.is_plural_of(&envelope.kind_of_object) {
-        return Subject::Pass("other kind");
+        return Subject::Pass(OTHER_KIND);
     }
     let ephemeral = match &*envelope.subresource {
         "" => false,

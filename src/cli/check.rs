@@ -10,12 +10,13 @@ use tokio::time::Instant;
 
 use crate::args::{CheckArgs, Output, SourceArgs};
 use crate::check::Purpose;
-use crate::cli::{CommandError, block_on, engine, exit, print, source_cluster, strict_policy};
+use crate::cli::{CommandError, block_on, engine, exit, load_policy, print, source_cluster, strict_policy};
 use crate::manifests;
 use crate::metrics::Metrics;
 use crate::output::Report;
+use crate::workload::configured::TemplateKind;
 use crate::workload::spec::Object;
-use crate::workload::{ObjectRef, Workload, extract};
+use crate::workload::{ObjectRef, Shape, Workload, extract};
 
 /// Objects judged at once.
 const AT_ONCE: usize = 16;
@@ -23,16 +24,17 @@ const AT_ONCE: usize = 16;
 /// Runs the command.
 pub fn run(args: CheckArgs) -> Result<ExitCode, CommandError> {
     let CheckArgs { files, images, source } = args;
+    let kinds = load_policy(source.config.as_deref())?.kinds;
     let mut workloads = Vec::new();
     for path in &files {
         for (file, text) in read(path)? {
             for object in manifests::parse(&text, &file)? {
-                workloads.extend(workload(&object, &source.namespace, &file)?);
+                workloads.extend(workload(&object, &source.namespace, &file, &kinds)?);
             }
         }
     }
     if !images.is_empty() {
-        workloads.extend(workload(&pod_of(&images, &source), &source.namespace, "--image")?);
+        workloads.extend(workload(&pod_of(&images, &source), &source.namespace, "--image", &[])?);
     }
     let report = block_on(judge(&source, workloads))?;
     let text = match source.output {
@@ -80,7 +82,12 @@ pub(super) fn pod_of(images: &[String], source: &SourceArgs) -> Value {
 }
 
 /// The workload of a manifest; `None` for kinds without images.
-pub(super) fn workload(object: &Value, namespace: &str, file: &str) -> Result<Option<Workload>, CommandError> {
+pub(super) fn workload(
+    object: &Value,
+    namespace: &str,
+    file: &str,
+    kinds: &[TemplateKind],
+) -> Result<Option<Workload>, CommandError> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let metadata = &object["metadata"];
     let name = match (&metadata["name"], &metadata["generateName"]) {
@@ -94,13 +101,21 @@ pub(super) fn workload(object: &Value, namespace: &str, file: &str) -> Result<Op
         namespace: metadata["namespace"].as_str().unwrap_or(namespace).to_owned(),
         name,
     };
-    let json = object.to_string();
-    let decoded: Object<'_> = serde_json::from_str(&json).map_err(|error| CommandError::Object {
+    let (kind, name) = (meta.kind.clone(), meta.name.clone());
+    let wrong = |error: serde_json::Error| CommandError::Object {
         file: file.to_owned(),
-        kind: meta.kind.clone(),
-        name: meta.name.clone(),
+        kind,
+        name,
         reason: error.to_string(),
-    })?;
+    };
+    if let Some(known) = kinds.iter().find(|known| known.is(&meta.api_version, &meta.kind)) {
+        return known.workload(object, None, meta).map_err(wrong);
+    }
+    if Shape::of(&meta.api_version, &meta.kind).is_none() {
+        return Ok(None);
+    }
+    let json = object.to_string();
+    let decoded: Object<'_> = serde_json::from_str(&json).map_err(wrong)?;
     Ok(extract::from_object(&decoded, meta, false))
 }
 

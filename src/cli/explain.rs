@@ -19,7 +19,7 @@ pub fn run(args: ExplainArgs) -> Result<ExitCode, CommandError> {
     let ExplainArgs { image, offline, source } = args;
     let reference = Reference::parse(&image)
         .map_err(|error| CommandError::Image { image: crate::message::shown(&image), reason: error.to_string() })?;
-    let Some(pod) = workload(&pod_of(std::slice::from_ref(&image), &source), &source.namespace, "IMAGE")? else {
+    let Some(pod) = workload(&pod_of(std::slice::from_ref(&image), &source), &source.namespace, "IMAGE", &[])? else {
         return Err(CommandError::Image { image, reason: "is a placeholder, not an image".to_owned() });
     };
     let secrets = block_on(async {

@@ -22,6 +22,8 @@ pub(super) struct FileText {
     #[serde(deserialize_with = "or_default")]
     pub(super) exceptions: Vec<ExceptionText>,
     #[serde(deserialize_with = "or_default")]
+    pub(super) kinds: Vec<KindText>,
+    #[serde(deserialize_with = "or_default")]
     pub(super) pin: PinText,
     #[serde(deserialize_with = "or_default")]
     pub(super) registries: Vec<RegistryText>,
@@ -51,6 +53,15 @@ pub(super) struct ExceptionText {
     pub(super) image: Spanned<String>,
     pub(super) code: Option<Code>,
     pub(super) until: Option<Spanned<String>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct KindText {
+    #[serde(default)]
+    pub(super) group: String,
+    pub(super) kind: String,
+    pub(super) path: Spanned<String>,
 }
 
 #[derive(Debug, Deserialize)]

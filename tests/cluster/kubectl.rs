@@ -130,8 +130,8 @@ impl Said {
     /// pullgate must have refused it, with this code as the first word.
     pub(crate) fn refused(self, code: &str) -> Result<Self, Failure> {
         let text = format!("admission webhook \"validate.pullgate.dev\" denied the request: {code}: ");
-        if self.code == Some(1) && self.stderr.starts_with("Error from server (Forbidden): ") && self.stderr.contains(&text)
-        {
+        let forbidden = |line: &str| line.starts_with("Error from server (Forbidden): ") && line.contains(&text);
+        if self.code == Some(1) && self.stderr.lines().any(forbidden) {
             Ok(self)
         } else {
             Err(format!("this should have been refused with {code}: {self}").into())

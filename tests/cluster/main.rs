@@ -1,3 +1,90 @@
-//! pullgate behind a real API server.
+//! pullgate behind a real API server: etcd, kube-apiserver, the controllers and the scheduler, real registries with
+//! Basic and Bearer logins, the chart installed with helm, and everything driven with kubectl. What is asserted is what
+//! a user or an operator can see: what kubectl prints, objects, events, the audit log, the registry's access log and
+//! /metrics. The images that are refused are admitted again once the webhooks are gone, so what refused them is pullgate.
+//!
+//! Built with the feature `real-parts`; `tests/run.sh` builds the parts and runs it. `PULLGATE_TEST_KUBERNETES=1.34`
+//! takes another line of Kubernetes. With the argument `--bench` it measures instead how many pods per second the API
+//! server creates; then build it with optimisations.
 
-fn main() {}
+#![allow(clippy::print_stdout, reason = "its report is its output")]
+
+mod audit;
+mod bench;
+mod cases;
+mod kubectl;
+mod objects;
+mod report;
+mod stack;
+mod world;
+
+// What more than one suite of real parts needs; none needs all of it.
+#[path = "../parts/faults.rs"]
+mod faults;
+#[allow(dead_code, reason = "shared with the suite `real`")]
+#[path = "../parts/images.rs"]
+mod images;
+#[allow(dead_code, reason = "shared with the suite `real`")]
+#[path = "../parts/parts.rs"]
+mod parts;
+#[allow(dead_code, reason = "shared with the suite `real`")]
+#[path = "../parts/pki.rs"]
+mod pki;
+
+use std::env;
+use std::error::Error;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use self::report::Report;
+use self::world::World;
+
+/// Whatever keeps the suite from running, or a case from passing, in words.
+type Failure = Box<dyn Error + Send + Sync>;
+
+fn main() -> ExitCode {
+    let started = Instant::now();
+    let outcome = if env::args().any(|argument| argument == "--bench") { measured() } else { run(started) };
+    match outcome {
+        Ok(report) => {
+            println!("seconds {:.1}", started.elapsed().as_secs_f32());
+            println!("{} passed, {} failed", report.passed, report.failed);
+            if report.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(failure) => {
+            println!("the cluster did not run: {failure}");
+            println!("0 passed, 1 failed");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(started: Instant) -> Result<Report, Failure> {
+    let dir = tempfile::tempdir()?;
+    let mut world = World::new(dir.path())?;
+    println!("{} after {:.1} s\n", server_version(&world)?, started.elapsed().as_secs_f32());
+    let mut report = Report::default();
+    if let Err(failure) = cases::all(&mut world, &mut report) {
+        report.case("the suite comes to its end", |_| Err(failure));
+    }
+    if report.failed > 0 {
+        println!("{}", world.tails());
+    }
+    report.print_shown();
+    println!();
+    Ok(report)
+}
+
+fn measured() -> Result<Report, Failure> {
+    let dir = tempfile::tempdir()?;
+    let mut world = World::new(dir.path())?;
+    println!("{}", server_version(&world)?);
+    bench::run(&mut world)?;
+    Ok(Report::default())
+}
+
+fn server_version(world: &World) -> Result<String, Failure> {
+    let said = world.kubectl.get("version")?;
+    let version = said.lines().find(|line| line.starts_with("Server Version")).unwrap_or("no version");
+    Ok(format!("API server: {version}"))
+}

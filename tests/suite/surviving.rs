@@ -108,10 +108,11 @@ fn pointers(value: &Value, at: &str, into: &mut Vec<String>) {
 fn mutate(review: &mut Value, mutation: &Mutation) {
     let mut places = Vec::new();
     pointers(review, "", &mut places);
+    let place = |index: &Index| places[index.index(places.len())].as_str();
     match mutation {
-        Mutation::Put(at, value) => *review.pointer_mut(at.get(&places)).unwrap() = value.clone(),
+        Mutation::Put(at, value) => *review.pointer_mut(place(at)).unwrap() = value.clone(),
         Mutation::Remove(at) => {
-            let (parent, key) = at.get(&places).rsplit_once('/').unwrap();
+            let (parent, key) = place(at).rsplit_once('/').unwrap();
             match review.pointer_mut(parent).unwrap() {
                 Value::Object(map) => drop(map.remove(&key.replace("~1", "/").replace("~0", "~"))),
                 Value::Array(list) => drop(list.remove(key.parse().unwrap())),
@@ -119,8 +120,8 @@ fn mutate(review: &mut Value, mutation: &Mutation) {
             }
         }
         Mutation::Swap(a, b) => {
-            let value = review.pointer(a.get(&places)).unwrap().clone();
-            *review.pointer_mut(b.get(&places)).unwrap() = value;
+            let value = review.pointer(place(a)).unwrap().clone();
+            *review.pointer_mut(place(b)).unwrap() = value;
         }
     }
 }

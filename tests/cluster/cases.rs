@@ -1,0 +1,62 @@
+//! The cases, in an order that matters: first what must be there before the webhooks, then one subject after the other,
+//! at last the same refused pods without the webhooks.
+
+mod access;
+mod admitted;
+mod chart;
+mod corrected;
+mod crowd;
+mod modes;
+mod refused;
+mod templates;
+mod uncertain;
+mod updates;
+
+use crate::Failure;
+use crate::objects::{ALICE, WRONG, account, list, pull_secret, secret};
+use crate::report::Report;
+use crate::world::{OTHER_TEAM, TEAM, World};
+
+/// Everything.
+pub(crate) fn all(world: &mut World, report: &mut Report) -> Result<(), Failure> {
+    chart::rendered(world, report);
+    updates::before(world)?;
+    pull_secrets(world)?;
+    world.install()?;
+    chart::installed(world, report);
+    admitted::cases(world, report);
+    refused::cases(world, report);
+    corrected::cases(world, report);
+    uncertain::cases(world, report);
+    templates::cases(world, report);
+    updates::cases(world, report);
+    modes::cases(world, report);
+    access::cases(world, report);
+    crowd::cases(world, report);
+    access::afterwards(world, report);
+    refused::without_webhooks(world, report);
+    Ok(())
+}
+
+/// The pull secrets that the cases name.
+fn pull_secrets(world: &World) -> Result<(), Failure> {
+    let (basic, bearer) = (world.places.basic.as_str(), world.places.bearer.as_str());
+    let no_colon = serde_json::json!({ "auths": { basic: { "auth": "bm8gY29sb24=" } } });
+    let sound = serde_json::json!({ "auths": { basic: { "username": ALICE.0, "password": ALICE.1 } } });
+    world
+        .kubectl
+        .apply(&list([
+            pull_secret(TEAM, "basic", &[(basic, ALICE)]),
+            pull_secret(TEAM, "bearer", &[(bearer, ALICE)]),
+            pull_secret(TEAM, "wrong", &[(basic, WRONG)]),
+            pull_secret(TEAM, "wrong-bearer", &[(bearer, WRONG)]),
+            pull_secret(TEAM, "other-registry", &[("registry.example", ALICE)]),
+            pull_secret(TEAM, "no-port", &[("127.0.0.1", ALICE)]),
+            secret(TEAM, "opaque", "Opaque", &sound),
+            secret(TEAM, "malformed", "kubernetes.io/dockerconfigjson", &no_colon),
+            pull_secret(OTHER_TEAM, "elsewhere", &[(basic, ALICE)]),
+            account(TEAM, "puller", &["bearer"]),
+        ]))?
+        .succeeded()
+        .map(drop)
+}

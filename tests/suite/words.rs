@@ -1,0 +1,180 @@
+//! The words that authors read, whole, for every code; and that no secret is ever among them.
+
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use pullgate::demo::registry::{Access, Bearer, Login, Realm};
+use pullgate::finding::Code;
+use secrecy::ExposeSecret as _;
+use serde_json::json;
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::gate::{Answer, Gate, GateSpec, OTHER_PASSWORD, PASSWORD, TEAM, WRONG_PASSWORD, scene, secret};
+
+/// What `kubectl` prints, with long runs of one digit cut.
+fn shown(answer: &Answer) -> String {
+    let warnings = answer.warnings().into_iter().map(|warning| format!("Warning: {warning}\n"));
+    let mut text: String = warnings.collect();
+    if !answer.allowed() {
+        text.push_str("Error from server (Forbidden): admission webhook \"validate.pullgate.dev\" denied the request: ");
+        text.push_str(&answer.message());
+        text.push('\n');
+    }
+    text.push_str(&format!("audit: {}\n", answer.annotation("findings")));
+    text.replace(&"0".repeat(64), "0…0")
+}
+
+#[tokio::test]
+async fn the_words_of_every_code() {
+    let mut text = String::new();
+    for code in Code::ALL {
+        let scene = scene(code).await;
+        let answer = scene.gate.validate(&scene.review).await;
+        text.push_str(&format!("── {code}\n{}\n", shown(&answer)));
+    }
+    insta::assert_snapshot!("the_words_of_every_code", text);
+}
+
+#[tokio::test]
+async fn the_words_of_every_code_under_warn() {
+    let mut text = String::new();
+    for code in Code::ALL.into_iter().filter(|code| code.certain()) {
+        let scene = scene(code).await;
+        scene.gate.put(scene.gate.policy("mode: warn"));
+        let answer = scene.gate.validate(&scene.review).await;
+        text.push_str(&format!("── {code}\n{}\n", shown(&answer)));
+    }
+    insta::assert_snapshot!("the_words_of_every_code_under_warn", text);
+}
+
+#[tokio::test]
+async fn the_words_about_pull_secrets_that_do_not_help() {
+    let gate = Gate::start().await;
+    gate.registry.push("team/api", "v1");
+    let opaque = json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "opaque", "namespace": TEAM } });
+    let host = gate.registry.host();
+    let elsewhere = json!({ "auths": { "127.0.0.1:1": { "username": "ann", "password": PASSWORD } } });
+    let half = json!({ "auths": { host: { "username": "ann" } } });
+    gate.cluster(&[
+        opaque.to_string(),
+        secret(TEAM, "elsewhere", &elsewhere),
+        secret(TEAM, "half", &half),
+        gate.login(TEAM, "wrong", "ann", WRONG_PASSWORD),
+        gate.login(TEAM, "bobs", "bob", OTHER_PASSWORD),
+        gate.login("team-b", "theirs", "ann", PASSWORD),
+    ]);
+    let mut text = String::new();
+    for secrets in [vec!["theirs"], vec!["opaque"], vec!["elsewhere"], vec!["half"], vec!["wrong", "bobs"]] {
+        let review = gate.pod(&[&gate.image("team/api:v1"), &gate.image("open:v1")], &secrets);
+        let answer = gate.validate(&review).await;
+        text.push_str(&format!("── {}\n{}\n", secrets.join(", "), shown(&answer)));
+    }
+    insta::assert_snapshot!("the_words_about_pull_secrets_that_do_not_help", text);
+}
+
+#[tokio::test]
+async fn the_words_of_notices() {
+    let gate = GateSpec::new().login(Login::None).policy("mode: warn").start().await;
+    gate.registry.push("open", "latest");
+    let mut review = gate.pod(&[&gate.image("open"), &gate.image("open:v1")], &["not-there"]);
+    for index in 0..2 {
+        review["request"]["object"]["spec"]["containers"][index]["imagePullPolicy"] = json!("IfNotPresent");
+    }
+    insta::assert_snapshot!("the_words_of_notices", shown(&gate.validate(&review).await));
+}
+
+#[tokio::test]
+async fn a_denial_of_many_images_is_cut_at_a_kibibyte_and_its_first_line_is_whole() {
+    let gate = Gate::start().await;
+    let name = "n".repeat(150);
+    let images: Vec<String> = (0..9).map(|number| gate.image(&format!("team/{name}:{number}"))).collect();
+    let images: Vec<&str> = images.iter().map(String::as_str).collect();
+    let answer = gate.validate(&gate.pod(&images, &["regcred"])).await;
+    let message = answer.message();
+    assert!(message.ends_with('…'), "{message}");
+    assert!(answer.first_line().ends_with("\"NAME_UNKNOWN: repository name not known to registry\""), "{message}");
+}
+
+/// A log in memory.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Log {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+/// What a secret looks like in transit: as it is, and as an `Authorization` header or a Secret carries it.
+fn forms(user: &str, secret: &str) -> Vec<String> {
+    let pair = format!("{user}:{secret}");
+    vec![
+        secret.to_owned(),
+        STANDARD.encode(secret).trim_end_matches('=').to_owned(),
+        STANDARD.encode(&pair).trim_end_matches('=').to_owned(),
+        URL_SAFE_NO_PAD.encode(&pair),
+    ]
+}
+
+#[tokio::test]
+async fn no_secret_is_in_any_answer_log_metric_or_debug_output() {
+    let log = Log::default();
+    let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(log.clone()).finish();
+    let _logging = tracing::subscriber::set_default(subscriber);
+    let mut seen = String::new();
+    let mut secrets: Vec<String> = [PASSWORD, OTHER_PASSWORD, WRONG_PASSWORD]
+        .into_iter()
+        .flat_map(|password| ["ann", "bob"].into_iter().flat_map(move |user| forms(user, password)))
+        .collect();
+    let logins = [
+        Login::Basic,
+        Login::bearer(),
+        Login::Bearer(Bearer { realm: Realm::Relative, ..Bearer::default() }),
+        Login::Bearer(Bearer { refuse_post: Some(405), ..Bearer::default() }),
+    ];
+    for login in logins {
+        for hide_existence in [false, true] {
+            let access = Access { hide_existence, ..Access::default() };
+            let policy = "mode: enforce\nonUncertain: deny";
+            let gate =
+                GateSpec::new().login(login.clone()).registry(move |spec| spec.access(access)).policy(policy).start().await;
+            gate.registry.push("team/api", "v1");
+            secrets.push(gate.registry.issue_token("ann", "team/api").expose_secret().to_owned());
+            for names in [vec!["regcred"], vec!["bobs"], vec!["wrong"], vec!["elsewhere"], vec!["regcred", "nonsense"]] {
+                for image in ["team/api:v1", "team/api:v2", "team/gone:v1", "open:v1"] {
+                    let review = gate.pod(&[&gate.image(image)], &names);
+                    seen.push_str(&gate.validate(&review).await.text());
+                    seen.push_str(&gate.mutate(&review).await.text());
+                }
+            }
+            let snapshot = gate.snapshot();
+            seen.push_str(&gate.metrics.render());
+            seen.push_str(&format!("{snapshot:?} {snapshot:#?} {:?}", gate.metrics));
+        }
+    }
+    seen.push_str(&String::from_utf8(log.0.lock().unwrap().clone()).unwrap());
+    assert!(seen.contains("CredentialsRejected") && seen.contains("Findings"), "the test has seen what it should");
+    for secret in secrets {
+        assert!(!seen.contains(&secret), "{secret}: …{}…", around(&seen, &secret));
+    }
+}
+
+fn around<'a>(text: &'a str, part: &str) -> &'a str {
+    let at = text.find(part).unwrap_or_default();
+    &text[text.floor_char_boundary(at.saturating_sub(200))..text.floor_char_boundary(at + 200)]
+}
