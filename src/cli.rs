@@ -11,9 +11,8 @@ use std::sync::Arc;
 
 use crate::args::{KubeArgs, SourceArgs};
 use crate::check::Engine;
-use crate::cluster::Cluster;
 use crate::cluster::files::{FileCluster, FileClusterError};
-use crate::cluster::kube::{KubeCluster, KubeError, KubeOptions};
+use crate::cluster::{Cluster, KubeCluster, KubeError, KubeOptions};
 use crate::config::{self, ConfigError};
 use crate::credentials::IdentityKey;
 use crate::manifests::ManifestError;

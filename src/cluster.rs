@@ -1,7 +1,9 @@
 //! What is read from the cluster: Secrets and `ServiceAccounts`, by name, one at a time.
 
 pub mod files;
-pub mod kube;
+mod kube;
+
+pub use self::kube::{KubeCluster, KubeError, KubeOptions};
 
 use std::collections::BTreeMap;
 use std::fmt;

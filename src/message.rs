@@ -126,14 +126,18 @@ pub(crate) fn fix(draft: &Draft<'_>, code: Code, certain: bool, failure: Option<
             Some(secret) => format!("check the spelling, and that the login in Secret \"{secret}\" may pull {name}"),
             None => format!("check the spelling; if it is private: {}", create(draft, host, "regcred")),
         },
-        Code::CredentialsMissing => match elsewhere(draft, host) {
-            Some(other) => format!("{other}; add one for {host}: {}", create(draft, host, "regcred")),
-            None => create(draft, host, "regcred"),
-        },
-        Code::CredentialsRejected => {
-            let secrets = secrets_of(draft);
-            let secret = secrets.first().map_or("regcred", String::as_str);
-            format!("renew it: {} --dry-run=client -o yaml | kubectl apply -f -", create(draft, host, secret))
+        Code::CredentialsMissing | Code::CredentialsRejected if !secrets_of(draft).is_empty() => {
+            let secret = secrets_of(draft).remove(0);
+            format!("renew it: {} --dry-run=client -o yaml | kubectl apply -f -", create(draft, host, &secret))
+        }
+        Code::CredentialsMissing | Code::CredentialsRejected => {
+            // Under the name that the pod already gives, if that is free.
+            let secret = draft.secrets.missing.first().map_or("regcred", String::as_str);
+            let create = create(draft, host, secret);
+            match elsewhere(draft, host) {
+                Some(other) => format!("{other}; add one for {host}: {create}"),
+                None => create,
+            }
         }
         Code::AccessDenied => format!("let that login pull {name} at the registry, or name another pull secret"),
         Code::PullSecretMalformed => "make the Secret anew".to_owned(),

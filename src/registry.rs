@@ -122,11 +122,13 @@ impl Registry {
                     method = Method::Get;
                 }
                 _ => {
-                    let shown = presented.presented();
-                    if answer.status < 500 && answer.status != 429 {
+                    let failure = refused(ask, method, &answer, None, presented.presented());
+                    if failure.code == Code::CredentialsRejected {
+                        presented.refused(&failure).await;
+                    } else if answer.status < 500 && answer.status != 429 {
                         presented.accepted().await;
                     }
-                    return Err(refused(ask, method, &answer, None, shown));
+                    return Err(failure);
                 }
             }
         }

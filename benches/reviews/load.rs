@@ -13,6 +13,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use tokio::time::sleep;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -165,18 +166,24 @@ impl Load {
                 Ok::<_, Failure>((connection, latencies))
             });
         }
-        // Timers of the runtime have a grain of a millisecond; this loop has that of the scheduler.
-        let mut number = 0;
-        while began.elapsed() < time {
-            if began.elapsed() >= interval * number {
-                due.add_permits(1);
-                number += 1;
-            } else {
-                tokio::task::yield_now().await;
+        // Timers of the runtime have a grain of a millisecond; a thread that sleeps has one of some 60 us.
+        let pacing = std::thread::spawn({
+            let due = Arc::clone(&due);
+            move || {
+                let mut number = 0;
+                while began.elapsed() < time {
+                    if let Some(early) = (interval * number).checked_sub(began.elapsed()) {
+                        std::thread::sleep(early);
+                    }
+                    due.add_permits(1);
+                    number += 1;
+                }
+                number
             }
-        }
+        });
+        let number = tokio::task::spawn_blocking(|| pacing.join()).await?.map_err(|_| "the pacing thread panicked")?;
         while next.load(Ordering::Relaxed) < number {
-            tokio::task::yield_now().await;
+            sleep(Duration::from_millis(1)).await;
         }
         due.close();
         let mut latencies = Vec::new();

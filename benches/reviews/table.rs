@@ -28,7 +28,7 @@ impl Row {
 
 pub(crate) fn render(rows: &[Row]) -> String {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Disabled);
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(["what", "figure", "goal", ""]);
     for row in rows {
         let kept = match row.kept {

@@ -13,11 +13,14 @@ use crate::table::{Row, median, microseconds, milliseconds, quantile, spread};
 use crate::threads::Spent;
 use crate::{Failure, runtime};
 
-const ROUNDS: usize = 9;
+const ROUNDS: usize = 7;
 const ROUND: Duration = Duration::from_millis(1000);
 const WARM_UP: Duration = Duration::from_millis(700);
 const AT_HALF: Duration = Duration::from_secs(4);
 const CONNECTIONS: usize = 16;
+
+/// The share of a round that a server's thread may wait for a core before wall-clock figures say little.
+const BUSY: f64 = 0.05;
 
 /// The name of the clients' threads.
 const CLIENT: &str = "client";
@@ -68,7 +71,16 @@ pub(crate) fn measure(bed: &Bed) -> Result<Vec<Row>, Failure> {
     let [pullgate, reading, plain] = &mut sides;
     let half = median(pullgate.rounds.iter().map(Round::per_second)) / 2.0;
     let latencies = [pullgate.at(&client, half)?, reading.at(&client, half)?];
+    let busy = busy(&[pullgate, reading, plain]);
     let mut rows = speed(pullgate, reading, plain);
+    rows.push(Row::beside(
+        "  the machine",
+        if busy > BUSY {
+            format!("BUSY with other work: threads waited {:.0} % of the time; only CPU times count", 100.0 * busy)
+        } else {
+            format!("quiet: threads waited {:.0} % of the time", 100.0 * busy)
+        },
+    ));
     rows.push(Row::beside("  client threads; registry requests meanwhile", format!("{client_threads}; {asked}")));
     let [ours, theirs] = latencies;
     let p99 = quantile(&ours, 0.99);
@@ -138,6 +150,11 @@ fn speed(pullgate: &Side, reading: &Side, plain: &Side) -> Vec<Row> {
         ));
     }
     rows
+}
+
+/// The share of time in which the servers' threads were ready and had no core.
+fn busy(sides: &[&mut Side]) -> f64 {
+    median(sides.iter().flat_map(|side| &side.rounds).map(|round| round.share(round.server.waiting)))
 }
 
 // === impl Side ===

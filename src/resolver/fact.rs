@@ -104,7 +104,10 @@ impl Fact {
         let age = self.age(now);
         let explained = self.outcome.as_ref().err().is_none_or(|failure| failure.explained);
         let held = self.outcome.as_ref().is_err_and(|failure| failure.code == Code::CredentialsRejected);
-        age < self.lifetime()
+        // A clock that stepped back must not make facts live for as long as it stepped.
+        let from_the_future = since(now, self.at) > FRESH;
+        !from_the_future
+            && age < self.lifetime()
             && match freshness {
                 Freshness::Cached => true,
                 Freshness::Recent => age <= FRESH || held,

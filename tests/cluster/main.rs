@@ -44,7 +44,12 @@ type Failure = Box<dyn Error + Send + Sync>;
 
 fn main() -> ExitCode {
     let started = Instant::now();
-    let outcome = if env::args().any(|argument| argument == "--bench") { measured() } else { run(started) };
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let outcome = match arguments.first().map(String::as_str) {
+        Some("--bench") => measured(),
+        Some("--echo") => bench::echo(&arguments[1..]).map(|()| Report::default()),
+        _ => run(started),
+    };
     match outcome {
         Ok(report) => {
             println!("seconds {:.1}", started.elapsed().as_secs_f32());

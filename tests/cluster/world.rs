@@ -57,7 +57,7 @@ pub(crate) struct World {
     pub(crate) bearer: Part,
     pub(crate) doomed: Option<Part>,
     pub(crate) gate: Option<Gate>,
-    authority: Authority,
+    pub(crate) authority: Authority,
     ca: PathBuf,
     registries: Vec<Part>,
 }
@@ -226,18 +226,24 @@ impl World {
         Ok(Gate { webhook, admin, config, part })
     }
 
-    /// Replaces the Service of both webhooks by a URL and waits until the API server calls them.
-    fn register(&self) -> Result<(), Failure> {
-        let port = self.gate()?.webhook;
+    /// Replaces the Service of the chart's webhooks, or the URL that already did so, by a port on loopback.
+    pub(crate) fn point_webhooks(&self, port: u16) -> Result<(), Failure> {
         for (kind, path) in [("mutatingwebhookconfiguration", "mutate"), ("validatingwebhookconfiguration", "validate")] {
-            let at = "/webhooks/0/clientConfig";
-            let patch = json!([
-                { "op": "remove", "path": format!("{at}/service") },
-                { "op": "add", "path": format!("{at}/url"), "value": format!("https://127.0.0.1:{port}/{path}") },
-            ]);
+            let patch = json!([{
+                "op": "add", "path": "/webhooks/0/clientConfig",
+                "value": {
+                    "url": format!("https://127.0.0.1:{port}/{path}"), "caBundle": STANDARD.encode(&self.authority.pem),
+                },
+            }]);
             let patch = patch.to_string();
             self.kubectl.run_with(&["patch", kind, "pullgate", "--type=json", "-p", &patch], None)?.succeeded()?;
         }
+        Ok(())
+    }
+
+    /// Points the webhooks at pullgate and waits until the API server calls both.
+    fn register(&self) -> Result<(), Failure> {
+        self.point_webhooks(self.gate()?.webhook)?;
         let probe = objects::pod(TEAM, "probe", &self.open("alice/app:v1"));
         until("the API server to call both webhooks", || {
             let said = self.kubectl.feed("apply --dry-run=server -o yaml -f -", &probe)?;

@@ -281,7 +281,7 @@ fn policy(text: &str, rules: &str, files: &Path) -> Policy {
         "{text}\n\
          registries:\n\
          {rules}\n\
-         \x20 - {{ host: '*', caFile: CA, nodeAccess: none, timeout: 2s }}\n\
+         \x20 - {{ host: '*', caFile: CA, nodeAccess: none, timeout: 10s }}\n\
          guard: {{ allowAddresses: [127.0.0.0/8], registries: {{ allow: ['127.0.0.1:*', 169.254.169.254] }} }}\n"
     );
     pullgate::config::parse(&text.replace("CA,", &format!("{ca_file},")), "test.yaml").unwrap()

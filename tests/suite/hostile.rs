@@ -1,5 +1,6 @@
 //! Registries, proxies and token servers that mean harm: each ends in a failure with a cause, soon, and no login travels
 //! further than it may.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod redirects;
 

@@ -1,5 +1,6 @@
 //! What the tests of dialogue and resolver stand on: a registry on loopback, a clock that is moved by hand, and the
 //! product's own parts above them.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -194,6 +195,7 @@ pub(crate) fn identity() -> IdentityKey {
 }
 
 /// A login that a node would send.
+#[expect(clippy::unnecessary_wraps, reason = "callers ask with a login or with none")]
 pub(crate) fn login(user: &str, password: &str) -> Option<Credential> {
     Some(Credential::new(user, password))
 }

@@ -21,7 +21,6 @@ async fn a_damaged_object_is_answered_under_its_uid_and_admitted_as_not_checked(
     for (pointer, damage) in [
         ("/request/object", json!(null)),
         ("/request/object", json!(7)),
-        ("/request/object", json!([])),
         ("/request/object/spec", json!("none")),
         ("/request/object/spec/containers", json!("one")),
         ("/request/object/spec/containers", json!({ "0": {} })),
@@ -42,22 +41,26 @@ async fn a_damaged_object_is_answered_under_its_uid_and_admitted_as_not_checked(
     assert!(gate.asked().is_empty());
 }
 
+/// The review with its uid at the front, where API servers write it, and not where a sorted map has it.
+fn in_order(review: &Value) -> String {
+    let uid = format!(r#""request":{{"uid":{},"#, review["request"]["uid"]);
+    review.to_string().replacen(r#""request":{"#, &uid, 1)
+}
+
 #[tokio::test]
 async fn a_review_that_is_cut_short_is_answered_from_its_uid_on() {
     let gate = gate().await;
     let review = gate.recorded("pod-create.validate");
-    let text = review.to_string();
-    // serde_json sorts keys: the uid is the last thing of a request.
-    let text = text.replacen(r#""request":{"#, &format!(r#""request":{{"uid":{},"#, review["request"]["uid"]), 1);
-    let (apart, uid_read) = (text.len() / 97, text.find(r#""dryRun""#).unwrap());
-    for end in (0..text.len()).step_by(apart) {
+    let text = in_order(&review);
+    let uid_read = text.find(r#","dryRun""#).unwrap_or_else(|| text.find(r#"",""#).unwrap());
+    for end in (0..text.len()).step_by(text.len() / 97) {
         let (status, body) = gate.post("validate", text[..end].to_owned()).await;
-        if end <= uid_read {
-            assert!(status == 400 || status == 200, "{end}");
-            continue;
+        if end > uid_read {
+            assert_eq!(status, 200, "cut at {end}");
+            assert!(gate.read("validate", &review, &body).allowed());
+        } else {
+            assert_eq!(status, 400, "cut at {end}");
         }
-        assert_eq!(status, 200, "cut at {end}");
-        assert!(gate.read("validate", &review, &body).allowed());
     }
 }
 
@@ -139,9 +142,11 @@ fn whatever_an_object_holds_the_answer_is_an_admission_review_with_its_uid() {
         for mutation in &mutations {
             mutate(&mut review, mutation);
         }
-        // Status, uid and form are checked inside.
-        let _: Answer = runtime.block_on(gate.validate(&review));
-        let _: Answer = runtime.block_on(gate.mutate(&review));
+        for path in ["validate", "mutate"] {
+            let (status, body) = runtime.block_on(gate.post(path, in_order(&review)));
+            assert_eq!(status, 200, "{}", String::from_utf8_lossy(&body));
+            gate.read(path, &review, &body);
+        }
         Ok(())
     });
     checked.unwrap();

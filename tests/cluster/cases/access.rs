@@ -1,0 +1,148 @@
+//! What pullgate may read and whether it can: no right and no API server are no reason to deny.
+
+use std::time::{Duration, Instant};
+use std::{fs, thread};
+
+use serde_json::{Value, json};
+
+use crate::Failure;
+use crate::kubectl::{Said, until};
+use crate::objects::{ALICE, account, list, pod, pod_with, pull_secret, spec, template, TEMPLATES};
+use crate::report::{Report, ensure};
+use crate::world::{OWN_NAMESPACE, TEAM, World};
+
+/// As long as the issue asks for.
+const OUTAGE: Duration = Duration::from_secs(10);
+
+pub(super) fn cases(world: &mut World, report: &mut Report) {
+    let shared = &*world;
+    report.case("access: Secrets forbidden by RBAC admit, and the warning names what is missing", |shown| {
+        let said = forbidden(shared)?;
+        shown.show(&said);
+        Ok(said.warnings().next().unwrap_or_default().chars().take(60).collect())
+    });
+    report.case("access: an API server that was gone for 10 s makes no wrong denial", |_| outage(world));
+}
+
+fn forbidden(world: &World) -> Result<Said, Failure> {
+    let host = world.places.basic.as_str();
+    world.kubectl.apply(&list([
+        pull_secret(TEAM, "unreadable", &[(host, ALICE)]),
+        account(TEAM, "unreadable", &["unreadable"]),
+    ]))?.succeeded()?;
+    let binding = world.kubectl.get("get clusterrolebinding pullgate -o json")?;
+    world.kubectl.run("delete clusterrolebinding pullgate")?.succeeded()?;
+    let may = |expected: &str| {
+        until("RBAC to change", || {
+            let user = format!("--as=system:serviceaccount:{OWN_NAMESPACE}:pullgate");
+            let said = world.kubectl.run(&format!("auth can-i get secrets -n {TEAM} {user}"))?;
+            Ok((said.stdout.trim() == expected).then_some(()))
+        })
+    };
+    let image = world.basic("alice/app:v1");
+    let outcome = may("no").and_then(|()| {
+        let said = world.kubectl.apply(&pod_with(TEAM, "forbidden", &image, &["unreadable"]))?;
+        let said = said.warned(&["pullgate may not get Secret \"unreadable\" in namespace \"team\""])?;
+        let mut spec = spec(&image);
+        spec["serviceAccountName"] = json!("unreadable");
+        let object = template(TEMPLATES[0], TEAM, "forbidden", 1, &spec);
+        let through = world.kubectl.feed("apply --dry-run=server -f -", &object)?;
+        through.warned(&["pullgate may not get ServiceAccount \"unreadable\""])?;
+        // What needs no Secret is still judged.
+        world.kubectl.apply(&pod(TEAM, "forbidden-not", &world.open("alice/app:none")))?.refused("TagNotFound")?;
+        Ok(said)
+    });
+    world.kubectl.feed("create -f -", &without_server_fields(&binding)?)?.succeeded()?;
+    may("yes")?;
+    outcome
+}
+
+fn without_server_fields(object: &str) -> Result<Value, Failure> {
+    let mut object: Value = serde_json::from_str(object)?;
+    let metadata = object["metadata"].as_object_mut().ok_or("an object has metadata")?;
+    metadata.retain(|key, _| ["name", "labels", "annotations"].contains(&key.as_str()));
+    Ok(object)
+}
+
+fn outage(world: &mut World) -> Result<String, Failure> {
+    let host = world.places.basic.clone();
+    let image = world.basic("alice/app:v1");
+    world.kubectl.apply(&list([
+        pull_secret(TEAM, "before", &[(&host, ALICE)]),
+        pull_secret(TEAM, "unread", &[(&host, ALICE)]),
+    ]))?.succeeded()?;
+    world.kubectl.apply(&pod_with(TEAM, "before-outage", &image, &["before"]))?.silently()?;
+
+    world.stack.stop_api_server();
+    let began = Instant::now();
+    // Nobody can ask through an API server that is gone; another of its kind would still ask.
+    let unread = ask(world, &pod_with(TEAM, "during", &image, &["unread"]))?;
+    let held = ask(world, &pod_with(TEAM, "during", &image, &["before"]))?;
+    let open = ask(world, &pod(TEAM, "during", &world.open("alice/app:none")))?;
+    thread::sleep(OUTAGE.saturating_sub(began.elapsed()));
+    let still_held = ask(world, &pod_with(TEAM, "during", &image, &["before"]))?;
+    world.stack.start_api_server(&world.workshop, &world.kubectl)?;
+    let gone = began.elapsed();
+
+    for (name, answer) in [("unread", &unread), ("held", &held), ("held for 10 s", &still_held)] {
+        ensure(answer["allowed"] == true, || format!("{name}: {answer}"))?;
+    }
+    let warning = unread["warnings"][0].as_str().unwrap_or_default();
+    ensure(warning.contains("Secret \"unread\" could not be read"), || format!("no such warning: {unread}"))?;
+    ensure(open["status"]["message"].as_str().is_some_and(|text| text.starts_with("TagNotFound")), || open.to_string())?;
+    // The first words of the API server that is back, whatever pullgate remembers of the outage.
+    world.kubectl.apply(&pod_with(TEAM, "after-outage", &image, &["unread"]))?.succeeded()?;
+    until("a pin after the outage", || {
+        let name = format!("after-{}", began.elapsed().as_millis());
+        world.kubectl.apply(&pod_with(TEAM, &name, &image, &["unread"]))?.succeeded()?;
+        Ok(world.pinned(TEAM, &name, &image, &world.images.single).ok())
+    })?;
+    world.kubectl.apply(&pod(TEAM, "after-bad", &world.open("alice/app:none")))?.refused("TagNotFound")?;
+    Ok(format!("{:.0} s", gone.as_secs_f32()))
+}
+
+/// Sends a review as an API server does, with `kubectl create --raw`.
+fn ask(world: &World, pod: &Value) -> Result<Value, Failure> {
+    let review = json!({
+        "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
+        "request": {
+            "uid": "0", "operation": "CREATE", "namespace": TEAM, "name": pod["metadata"]["name"],
+            "kind": { "group": "", "version": "v1", "kind": "Pod" },
+            "resource": { "group": "", "version": "v1", "resource": "pods" },
+            "userInfo": { "username": "another-api-server" }, "object": pod,
+        },
+    });
+    let file = world.workshop.file("review.json", review.to_string())?;
+    let server = format!("--server=https://127.0.0.1:{}", world.gate()?.webhook);
+    let arguments = [&server, "create", "--raw", "/validate?timeout=5s", "-f", &file.display().to_string()];
+    let said = world.kubectl.run_with(&arguments, None)?.succeeded()?;
+    let answer: Value = serde_json::from_str(&said.stdout)?;
+    Ok(answer["response"].clone())
+}
+
+/// When everything has happened: what pullgate did at the API server, and what it let slip.
+pub(super) fn afterwards(world: &World, report: &mut Report) {
+    report.case("access: the audit log knows pullgate by single gets only", |_| {
+        let user = format!("system:serviceaccount:{OWN_NAMESPACE}:pullgate");
+        let mut gets = 0;
+        for event in world.stack.audit_events()?.iter().filter(|event| event["user"]["username"] == user) {
+            let (verb, object) = (&event["verb"], &event["objectRef"]);
+            let known = object["resource"] == "secrets" || object["resource"] == "serviceaccounts";
+            ensure(verb == "get" && known && object["name"].is_string(), || event.to_string())?;
+            gets += 1;
+        }
+        ensure(gets > 0, || "none at all".to_owned())?;
+        Ok(format!("{gets} of them"))
+    });
+    report.case("access: no password in pullgate's log, its metrics or the audit log", |_| {
+        let (log, metrics) = (world.gate()?.part.log(), world.gate()?.metrics()?);
+        let audit = fs::read_to_string(world.workshop.dir.join("audit.log"))?;
+        for password in ["wonderland", "looking-glass", "YWxpY2U6"] {
+            for (name, text) in [("log", &log), ("metrics", &metrics), ("audit log", &audit)] {
+                ensure(!text.contains(password), || format!("{password} is in the {name}"))?;
+            }
+        }
+        ensure(!log.contains("panic"), || "pullgate panicked".to_owned())?;
+        Ok(format!("{} lines of log", log.lines().count()))
+    });
+}

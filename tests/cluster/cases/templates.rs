@@ -1,0 +1,158 @@
+//! Workloads with a pod template: a warning at once, the code in the controller's event, and nothing in the way of
+//! scaling, rolling back or reporting a status.
+
+use std::fs;
+use std::process::Command;
+
+use serde_json::json;
+
+use crate::Failure;
+use crate::kubectl::until;
+use crate::objects::{TEMPLATES, deployment, spec, template};
+use crate::report::{Report, ensure};
+use crate::world::{TEAM, World};
+
+pub(super) fn cases(world: &World, report: &mut Report) {
+    for kind in TEMPLATES {
+        report.case(&format!("templates: {} with a wrong tag warns and passes", kind.1), |_| {
+            let object = template(kind, TEAM, "wrong-tag", 1, &spec(&world.open("alice/app:v1.4.3")));
+            let said = world.kubectl.feed("apply --dry-run=server -f -", &object)?;
+            said.warned(&["TagNotFound", "alice/app:v1.4.3", "(container \"app\")"])?;
+            Ok(String::new())
+        });
+    }
+    report.case("templates: pull secrets come through the ServiceAccount", |_| through_the_account(world));
+    report.case("templates: placeholders are skipped", |_| {
+        let object = deployment(TEAM, "injected", "auto", 1);
+        let said = world.kubectl.feed("apply --dry-run=server -f -", &object)?.silently()?;
+        Ok(said.stdout.trim().to_owned())
+    });
+    report.case("templates: a wrong tag warns, its ReplicaSet says why, the fix rolls out", |shown| {
+        let bad = deployment(TEAM, "api", &world.open("alice/app:v1.4.3"), 2);
+        let said = world.kubectl.apply(&bad)?.warned(&["TagNotFound"])?;
+        ensure(said.stdout.trim() == "deployment.apps/api created", || said.to_string())?;
+        shown.show(&said);
+        let event = failed_create(world, "api")?;
+        ensure(event.contains("TagNotFound: "), || format!("the event does not say the code: {event}"))?;
+        world.kubectl.apply(&deployment(TEAM, "api", &world.open("alice/app:v1"), 2))?.succeeded()?;
+        rolled_out(world, "api")?;
+        world.kubectl.get(&format!("-n {TEAM} rollout status deployment/api --timeout=30s"))
+    });
+    report.case("templates: what a ReplicaSet's FailedCreate event says", |shown| {
+        let list = format!("-n {TEAM} get events --field-selector reason=FailedCreate");
+        let said = world.kubectl.run(&format!("{list} -o custom-columns=OBJECT:.involvedObject.name,MESSAGE:.message"))?;
+        let said = said.succeeded()?;
+        ensure(said.stdout.contains("denied the request: TagNotFound: "), || said.to_string())?;
+        shown.show(&said);
+        Ok(String::new())
+    });
+    let run = |line: String| -> Result<String, Failure> { Ok(world.kubectl.run(&line)?.silently()?.stdout) };
+    let gone = |line: &str| run(format!("-n {TEAM} {line}"));
+    report.case("templates: an image that has vanished does not stop scaling", |_| {
+        gone("scale deployment/vanished --replicas=3")
+    });
+    report.case("templates: nor a restart, a label or a pause", |_| {
+        gone("rollout restart deployment/vanished")?;
+        gone("label deployment/vanished looked=at")?;
+        gone("rollout pause deployment/vanished")
+    });
+    report.case("templates: nor a status", |_| {
+        let patch = r#"{"status":{"observedGeneration":99}}"#;
+        let patch = ["-n", TEAM, "patch", "deployment", "vanished", "--subresource=status", "-p", patch];
+        Ok(world.kubectl.run_with(&patch, None)?.silently()?.stdout)
+    });
+    report.case("templates: a roll-back to a vanished image warns and passes", |_| {
+        let said = world.kubectl.run(&format!("-n {TEAM} rollout undo deployment/rolled"))?;
+        said.warned(&["TagNotFound"]).or_else(|_| {
+            // The repository is gone as a whole, which is another code for the same.
+            world.kubectl.run(&format!("-n {TEAM} rollout undo deployment/rolled --to-revision=1"))?.succeeded()
+        })?;
+        world.field(TEAM, "deployment/rolled", "{.spec.template.spec.containers[0].image}")
+    });
+    report.case("templates: deny refuses, and still stops no scaling; off says nothing", |_| deny_and_off(world));
+}
+
+fn through_the_account(world: &World) -> Result<String, Failure> {
+    let mut spec = spec(&world.bearer("alice/app:v1"));
+    let object = |spec: &serde_json::Value| template(TEMPLATES[0], TEAM, "private", 1, spec);
+    let without = world.kubectl.feed("apply --dry-run=server -f -", &object(&spec))?;
+    without.warned(&["CredentialsMissing"])?;
+    spec["serviceAccountName"] = json!("puller");
+    let with = world.kubectl.feed("apply --dry-run=server -f -", &object(&spec))?.succeeded()?;
+    ensure(!with.stderr.contains("Credentials"), || with.to_string())?;
+    // A list of its own is not merged with the account's.
+    spec["imagePullSecrets"] = json!([{ "name": "no-port" }]);
+    world.kubectl.feed("apply --dry-run=server -f -", &object(&spec))?.warned(&["CredentialsMissing"])?;
+    Ok("with, without, and with a list of its own".to_owned())
+}
+
+/// The message of the `FailedCreate` event of a Deployment's ReplicaSet.
+fn failed_create(world: &World, name: &str) -> Result<String, Failure> {
+    until("a FailedCreate event", || {
+        let line = format!("-n {TEAM} get events --field-selector reason=FailedCreate,involvedObject.kind=ReplicaSet -o json");
+        let events: serde_json::Value = serde_json::from_str(&world.kubectl.get(&line)?)?;
+        let of = |event: &&serde_json::Value| {
+            event["involvedObject"]["name"].as_str().is_some_and(|object| object.starts_with(&format!("{name}-")))
+        };
+        let event = events["items"].as_array().and_then(|items| items.iter().find(of));
+        Ok(event.and_then(|event| event["message"].as_str()).map(str::to_owned))
+    })
+}
+
+/// Plays the kubelet: says that every placed pod of a Deployment is ready.
+fn rolled_out(world: &World, name: &str) -> Result<(), Failure> {
+    let ready = json!({
+        "status": { "phase": "Running", "conditions": [{ "type": "Ready", "status": "True" }] },
+    })
+    .to_string();
+    until("two placed pods", || {
+        let path = "{range .items[?(@.spec.nodeName)]}{.metadata.name}{\"\\n\"}{end}";
+        let arguments = ["-n", TEAM, "get", "pods", "-l", &format!("app={name}"), "-o", &format!("jsonpath={path}")];
+        let said = world.kubectl.run_with(&arguments, None)?.succeeded()?;
+        let pods: Vec<&str> = said.stdout.lines().collect();
+        if pods.len() < 2 {
+            return Ok(None);
+        }
+        for pod in pods {
+            let patch = ["-n", TEAM, "patch", "pod", pod, "--subresource=status", "--type=merge", "-p", &ready];
+            world.kubectl.run_with(&patch, None)?.succeeded()?;
+        }
+        Ok(Some(()))
+    })
+}
+
+/// Changes the configuration under the running pullgate, twice, and puts it back.
+fn deny_and_off(world: &World) -> Result<String, Failure> {
+    let gate = world.gate()?;
+    let original = fs::read_to_string(&gate.config)?;
+    let bad = deployment(TEAM, "denied", &world.open("alice/app:v1.4.3"), 1);
+    let set = |word: &str| -> Result<(), Failure> {
+        let changed = original.replace("templates: warn", &format!("templates: {word}"));
+        fs::write(&gate.config, changed)?;
+        hang_up(world)
+    };
+    set("deny")?;
+    until("the configuration to be taken", || {
+        Ok(world.kubectl.feed("apply --dry-run=server -f -", &bad)?.refused("TagNotFound").ok())
+    })?;
+    let scale = format!("-n {TEAM} scale deployment/vanished --replicas=2");
+    world.kubectl.run(&scale)?.silently()?;
+    let undo = format!("-n {TEAM} rollout undo deployment/api --dry-run=server");
+    let undone = world.kubectl.run(&undo)?;
+    set("off")?;
+    until("the configuration to be taken", || {
+        Ok(world.kubectl.feed("apply --dry-run=server -f -", &bad)?.silently().ok())
+    })?;
+    set("warn")?;
+    until("the configuration to be taken", || {
+        Ok(world.kubectl.feed("apply --dry-run=server -f -", &bad)?.warned(&["TagNotFound"]).ok())
+    })?;
+    Ok(format!("undo to a wrong tag under deny ends with {}", undone.code.unwrap_or(-1)))
+}
+
+/// Tells pullgate to look at its files now.
+fn hang_up(world: &World) -> Result<(), Failure> {
+    let process = fs::read_to_string(world.workshop.dir.join("pullgate.pid"))?;
+    let status = Command::new("kill").args(["-HUP", process.trim()]).status()?;
+    ensure(status.success(), || format!("kill -HUP: {status}"))
+}
