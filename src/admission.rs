@@ -30,11 +30,11 @@ use crate::check::{Engine, Purpose};
 use crate::finding::{Cause, Finding};
 use crate::message;
 use crate::metrics::Metrics;
-use crate::policy::{Mode, PinOwners, Policy, TemplatesAction};
+use crate::policy::{Mode, Policy, TemplatesAction};
 use crate::server::body;
 use crate::server::{BodyError, InFlight};
-use crate::verdict::{Decision, Verdict, unchecked};
-use crate::workload::{Owner, Shape, Workload};
+use crate::verdict::{Decision, Verdict, may_pin, unchecked};
+use crate::workload::{Shape, Workload};
 
 /// The API server's own default for a webhook (kubernetes/api `admissionregistration/v1`), where it sends none.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -149,9 +149,9 @@ impl Gate {
 
     async fn answer(&self, snapshot: &Snapshot, webhook: Webhook, review: &Review<'_>, deadline: Instant) -> Answer {
         let Snapshot { policy, engine } = snapshot;
-        let Some(mode) = policy.mode_for(&review.namespace) else {
+        if policy.mode_for(&review.namespace).is_none() {
             return pass(review);
-        };
+        }
         match (&review.subject, webhook) {
             (Subject::Pass(_), _) => pass(review),
             (Subject::Unreadable { why }, _) => self.not_checked(policy, webhook, review, Cause::Limit, why),
@@ -167,7 +167,7 @@ impl Gate {
                 }
             }
             (Subject::Judge(workload), Webhook::Mutate) => {
-                if mode == Mode::Audit || !may_pin(policy, workload) {
+                if !may_pin(policy, workload) {
                     return pass(review);
                 }
                 if review.operation == Operation::Update && review.subresource.is_empty() {
@@ -242,16 +242,6 @@ fn patched(review: &Review<'_>, pins: &[Pin]) -> Answer {
         Some(patch) => Answer { response: Response::mutate(review.uid.as_ref(), Some(&patch)), verdict: "patch" },
         None => pass(review),
     }
-}
-
-/// Pods only, made by hand or by a built-in controller: an operator's controller may compare its pods to a template and
-/// make them anew for ever.
-fn may_pin(policy: &Policy, workload: &Workload) -> bool {
-    let owner = match (&workload.owner, policy.pin.owners) {
-        (Owner::None | Owner::BuiltIn, _) | (Owner::Foreign(_), PinOwners::Any) => true,
-        (Owner::Foreign(_), PinOwners::Builtin) => false,
-    };
-    policy.pin.enabled && workload.shape == Shape::Pod && owner
 }
 
 fn pins(policy: &Policy, verdict: &Verdict) -> Vec<Pin> {

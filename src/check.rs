@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use crate::cluster::{Cluster, Reading};
 use crate::credentials::{self, Keyring, PullSecret};
 use crate::facts::{Facts, ImageFacts, Secrets, Unreadable};
-use crate::finding::Finding;
+use crate::finding::{Cause, Finding};
 use crate::policy::Policy;
 use crate::reference::Reference;
 use crate::registry::Endpoint;
@@ -20,6 +20,9 @@ use crate::resolver::fact::Freshness;
 use crate::time::Clock;
 use crate::verdict::{self, Verdict};
 use crate::workload::{ContainerImage, PullPolicy, PullSecretNames, Workload};
+
+/// The share of the time that the first pass may take.
+const FIRST_PASS: f64 = 0.7;
 
 /// What every review shares.
 #[derive(Clone, Debug)]
@@ -50,6 +53,8 @@ impl Engine {
         let began = (self.clock)();
         let today = || (self.clock)().to_zoned(jiff::tz::TimeZone::UTC).date();
         let secrets = self.secrets(workload, None).await;
+        // One image whose registry hangs must not cost the others their second look: it is waited for in both passes.
+        let first_deadline = Instant::now() + deadline.saturating_duration_since(Instant::now()).mul_f64(FIRST_PASS);
         let facts = self
             .gather(
                 policy,
@@ -59,11 +64,12 @@ impl Engine {
                     (Purpose::Pin, PullPolicy::Always) => Freshness::Recent,
                     _ => Freshness::Cached,
                 },
-                deadline,
+                if purpose == Purpose::Pin { deadline } else { first_deadline },
             )
             .await;
         let first = verdict::judge(policy, workload, &facts, today());
-        if purpose == Purpose::Pin || !first.findings.iter().any(|finding| finding.certain) {
+        let unfinished = |finding: &Finding| finding.cause == Some(Cause::Deadline);
+        if purpose == Purpose::Pin || !first.findings.iter().any(|finding| finding.certain || unfinished(finding)) {
             return first;
         }
         // Deny from fresh facts only: the Secrets are read again, and what was asked before this review began is asked again.

@@ -21,6 +21,7 @@ use crate::policy::Policy;
 use crate::registry::Registry;
 use crate::registry::guard::Guard;
 use crate::registry::http::HttpTransport;
+use crate::registry::transport::Profile;
 use crate::resolver::Resolver;
 use crate::server::{ServerError, TlsError};
 use crate::telemetry::TelemetryError;
@@ -40,6 +41,14 @@ pub enum CommandError {
     /// The configuration is wrong.
     #[error("--config {0}")]
     Config(#[from] ConfigError),
+    /// A file that a registry's rule names is not usable.
+    #[error("--config registries, host \"{host}\": {reason}")]
+    Registry {
+        /// The rule.
+        host: String,
+        /// What is wrong.
+        reason: String,
+    },
     /// The files given as a cluster are wrong.
     #[error("{0}")]
     Cluster(#[from] FileClusterError),
@@ -144,16 +153,24 @@ pub async fn open_cluster(path: Option<&Path>, kube: &KubeArgs) -> Result<Option
 }
 
 /// An engine with its own transport and an empty cache. The cache key is random: nothing outlives the process.
-pub fn engine(policy: &Policy, cluster: Arc<dyn Cluster>, metrics: Metrics) -> Engine {
+///
+/// # Errors
+/// When a file that the rule of a registry names cannot be used.
+pub fn engine(policy: &Policy, cluster: Arc<dyn Cluster>, metrics: Metrics) -> Result<Engine, CommandError> {
     let clock = Clock::system();
     let guard = Guard { allow: policy.allow_addresses().to_vec() };
     let transport = Arc::new(HttpTransport::new(guard));
+    for rule in &policy.registries {
+        transport
+            .prepare(&Profile::of(rule))
+            .map_err(|reason| CommandError::Registry { host: rule.host.as_str().to_owned(), reason })?;
+    }
     let registry = Registry::new(transport, clock.clone(), metrics.clone());
     let mut key = [0; 32];
     // A failing random source leaves a key that is known; keys guard against other processes, and none is shared yet.
     _ = aws_lc_rs::rand::fill(&mut key);
     let resolver = Resolver::new(registry, IdentityKey::new(&key), clock.clone(), metrics);
-    Engine { cluster, resolver, clock }
+    Ok(Engine { cluster, resolver, clock })
 }
 
 /// Runs a command on a runtime of its own.

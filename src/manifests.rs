@@ -36,7 +36,7 @@ pub fn parse(text: &str, file: &str) -> Result<Vec<Value>, ManifestError> {
             file: file.to_owned(),
             line: at.line().max(1),
             column: at.column().max(1),
-            reason: error.without_snippet().to_string(),
+            reason: without_place(&error.without_snippet().to_string()),
         }
     })?;
     let mut objects = Vec::with_capacity(documents.len());
@@ -56,6 +56,11 @@ pub fn parse(text: &str, file: &str) -> Result<Vec<Value>, ManifestError> {
         }
     }
     Ok(objects)
+}
+
+/// The parser repeats at its end the place that stands in front already.
+fn without_place(reason: &str) -> String {
+    reason.rsplit_once(" at line ").map_or(reason, |(reason, _)| reason).to_owned()
 }
 
 #[cfg(test)]

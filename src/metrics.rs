@@ -78,7 +78,7 @@ impl Metrics {
         registry.register("registry_requests", "Requests for manifests, by status", registry_requests.clone());
         let facts = Family::default();
         registry.register("facts", "Facts read, by where they came from", facts.clone());
-        Self {
+        let metrics = Self {
             registry: Arc::new(registry),
             reviews,
             seconds,
@@ -87,6 +87,28 @@ impl Metrics {
             registry_requests,
             facts,
             hosts: Arc::default(),
+        };
+        metrics.start_at_zero();
+        metrics
+    }
+
+    /// A counter that does not exist is no data; one at zero is good news.
+    fn start_at_zero(&self) {
+        for path in ["validate", "mutate"] {
+            drop(self.seconds.get_or_create(&Path { path }));
+        }
+        for verdict in ["allow", "warn", "deny", "unchecked", "pass"] {
+            drop(self.reviews.get_or_create(&Review { path: "validate", verdict }));
+        }
+        for verdict in ["patch", "pass"] {
+            drop(self.reviews.get_or_create(&Review { path: "mutate", verdict }));
+        }
+        for code in Code::ALL {
+            let certain = if code.certain() { "true" } else { "false" };
+            drop(self.findings.get_or_create(&Found { code: code.as_str(), cause: "", certain }));
+        }
+        for from in ["cache", "registry", "stale", "breaker"] {
+            drop(self.facts.get_or_create(&Read { from }));
         }
     }
 

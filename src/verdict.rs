@@ -5,10 +5,10 @@ use jiff::civil::Date;
 use crate::facts::{Attempt, Facts, ImageFacts, Secrets};
 use crate::finding::{Cause, Code, Finding, Notice, NoticeCode, Tried};
 use crate::message;
-use crate::policy::{Mode, NodeAccess, Policy, TemplatesAction, UncertainAction};
+use crate::policy::{Mode, NodeAccess, PinOwners, Policy, TemplatesAction, UncertainAction};
 use crate::reference::{self, Digest, Reference};
 use crate::registry::failure::Failure;
-use crate::workload::{ContainerImage, PullPolicy, Shape, Workload};
+use crate::workload::{ContainerImage, Owner, PullPolicy, Shape, Workload};
 
 /// The answer for a whole object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,7 +76,7 @@ pub fn judge(policy: &Policy, workload: &Workload, facts: &Facts, today: Date) -
         mode,
         findings: Vec::new(),
         excepted: Vec::new(),
-        notices: notices(workload, facts),
+        notices: notices(policy, workload, facts),
         images: Vec::with_capacity(facts.images.len()),
         account: facts.secrets.account.clone(),
     };
@@ -305,7 +305,24 @@ fn tried(attempt: &Attempt) -> Tried {
     Tried { source: attempt.source.to_string(), outcome }
 }
 
-fn notices(workload: &Workload, facts: &Facts) -> Vec<Notice> {
+/// Whether pullgate writes digests into the pods of a workload: made by hand or by a built-in controller (an operator's
+/// controller may compare its pods to a template, and make them anew for ever), and not where it only looks on.
+fn pins_pods(policy: &Policy, workload: &Workload) -> bool {
+    let owner = match (&workload.owner, policy.pin.owners) {
+        (Owner::None | Owner::BuiltIn, _) | (Owner::Foreign(_), PinOwners::Any) => true,
+        (Owner::Foreign(_), PinOwners::Builtin) => false,
+    };
+    let mode = policy.mode_for(&workload.object.namespace);
+    policy.pin.enabled && owner && matches!(mode, Some(Mode::Enforce | Mode::Warn))
+}
+
+/// Whether this very object may be changed: Pods only, never templates.
+pub fn may_pin(policy: &Policy, workload: &Workload) -> bool {
+    workload.shape == Shape::Pod && pins_pods(policy, workload)
+}
+
+fn notices(policy: &Policy, workload: &Workload, facts: &Facts) -> Vec<Notice> {
+    let pins = pins_pods(policy, workload);
     let mut notices = Vec::new();
     let namespace = &workload.object.namespace;
     for name in &facts.secrets.missing {
@@ -327,7 +344,10 @@ fn notices(workload: &Workload, facts: &Facts) -> Vec<Notice> {
         };
         if reference.implicit_latest() && reference.digest().is_none() {
             notice(NoticeCode::ImplicitLatest, format!("{shown} names no tag: latest is pulled"));
-        } else if image.pull_policy == PullPolicy::IfNotPresent && reference.digest().is_none() {
+        } else if image.pull_policy == PullPolicy::IfNotPresent
+            && reference.digest().is_none()
+            && (!pins || policy.pin_skipped(reference.name()))
+        {
             notice(
                 NoticeCode::MutableTag,
                 format!("{shown} is pulled only where absent: if the tag moves, nodes run different content"),

@@ -1,8 +1,19 @@
 #!/usr/bin/env bash
 # Every test of the project, from any directory: the hermetic ones, then pullgate beside the real parts (registries from
-# Go modules, containerd's own resolver as the judge; tests/testbed, tests/real). As root whatever runs does so in a
-# network namespace in which only loopback is up. The last line is "N passed, M failed".
+# Go modules, containerd's own resolver as the judge; tests/testbed, tests/real), then behind a real API server, driven
+# with kubectl (tests/cluster); with --all behind the API servers of other Kubernetes lines, too. As root whatever runs
+# does so in a network namespace in which only loopback is up. The last line is "N passed, M failed".
 set -euo pipefail
+
+parts=() lines=()
+case "$*" in
+"") ;;
+--all) parts=(--all) lines=(1.34 1.36) ;;
+*)
+	echo "usage: tests/run.sh [--all]" >&2
+	exit 2
+	;;
+esac
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 passed=0 failed=0
@@ -74,10 +85,16 @@ step "hermetic tests"
 tests cargo test --locked --offline
 
 step "building the real parts"
-built tests/testbed/build.sh
-built cargo test --locked --features real-parts --test real --no-run
+built tests/testbed/build.sh "${parts[@]}"
+built cargo test --locked --features real-parts --test real --test cluster --no-run
 step "pullgate beside the real parts"
 tests cargo test --locked --offline --features real-parts --test real
+step "pullgate behind a real API server"
+tests cargo test --locked --offline --features real-parts --test cluster
+for line in "${lines[@]}"; do
+	step "pullgate behind an API server of Kubernetes $line"
+	tests env TESTBED_KUBERNETES="$line" cargo test --locked --offline --features real-parts --test cluster
+done
 
 echo
 echo "$passed passed, $failed failed"

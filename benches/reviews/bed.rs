@@ -124,32 +124,31 @@ impl Bed {
     pub(crate) fn recorded(&self) -> String {
         RECORDED.replace(RECORDED_HOST, &self.registry.host())
     }
+}
 
-    /// The recorded review with a container for each of `images`, and no other.
-    pub(crate) fn review(&self, images: &[String]) -> Result<String, Failure> {
-        let mut review: Value = serde_json::from_str(RECORDED)?;
-        let spec = &mut review["request"]["object"]["spec"];
-        let container = spec["containers"][0].clone();
-        spec["initContainers"] = json!([]);
-        spec["containers"] = images
-            .iter()
-            .enumerate()
-            .map(|(index, image)| {
-                let mut container = container.clone();
-                container["name"] = json!(format!("c{index}"));
-                container["image"] = json!(image);
-                container
-            })
-            .collect();
-        Ok(review.to_string())
-    }
+/// The recorded review with a container for each of `images`, and no other.
+pub(crate) fn review_of(images: &[String]) -> Result<String, Failure> {
+    let mut review: Value = serde_json::from_str(RECORDED)?;
+    let spec = &mut review["request"]["object"]["spec"];
+    let container = spec["containers"][0].clone();
+    spec["initContainers"] = json!([]);
+    spec["containers"] = images
+        .iter()
+        .enumerate()
+        .map(|(index, image)| {
+            let mut container = container.clone();
+            container["name"] = json!(format!("c{index}"));
+            container["image"] = json!(image);
+            container
+        })
+        .collect();
+    Ok(review.to_string())
+}
 
-    /// What such a review asks to judge.
-    pub(crate) fn workload(&self, images: &[String]) -> Result<Workload, Failure> {
-        let body = self.review(images)?;
-        match review::parse(body.as_bytes())?.subject {
-            Subject::Judge(workload) => Ok(workload),
-            Subject::Pass(_) | Subject::Unreadable { .. } => Err("the recorded review is not judged".into()),
-        }
+/// What such a review asks to judge.
+pub(crate) fn workload_of(images: &[String]) -> Result<Workload, Failure> {
+    match review::parse(review_of(images)?.as_bytes())?.subject {
+        Subject::Judge(workload) => Ok(workload),
+        Subject::Pass(_) | Subject::Unreadable { .. } => Err("the recorded review is not judged".into()),
     }
 }

@@ -13,7 +13,7 @@ use pullgate::workload::Workload;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use crate::bed::Bed;
+use crate::bed::{Bed, review_of, workload_of};
 use crate::load::{self, Load};
 use crate::servers::Server;
 use crate::table::{Row, milliseconds, quantile};
@@ -49,7 +49,7 @@ pub(crate) fn measure(bed: &Bed) -> Result<Vec<Row>, Failure> {
 
 async fn thousand_pods(bed: &Bed, server: &Server) -> Result<Row, Failure> {
     let image = bed.push("thousand", "1");
-    let request = load::request("/validate", &bed.review(&[image])?);
+    let request = load::request("/validate", &review_of(&[image])?);
     let load = Load::open(server.address, &load::tls(bed.ca_pem())?, AT_ONCE, request).await?;
     bed.registry.clear_log();
     let (_, answered) = load.saturate(PATIENCE, PODS).await?;
@@ -77,7 +77,7 @@ async fn round_trips(bed: &Bed) -> Result<Vec<Row>, Failure> {
         ("token known", "1 round trip", 1),
     ];
     for (image, (what, goal, most)) in images.into_iter().zip(cases) {
-        let workload = bed.workload(&[image])?;
+        let workload = workload_of(&[image])?;
         bed.registry.set_latency(NEAR);
         bed.registry.clear_log();
         let (took, _) = admitted(&engine, &policy, &workload).await?;
@@ -101,11 +101,11 @@ async fn three_images(bed: &Bed) -> Result<Row, Failure> {
     bed.registry.set_latency(FAR);
     let mut slowest = Duration::ZERO;
     for image in &images {
-        let workload = bed.workload(std::slice::from_ref(image))?;
+        let workload = workload_of(std::slice::from_ref(image))?;
         let (took, _) = admitted(&bed.engine(Metrics::new())?, &policy, &workload).await?;
         slowest = slowest.max(took);
     }
-    let (all, _) = admitted(&bed.engine(Metrics::new())?, &policy, &bed.workload(&images)?).await?;
+    let (all, _) = admitted(&bed.engine(Metrics::new())?, &policy, &workload_of(&images)?).await?;
     bed.registry.set_latency(Duration::ZERO);
     let ratio = all.as_secs_f64() / slowest.as_secs_f64();
     let figure = format!("{ratio:.2} ({:.0} ms, one {:.0} ms)", milliseconds(all), milliseconds(slowest));
@@ -131,7 +131,7 @@ async fn black_hole(bed: &Bed) -> Result<Vec<Row>, Failure> {
         }
     };
     for number in 0..20 {
-        reviews.spawn(review(bed.workload(&[image(number)])?));
+        reviews.spawn(review(workload_of(&[image(number)])?));
     }
     let first = reviews.join_all().await;
     let mut reviews = JoinSet::new();
@@ -141,7 +141,7 @@ async fn black_hole(bed: &Bed) -> Result<Vec<Row>, Failure> {
     let mut number = 20;
     while Instant::now() < end {
         ticks.tick().await;
-        reviews.spawn(review(bed.workload(&[image(number)])?));
+        reviews.spawn(review(workload_of(&[image(number)])?));
         number += 1;
     }
     let then = reviews.join_all().await;

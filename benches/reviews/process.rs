@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 
-use crate::bed::Bed;
+use crate::bed::{Bed, review_of};
 use crate::load::{self, Connection};
 use crate::table::{Row, quantile};
 use crate::{Failure, runtime};
@@ -68,10 +68,8 @@ async fn fill(bed: &Bed, address: SocketAddr) -> Result<(), Failure> {
     let images: Vec<String> = (0..IMAGES)
         .map(|number| bed.push(&format!("service-{}", number / TAGS_EACH), &format!("v1.{}", number % TAGS_EACH)))
         .collect();
-    let requests: Result<Vec<_>, Failure> = images
-        .chunks(IMAGES_EACH)
-        .map(|images| Ok(load::request("/validate", &bed.review(images)?)))
-        .collect();
+    let requests: Result<Vec<_>, Failure> =
+        images.chunks(IMAGES_EACH).map(|images| Ok(load::request("/validate", &review_of(images)?))).collect();
     let requests = Arc::new(requests?);
     let next = Arc::new(AtomicUsize::new(0));
     let tls = load::tls(bed.ca_pem())?;
@@ -140,7 +138,8 @@ impl Serving {
     fn memory(&self, name: &str) -> Result<f64, Failure> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-        let kib = line.and_then(|line| line.trim().strip_suffix(" kB")).ok_or("no memory in the status of a process")?;
+        let kib =
+            line.and_then(|line| line.trim().strip_suffix(" kB")).ok_or("no memory in the status of a process")?;
         Ok(f64::from(kib.parse::<u32>()?) / 1024.0)
     }
 }

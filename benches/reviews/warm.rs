@@ -14,7 +14,7 @@ use crate::threads::Spent;
 use crate::{Failure, runtime};
 
 const ROUNDS: usize = 7;
-const ROUND: Duration = Duration::from_millis(1000);
+const ROUND: Duration = Duration::from_secs(1);
 const WARM_UP: Duration = Duration::from_millis(700);
 const AT_HALF: Duration = Duration::from_secs(4);
 const CONNECTIONS: usize = 16;
@@ -137,7 +137,11 @@ fn speed(pullgate: &Side, reading: &Side, plain: &Side) -> Vec<Row> {
         let share = |of: fn(&Round) -> f64| 100.0 * median(side.rounds.iter().map(of));
         rows.push(Row::beside(
             format!("  reviews/s: {name}"),
-            format!("{}; {} us of CPU each", spread(&figures(Round::per_second), 0), spread(&figures(Round::cpu_us), 1)),
+            format!(
+                "{}; {} us of CPU each",
+                spread(&figures(Round::per_second), 0),
+                spread(&figures(Round::cpu_us), 1)
+            ),
         ));
         rows.push(Row::beside(
             "    its thread on a core + waiting for one; client",

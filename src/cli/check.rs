@@ -12,6 +12,7 @@ use crate::args::{CheckArgs, Output, SourceArgs};
 use crate::check::Purpose;
 use crate::cli::{CommandError, block_on, engine, exit, load_policy, print, source_cluster, strict_policy};
 use crate::manifests;
+use crate::message;
 use crate::metrics::Metrics;
 use crate::output::Report;
 use crate::workload::configured::TemplateKind;
@@ -34,7 +35,7 @@ pub fn run(args: CheckArgs) -> Result<ExitCode, CommandError> {
         }
     }
     if !images.is_empty() {
-        workloads.extend(workload(&pod_of(&images, &source), &source.namespace, "--image", &[])?);
+        workloads.push(pod_of(&images, &source)?);
     }
     let report = block_on(judge(&source, workloads))?;
     let text = match source.output {
@@ -48,7 +49,7 @@ pub fn run(args: CheckArgs) -> Result<ExitCode, CommandError> {
 /// Judges workloads, in order.
 pub(super) async fn judge(source: &SourceArgs, workloads: Vec<Workload>) -> Result<Report, CommandError> {
     let policy = strict_policy(source, workloads.iter().map(|workload| workload.object.namespace.clone()))?;
-    let engine = engine(&policy, source_cluster(source).await?, Metrics::new());
+    let engine = engine(&policy, source_cluster(source).await?, Metrics::new())?;
     let judged: Vec<_> = stream::iter(&workloads)
         .map(|workload| engine.check(&policy, workload, Purpose::Judge, Instant::now() + source.timeout))
         .buffered(AT_ONCE)
@@ -62,14 +63,14 @@ pub(super) async fn judge(source: &SourceArgs, workloads: Vec<Workload>) -> Resu
 }
 
 /// A pod that has the given images and the pull secrets of the command line.
-pub(super) fn pod_of(images: &[String], source: &SourceArgs) -> Value {
+pub(super) fn pod_of(images: &[String], source: &SourceArgs) -> Result<Workload, CommandError> {
     let containers: Vec<Value> = images
         .iter()
         .enumerate()
         .map(|(index, image)| json!({ "name": format!("image-{index}"), "image": image }))
         .collect();
     let secrets: Vec<Value> = source.pull_secrets.iter().map(|name| json!({ "name": name })).collect();
-    json!({
+    let pod = json!({
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": { "name": "command-line", "namespace": source.namespace },
@@ -78,11 +79,17 @@ pub(super) fn pod_of(images: &[String], source: &SourceArgs) -> Value {
             "imagePullSecrets": secrets,
             "serviceAccountName": source.service_account,
         },
+    });
+    let pod = workload(&pod, &source.namespace, "--image", &[])?.filter(|pod| pod.images.len() == images.len());
+    // A variable that is not set must not look like an image that is fine.
+    pod.ok_or_else(|| CommandError::Image {
+        image: format!("{:?}", message::shown(&images.join(" "))),
+        reason: "a template's placeholder (empty, or auto) is no image".to_owned(),
     })
 }
 
 /// The workload of a manifest; `None` for kinds without images.
-pub(super) fn workload(
+fn workload(
     object: &Value,
     namespace: &str,
     file: &str,

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 
 use crate::args::{ExplainArgs, Output};
-use crate::cli::check::{judge, pod_of, workload};
+use crate::cli::check::{judge, pod_of};
 use crate::cli::{CommandError, block_on, engine, exit, print, source_cluster, strict_policy};
 use crate::credentials::Candidate;
 use crate::facts::{Secrets, Unreadable};
@@ -19,12 +19,10 @@ pub fn run(args: ExplainArgs) -> Result<ExitCode, CommandError> {
     let ExplainArgs { image, offline, source } = args;
     let reference = Reference::parse(&image)
         .map_err(|error| CommandError::Image { image: crate::message::shown(&image), reason: error.to_string() })?;
-    let Some(pod) = workload(&pod_of(std::slice::from_ref(&image), &source), &source.namespace, "IMAGE", &[])? else {
-        return Err(CommandError::Image { image, reason: "is a placeholder, not an image".to_owned() });
-    };
+    let pod = pod_of(std::slice::from_ref(&image), &source)?;
     let secrets = block_on(async {
         let policy = strict_policy(&source, [])?;
-        let engine = engine(&policy, source_cluster(&source).await?, Metrics::new());
+        let engine = engine(&policy, source_cluster(&source).await?, Metrics::new())?;
         Ok(engine.secrets(&pod, None).await)
     })?;
     let candidates = secrets.keyring.as_ref().map(|keyring| keyring.candidates(reference.name())).unwrap_or_default();

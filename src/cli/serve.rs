@@ -53,7 +53,7 @@ async fn serve(args: ServeArgs) -> Result<ExitCode, CommandError> {
     let policy = overrides.load()?;
     let metrics = Metrics::new();
     let cluster = open_cluster(cluster_from.as_deref(), &kube).await?.ok_or(CommandError::NoCluster)?;
-    let engine = engine(&policy, cluster, metrics.clone());
+    let engine = engine(&policy, cluster, metrics.clone())?;
     let certificate = Arc::new(Certificate::load(tls_files)?);
     let tls = Arc::new(server::server_config(Arc::clone(&certificate))?);
     let (sender, snapshots) = watch::channel(Arc::new(Snapshot { policy, engine }));
@@ -127,7 +127,7 @@ fn reload(
     let engine = if same_ways {
         before.engine.clone()
     } else {
-        engine(&policy, Arc::clone(&before.engine.cluster), metrics.clone())
+        engine(&policy, Arc::clone(&before.engine.cluster), metrics.clone())?
     };
     sender.send_replace(Arc::new(Snapshot { policy, engine }));
     Ok(true)

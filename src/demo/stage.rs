@@ -78,7 +78,7 @@ impl Stage {
         let policy = config::parse(&policy, "demo.yaml")?;
         let contents = Contents::parse(&names.secrets(&bearer.host(), &basic.host(), &hiding.host()), "demo cluster")?;
         let metrics = Metrics::new();
-        let engine = cli::engine(&policy, Arc::new(FileCluster::of(contents)), metrics.clone());
+        let engine = cli::engine(&policy, Arc::new(FileCluster::of(contents)), metrics.clone())?;
         let (_, snapshots) = watch::channel(Arc::new(Snapshot { policy, engine }));
         let issued = authority.issue(&LOOPBACK_NAMES).map_err(failed)?;
         let certificate = files.write("tls.crt", &issued.certificate_pem)?;

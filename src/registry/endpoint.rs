@@ -24,17 +24,7 @@ impl Endpoint {
         let host = reference.registry();
         let api = if host == "docker.io" { "registry-1.docker.io" } else { host };
         let scheme = if rule.plain_http { "http" } else { "https" };
-        Self {
-            host: host.to_owned(),
-            base: format!("{scheme}://{api}"),
-            profile: Profile {
-                ca_file: rule.ca_file.clone(),
-                client_cert_file: rule.client_cert_file.clone(),
-                proxy: rule.proxy.clone(),
-                plain_http: rule.plain_http,
-                timeout: rule.timeout,
-            },
-        }
+        Self { host: host.to_owned(), base: format!("{scheme}://{api}"), profile: Profile::of(rule) }
     }
 
     /// `host[:port]` of the API.
@@ -45,5 +35,20 @@ impl Endpoint {
     /// The manifest's URL. Everything in it passed the reference grammar, so nothing needs escaping.
     pub fn manifest_url(&self, reference: &Reference) -> String {
         format!("{}/v2/{}/manifests/{}", self.base, reference.repository(), reference.object())
+    }
+}
+
+// === impl Profile ===
+
+impl Profile {
+    /// The profile of a configuration rule.
+    pub fn of(rule: &RegistryRule) -> Self {
+        Self {
+            ca_file: rule.ca_file.clone(),
+            client_cert_file: rule.client_cert_file.clone(),
+            proxy: rule.proxy.clone(),
+            plain_http: rule.plain_http,
+            timeout: rule.timeout,
+        }
     }
 }

@@ -39,6 +39,14 @@ impl HttpTransport {
         Self { clients: clients::Clients::new(guard.clone()), guard }
     }
 
+    /// Makes the client of a profile now, so that a file which cannot be used is known before a review needs it.
+    ///
+    /// # Errors
+    /// One sentence with the setting and the file.
+    pub fn prepare(&self, profile: &Profile) -> Result<(), String> {
+        self.clients.get(profile).map(drop).map_err(|error| error.detail)
+    }
+
     async fn exchange(&self, request: Request<'_>) -> Result<Response, TransportError> {
         let client = self.clients.get(request.profile)?;
         let limit = request.profile.timeout.unwrap_or(REQUEST_TIMEOUT);

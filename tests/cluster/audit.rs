@@ -22,11 +22,19 @@ pub(crate) fn annotations(world: &World, namespace: &str, name: &str) -> Result<
 }
 
 /// The annotation `key` of the last write to an object must hold these parts.
-pub(crate) fn annotated(world: &World, namespace: &str, name: &str, key: &str, parts: &[&str]) -> Result<String, Failure> {
+pub(crate) fn annotated(
+    world: &World,
+    namespace: &str,
+    name: &str,
+    key: &str,
+    parts: &[&str],
+) -> Result<String, Failure> {
     let annotations = annotations(world, namespace, name)?;
     let value = annotations.iter().find(|(is, _)| is == key).map(|(_, value)| value);
     match value {
         Some(value) if parts.iter().all(|part| value.contains(part)) => Ok(value.clone()),
-        _ => Err(format!("audit annotation {key} of {namespace}/{name} does not hold {parts:?}: {annotations:?}").into()),
+        _ => {
+            Err(format!("audit annotation {key} of {namespace}/{name} does not hold {parts:?}: {annotations:?}").into())
+        }
     }
 }

@@ -170,7 +170,8 @@ pub(crate) fn echo(arguments: &[String]) -> Result<(), Failure> {
         let answer = async |body: Bytes| {
             let uid = uid(&body).unwrap_or_default().to_owned();
             let response = json!({ "uid": uid, "allowed": true });
-            let review = json!({ "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response });
+            let review =
+                json!({ "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response });
             ([(CONTENT_TYPE, "application/json")], review.to_string())
         };
         let router = Router::new().route("/validate", post(answer)).route("/mutate", post(answer));

@@ -117,6 +117,13 @@ impl Said {
         if said.stderr.is_empty() { Ok(said) } else { Err(format!("this should warn of nothing: {said}").into()) }
     }
 
+    /// It must have passed, and no image of it is in doubt: only tags may be remarked on.
+    pub(crate) fn soundly(self) -> Result<Self, Failure> {
+        let said = self.succeeded()?;
+        let doubt = said.warnings().any(|warning| !warning.starts_with("MutableTag: "));
+        if doubt { Err(format!("this should be in no doubt: {said}").into()) } else { Ok(said) }
+    }
+
     /// It must have passed, with a warning that holds all of these.
     pub(crate) fn warned(self, of: &[&str]) -> Result<Self, Failure> {
         let said = self.succeeded()?;
@@ -130,8 +137,7 @@ impl Said {
     /// pullgate must have refused it, with this code as the first word.
     pub(crate) fn refused(self, code: &str) -> Result<Self, Failure> {
         let text = format!("admission webhook \"validate.pullgate.dev\" denied the request: {code}: ");
-        let forbidden = |line: &str| line.starts_with("Error from server (Forbidden): ") && line.contains(&text);
-        if self.code == Some(1) && self.stderr.lines().any(forbidden) {
+        if self.code == Some(1) && self.stderr.contains(&text) {
             Ok(self)
         } else {
             Err(format!("this should have been refused with {code}: {self}").into())
@@ -156,10 +162,19 @@ impl std::fmt::Display for Said {
 }
 
 /// Asks again until there is an answer; `what` is what the failure says was waited for.
-pub(crate) fn until<T>(what: &str, mut ask: impl FnMut() -> Result<Option<T>, Failure>) -> Result<T, Failure> {
+pub(crate) fn until<T>(what: &str, ask: impl FnMut() -> Result<Option<T>, Failure>) -> Result<T, Failure> {
+    until_within(PATIENCE, what, ask)
+}
+
+/// The same with another limit.
+pub(crate) fn until_within<T>(
+    limit: Duration,
+    what: &str,
+    mut ask: impl FnMut() -> Result<Option<T>, Failure>,
+) -> Result<T, Failure> {
     let started = Instant::now();
     let mut last = None;
-    while started.elapsed() < PATIENCE {
+    while started.elapsed() < limit {
         match ask() {
             Ok(Some(answer)) => return Ok(answer),
             Ok(None) => {}
@@ -168,7 +183,7 @@ pub(crate) fn until<T>(what: &str, mut ask: impl FnMut() -> Result<Option<T>, Fa
         thread::sleep(Duration::from_millis(100));
     }
     let last = last.map(|failure| format!("; the last attempt: {failure}")).unwrap_or_default();
-    Err(format!("waited {} s for {what}{last}", PATIENCE.as_secs()).into())
+    Err(format!("waited {} s for {what}{last}", limit.as_secs()).into())
 }
 
 fn words(line: &str) -> Vec<&str> {

@@ -3,8 +3,8 @@
 //! a user or an operator can see: what kubectl prints, objects, events, the audit log, the registry's access log and
 //! /metrics. The images that are refused are admitted again once the webhooks are gone, so what refused them is pullgate.
 //!
-//! Built with the feature `real-parts`; `tests/run.sh` builds the parts and runs it. `PULLGATE_TEST_KUBERNETES=1.34`
-//! takes another line of Kubernetes. With the argument `--bench` it measures instead how many pods per second the API
+//! Built with the feature `real-parts`; `tests/run.sh` builds the parts and runs it. `TESTBED_KUBERNETES=1.34`
+//! takes another line of Kubernetes; arguments choose subjects (`-- templates modes`). With the argument `--bench` it measures instead how many pods per second the API
 //! server creates; then build it with optimisations.
 
 #![allow(clippy::print_stdout, reason = "its report is its output")]
@@ -19,6 +19,7 @@ mod stack;
 mod world;
 
 // What more than one suite of real parts needs; none needs all of it.
+#[allow(dead_code, reason = "shared with the suite `real`")]
 #[path = "../parts/faults.rs"]
 mod faults;
 #[allow(dead_code, reason = "shared with the suite `real`")]
@@ -48,7 +49,7 @@ fn main() -> ExitCode {
     let outcome = match arguments.first().map(String::as_str) {
         Some("--bench") => measured(),
         Some("--echo") => bench::echo(&arguments[1..]).map(|()| Report::default()),
-        _ => run(started),
+        _ => run(started, &arguments),
     };
     match outcome {
         Ok(report) => {
@@ -64,12 +65,12 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(started: Instant) -> Result<Report, Failure> {
+fn run(started: Instant, only: &[String]) -> Result<Report, Failure> {
     let dir = tempfile::tempdir()?;
     let mut world = World::new(dir.path())?;
     println!("{} after {:.1} s\n", server_version(&world)?, started.elapsed().as_secs_f32());
     let mut report = Report::default();
-    if let Err(failure) = cases::all(&mut world, &mut report) {
+    if let Err(failure) = cases::all(&mut world, &mut report, only) {
         report.case("the suite comes to its end", |_| Err(failure));
     }
     if report.failed > 0 {

@@ -20,7 +20,7 @@ impl Report {
         match run(&mut shown) {
             Ok(remark) => {
                 self.passed += 1;
-                println!("ok    {name:<66} {remark}");
+                println!("ok    {name:<68} {}", remark.trim_end());
             }
             Err(failure) => {
                 self.failed += 1;

@@ -22,7 +22,7 @@ omitStages: [RequestReceived]
 rules:
   - level: None
     verbs: [get, list, watch]
-    userGroups: [system:masters, "system:serviceaccounts:kube-system"]
+    userGroups: [system:masters, system:serviceaccounts:kube-system]
   - level: None
     users: [system:kube-controller-manager, system:kube-scheduler]
   - level: None
@@ -43,7 +43,7 @@ pub(crate) struct Stack {
     others: Vec<Part>,
 }
 
-/// The file names of the control plane's parts; `PULLGATE_TEST_KUBERNETES` chooses another line of Kubernetes.
+/// The file names of the control plane's parts; `TESTBED_KUBERNETES` chooses another line of Kubernetes.
 pub(crate) fn needed() -> [String; 6] {
     let line = line().map(|line| format!("-{line}")).unwrap_or_default();
     [
@@ -58,7 +58,7 @@ pub(crate) fn needed() -> [String; 6] {
 
 /// `1.34`, if another line than the usual one was asked for.
 pub(crate) fn line() -> Option<String> {
-    env::var("PULLGATE_TEST_KUBERNETES").ok().filter(|line| !line.is_empty())
+    env::var("TESTBED_KUBERNETES").ok().filter(|line| !line.is_empty())
 }
 
 // === impl Stack ===
@@ -79,7 +79,7 @@ impl Stack {
         let tokens = authority.issue(&["tokens"])?;
         let file = |name: &str, content: &str| workshop.file(&format!("cluster/{name}"), content);
         let ca = file("ca.crt", &authority.pem)?;
-        let sa_key = file("sa.key", &tokens.key_pem())?;
+        let (sa_key, sa_certificate) = (file("sa.key", &tokens.key_pem())?, file("sa.crt", tokens.certificate_pem())?);
         let server = format!("https://127.0.0.1:{port}");
         let admin = authority.client("admin", Some("system:masters"))?;
         let kubeconfig = file("admin.kubeconfig", &by_certificate(&server, authority, &admin).to_string())?;
@@ -118,7 +118,7 @@ impl Stack {
             ("tls-private-key-file", &path(file("server.key", &serving.key_pem())?)),
             ("client-ca-file", &path(ca.clone())),
             ("service-account-issuer", "https://kubernetes.default.svc"),
-            ("service-account-key-file", &path(sa_key.clone())),
+            ("service-account-key-file", &path(sa_certificate)),
             ("service-account-signing-key-file", &path(sa_key.clone())),
             ("authorization-mode", "Node,RBAC"),
             ("service-cluster-ip-range", "10.0.0.0/24"),
@@ -191,7 +191,9 @@ impl Stack {
     fn wait_until_ready(&mut self, kubectl: &Kubectl) -> Result<(), Failure> {
         let part = self.api_server.take().ok_or("the API server was not started")?;
         self.api_server = Some(part.wait_for(self.port)?);
-        until("the API server to be ready", || Ok((kubectl.run("get --raw /readyz")?.code == Some(0)).then_some(())))
+        until("the API server to be ready", || kubectl.run("get --raw /readyz")?.succeeded().map(Some))
+            .map(drop)
+            .map_err(|failure| format!("{failure}\n{}", self.tails()).into())
     }
 
     /// The events of the audit log, oldest first.

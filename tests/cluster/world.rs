@@ -39,8 +39,8 @@ pub(crate) struct Places {
     pub(crate) bearer: String,
     /// Without logins, until it is stopped.
     pub(crate) doomed: String,
-    /// The registry of [`faults`].
-    pub(crate) fault: String,
+    /// Registries of [`faults`], several because some faults are held against the whole registry.
+    pub(crate) faults: [String; 4],
     /// Accepts connections and never says a word.
     pub(crate) silent: String,
     /// Plain HTTP into the storage of all of them; never named by an image.
@@ -111,7 +111,7 @@ impl World {
             basic: on(basic),
             bearer: on(bearer),
             doomed: on(doomed),
-            fault: fault(Port::Registry)?,
+            faults: [fault(Port::Registry)?, fault(Port::Registry)?, fault(Port::Registry)?, fault(Port::Registry)?],
             silent: fault(Port::Silent)?,
             seed,
         };
@@ -147,14 +147,14 @@ impl World {
 
     /// pullgate's configuration, as a user writes it into the chart's values.
     fn config(&self) -> Value {
-        let Places { open, basic, bearer, doomed, fault, silent, .. } = &self.places;
-        let mut registries: Vec<Value> = [open, basic, bearer, doomed, fault]
-            .iter()
+        let Places { open, basic, bearer, doomed, faults, silent, .. } = &self.places;
+        let mut registries: Vec<Value> = [open, basic, bearer, doomed]
+            .into_iter()
+            .chain(faults)
             .map(|host| json!({ "host": host, "caFile": self.ca, "nodeAccess": "none" }))
             .collect();
         registries.push(json!({ "host": silent, "caFile": self.ca, "nodeAccess": "none", "timeout": "1s" }));
-        let exception =
-            |image: &str, until: &str| json!({ "namespace": LEGACY, "image": image, "code": "TagNotFound", "until": until });
+        let exception = |image: &str, until: &str| json!({ "namespace": LEGACY, "image": image, "code": "TagNotFound", "until": until });
         json!({
             "mode": "enforce",
             "namespaces": [
@@ -228,7 +228,8 @@ impl World {
 
     /// Replaces the Service of the chart's webhooks, or the URL that already did so, by a port on loopback.
     pub(crate) fn point_webhooks(&self, port: u16) -> Result<(), Failure> {
-        for (kind, path) in [("mutatingwebhookconfiguration", "mutate"), ("validatingwebhookconfiguration", "validate")] {
+        for (kind, path) in [("mutatingwebhookconfiguration", "mutate"), ("validatingwebhookconfiguration", "validate")]
+        {
             let patch = json!([{
                 "op": "add", "path": "/webhooks/0/clientConfig",
                 "value": {
@@ -270,6 +271,11 @@ impl World {
     /// An image of the registry with a token server.
     pub(crate) fn bearer(&self, rest: &str) -> String {
         format!("{}/{rest}", self.places.bearer)
+    }
+
+    /// An image of one of the registries that misbehave.
+    pub(crate) fn fault(&self, registry: usize, kind: &str) -> String {
+        format!("{}/fault/{kind}:v1", self.places.faults[registry])
     }
 
     /// Removes a repository from the storage of the registries.

@@ -169,6 +169,7 @@ fn answer(request: &Request, site: &Site) -> Answer {
         "unavailable" => Answer::html("503 Service Unavailable"),
         "bad" => error("400 Bad Request", "UNSUPPORTED"),
         "denied" => error("403 Forbidden", "DENIED"),
+        "unnamed" => error("404 Not Found", "NAME_UNKNOWN"),
         "lost" => Answer::html("404 Not Found"),
         "mute" => error("401 Unauthorized", "UNAUTHORIZED"),
         "no-head" if request.method == "HEAD" => Answer::new("405 Method Not Allowed", Vec::new()),

@@ -223,7 +223,9 @@ impl Part {
     pub(crate) fn wait_for(self, port: u16) -> Result<Self, Failure> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let started = Instant::now();
-        while TcpStream::connect(address).is_err() {
+        // A connection to a free port of loopback can end up with itself.
+        let answers = |stream: TcpStream| stream.local_addr().ok() != stream.peer_addr().ok();
+        while !TcpStream::connect(address).is_ok_and(answers) {
             if started.elapsed() > Duration::from_secs(20) {
                 return Err(format!("{} does not answer on {address}\n{}", self.name, self.tail()).into());
             }

@@ -14,6 +14,7 @@ mod judge;
 mod scene;
 
 // What more than one suite of real parts needs; none needs all of it.
+#[allow(dead_code, reason = "shared with the suite `cluster`")]
 #[path = "../parts/faults.rs"]
 mod faults;
 #[allow(dead_code, reason = "shared with the suite `cluster`")]

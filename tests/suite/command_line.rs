@@ -1,4 +1,7 @@
 //! The binary as people run it: what `check` and `explain` read, print and end with.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+
+mod explain;
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -68,12 +71,17 @@ impl Desk {
         self.files.path().join(name).display().to_string()
     }
 
-    /// Writes a file, with this registry's address for `R/`.
+    /// Writes a file.
     fn write(&self, name: &str, text: &str) -> String {
         let path = self.path(name);
         std::fs::create_dir_all(Path::new(&path).parent().unwrap()).unwrap();
-        std::fs::write(&path, text.replace("R/", &format!("{}/", self.registry.host()))).unwrap();
+        std::fs::write(&path, text).unwrap();
         path
+    }
+
+    /// Writes a manifest, with this registry's address for `R/`.
+    fn manifest(&self, name: &str, text: &str) -> String {
+        self.write(name, &text.replace("R/", &format!("{}/", self.registry.host())))
     }
 
     /// Runs with the desk's configuration and cluster.
@@ -85,11 +93,19 @@ impl Desk {
     /// Runs with these arguments and this standard input.
     async fn bare(&self, args: &[&str], input: &str) -> Done {
         let host = self.registry.host();
-        let args: Vec<String> = args.iter().map(|arg| arg.replace("R/", &format!("{host}/"))).collect();
+        let args: Vec<String> = args
+            .iter()
+            .map(|arg| arg.strip_prefix("R/").map_or_else(|| (*arg).to_owned(), |image| format!("{host}/{image}")))
+            .collect();
         let input_file = self.write("stdin", input);
         let run = move || {
             let input = std::fs::File::open(input_file).unwrap();
-            Command::new(env!("CARGO_BIN_EXE_pullgate")).args(args).env_clear().stdin(Stdio::from(input)).output().unwrap()
+            Command::new(env!("CARGO_BIN_EXE_pullgate"))
+                .args(args)
+                .env_clear()
+                .stdin(Stdio::from(input))
+                .output()
+                .unwrap()
         };
         let Output { status, stdout, stderr } = tokio::task::spawn_blocking(run).await.unwrap();
         let directory = self.files.path().display().to_string();
@@ -127,13 +143,15 @@ fn keys(value: &Value) -> Vec<&str> {
 }
 
 fn pod(name: &str, image: &str, more: &str) -> String {
-    format!("apiVersion: v1\nkind: Pod\nmetadata: {{ name: {name} }}\nspec:\n  containers: [{{ name: c, image: '{image}' }}]\n{more}")
+    format!(
+        "apiVersion: v1\nkind: Pod\nmetadata: {{ name: {name} }}\nspec:\n  containers: [{{ name: c, image: '{image}' }}]\n{more}"
+    )
 }
 
 #[tokio::test]
 async fn a_pod_that_is_fine_ends_with_0() {
     let desk = Desk::new(Login::None).await;
-    let file = desk.write("pod.yaml", &pod("p", "R/open:v1", ""));
+    let file = desk.manifest("pod.yaml", &pod("p", "R/open:v1", ""));
     let done = desk.run(&["check", "-f", &file, "-o", "json"]).await;
     assert_eq!((done.code, done.err.as_str()), (0, ""));
     assert_eq!(done.objects(), ["Pod/p allow"]);
@@ -183,22 +201,37 @@ async fn every_kind_with_images_is_judged_and_the_others_are_passed_over() {
         "CronJob/x deny TagNotFound",
         "Pod/y allow",
     ];
-    let file = desk.write("all.yaml", &documents.join("---\n"));
+    let file = desk.manifest("all.yaml", &documents.join("---\n"));
     let done = desk.run(&["check", "-f", &file, "-o", "json"]).await;
     assert_eq!((done.code, done.objects()), (1, expected.map(str::to_owned).to_vec()));
 
     let input = std::fs::read_to_string(&file).unwrap();
-    let done = desk.bare(&["check", "-f", "-", "-o", "json", "--config", &desk.path("config.yaml")], &input).await;
+    let done = desk
+        .bare(
+            &[
+                "check",
+                "-f",
+                "-",
+                "-o",
+                "json",
+                "--config",
+                &desk.path("config.yaml"),
+                "--cluster-from",
+                &desk.path("cluster.yaml"),
+            ],
+            &input,
+        )
+        .await;
     assert_eq!((done.code, done.objects()), (1, expected.map(str::to_owned).to_vec()));
 }
 
 #[tokio::test]
 async fn a_directory_is_read_in_order_and_other_files_in_it_are_not() {
     let desk = Desk::new(Login::None).await;
-    desk.write("all/b.yaml", &pod("b", "R/open:v1", ""));
-    desk.write("all/a.yml", &pod("a", "R/open:v1", ""));
-    desk.write("all/c.json", &json!({ "kind": "Pod", "apiVersion": "v1", "metadata": { "name": "c" }, "spec": { "containers": [{ "name": "c", "image": "R/open:v1" }] } }).to_string());
-    desk.write("all/README.md", "kind: [");
+    desk.manifest("all/b.yaml", &pod("b", "R/open:v1", ""));
+    desk.manifest("all/a.yml", &pod("a", "R/open:v1", ""));
+    desk.manifest("all/c.json", &json!({ "kind": "Pod", "apiVersion": "v1", "metadata": { "name": "c" }, "spec": { "containers": [{ "name": "c", "image": "R/open:v1" }] } }).to_string());
+    desk.manifest("all/README.md", "kind: [");
     let done = desk.run(&["check", "-f", &desk.path("all"), "-o", "json"]).await;
     assert_eq!(done.objects(), ["Pod/a allow", "Pod/b allow", "Pod/c allow"], "{}", done.err);
 }
@@ -215,7 +248,8 @@ async fn the_json_has_the_keys_that_programs_rely_on() {
     assert_eq!(keys(&result["object"]), ["apiVersion", "kind", "name", "namespace"]);
     assert_eq!(keys(&result["images"][0]), ["container", "digest", "image", "path", "resolved"]);
     let finding = &result["findings"][0];
-    let expected = ["cause", "certain", "code", "container", "fix", "image", "message", "node", "path", "registry", "tried"];
+    let expected =
+        ["cause", "certain", "code", "container", "fix", "image", "message", "node", "path", "registry", "tried"];
     assert_eq!(keys(finding), expected);
     assert_eq!(finding["tried"], json!([{ "source": "Secret \"regcred\"", "outcome": "TagNotFound" }]));
     assert_eq!(finding["registry"], "MANIFEST_UNKNOWN: manifest unknown");
@@ -226,8 +260,11 @@ async fn the_json_has_the_keys_that_programs_rely_on() {
 #[tokio::test]
 async fn the_table_is_for_people() {
     let desk = Desk::new(Login::Basic).await;
-    let file = desk.write("pod.yaml", &pod("web", "R/team/api:v1", "  imagePullSecrets: [{ name: regcred }]\n"));
-    let other = desk.write("job.yaml", &pod("job", "R/team/api:v2", "  imagePullSecrets: [{ name: regcred }, { name: gone }]\n"));
+    let file = desk.manifest("pod.yaml", &pod("web", "R/team/api:v1", "  imagePullSecrets: [{ name: regcred }]\n"));
+    let other = desk.manifest(
+        "job.yaml",
+        &pod("job", "R/team/api:v2", "  imagePullSecrets: [{ name: regcred }, { name: gone }]\n"),
+    );
     let done = desk.run(&["check", "-f", &file, "-f", &other, "--image", "127.0.0.1:1/x:1"]).await;
     // The width of a column follows the registry's port.
     let narrow = done.out.lines().map(|line| {
@@ -256,10 +293,10 @@ async fn images_are_judged_with_the_pull_secrets_of_the_command_line() {
 #[tokio::test]
 async fn a_pod_in_a_file_gets_the_secrets_of_its_service_account() {
     let desk = Desk::new(Login::Basic).await;
-    let with = desk.write("with.yaml", &pod("with", "R/team/api:v1", "  serviceAccountName: builder\n"));
-    let without = desk.write("without.yaml", &pod("without", "R/team/api:v1", ""));
+    let with = desk.manifest("with.yaml", &pod("with", "R/team/api:v1", "  serviceAccountName: builder\n"));
+    let without = desk.manifest("without.yaml", &pod("without", "R/team/api:v1", ""));
     let own = "  serviceAccountName: builder\n  imagePullSecrets: [{ name: bobs }]\n";
-    let own = desk.write("own.yaml", &pod("own", "R/team/api:v1", own));
+    let own = desk.manifest("own.yaml", &pod("own", "R/team/api:v1", own));
     let done = desk.run(&["check", "-f", &with, "-f", &without, "-f", &own, "-o", "json"]).await;
     let objects = done.objects();
     assert_eq!(objects[..2], ["Pod/with allow", "Pod/without deny CredentialsMissing"]);
@@ -267,81 +304,57 @@ async fn a_pod_in_a_file_gets_the_secrets_of_its_service_account() {
 }
 
 #[tokio::test]
-async fn explain_offline_shows_reference_and_candidates_and_asks_nobody() {
-    let desk = Desk::new(Login::Basic).await;
-    let args = ["explain", "R/team/api:v1", "--offline", "-o", "json", "--pull-secret", "regcred", "--pull-secret", "narrow"];
-    let done = desk.run(&args).await;
-    assert_eq!((done.code, done.err.as_str()), (0, ""));
-    let json = done.json();
-    assert_eq!(json["reference"], json!({ "registry": "R", "repository": "team/api", "tag": "v1", "digest": null }));
-    // The kubelet tries the longer key first, whatever the order of the Secrets.
-    let expected = json!([
-        { "source": "Secret \"narrow\"", "key": "R/team/api", "username": "ann" },
-        { "source": "Secret \"regcred\"", "key": "R", "username": "ann" },
-    ]);
-    assert_eq!(json["candidates"], expected);
-    assert_eq!(json["results"], json!([]));
-    assert!(!done.out.contains(PASSWORD));
-    assert!(desk.registry.requests().is_empty());
-}
-
-#[tokio::test]
-async fn explain_of_a_short_name_says_what_is_meant() {
-    let desk = Desk::new(Login::None).await;
-    let done = desk.run(&["explain", "busybox", "--offline", "-o", "json"]).await;
-    let expected = json!({ "registry": "docker.io", "repository": "library/busybox", "tag": "latest", "digest": null });
-    assert_eq!(done.json()["reference"], expected);
-    assert_eq!(done.json()["candidates"], json!([{ "source": "anonymous", "key": "", "username": null }]));
-}
-
-#[tokio::test]
-async fn explain_names_a_secret_that_does_not_decode() {
-    let desk = Desk::new(Login::None).await;
-    let args = ["explain", "R/open:v1", "--offline", "--pull-secret", "nonsense"];
-    let done = desk.run(&[&args[..], &["-o", "json"]].concat()).await;
-    assert_eq!(done.code, 1);
-    assert_eq!(done.json()["malformed"], json!({ "secret": "nonsense", "error": "illegal base64 data at input byte 0" }));
-    assert_eq!(done.json()["candidates"], json!([]));
-    let done = desk.run(&args).await;
-    assert!(done.out.contains("Secret \"nonsense\": no kubelet can decode it"), "{}", done.out);
-}
-
-#[tokio::test]
-async fn explain_online_ends_with_the_answer() {
-    let desk = Desk::new(Login::Basic).await;
-    let done = desk.run(&["explain", "R/team/api:v1", "--pull-secret", "bobs", "--pull-secret", "gone"]).await;
-    assert_eq!(done.code, 1);
-    for line in
-        ["  repository  team/api\n", "  Secret \"gone\": not there\n", "  1. Secret \"bobs\", key R, user \"bob\", password not shown\n"]
-    {
-        assert!(done.out.contains(line), "{line}: {}", done.out);
-    }
-    assert!(!done.out.contains(OTHER_PASSWORD));
-}
-
-#[tokio::test]
 async fn a_mistake_is_one_sentence_and_ends_with_2() {
     let desk = Desk::new(Login::None).await;
-    let bad_yaml = desk.write("bad.yaml", "kind: Pod\nmetadata: {\n");
-    let no_kind = desk.write("nokind.yaml", "kind: Pod\n---\na: 1\n");
-    let bad_pod = desk.write("badpod.yaml", &pod("p", "R/open:v1", "").replace("[{ name: c,", "[{ name: 7,"));
-    let bad_config = desk.write("bad-config.yaml", "mode: enforce\nmodes: warn\n");
-    let bad_glob = desk.write("bad-glob.yaml", "guard:\n  allowAddresses: [10.0.0.0/33]\n");
-    let bad_cluster = desk.write("bad-cluster.yaml", "kind: Secret\nmetadata: { name: s }\ndata: { a: '%%hunter2%%' }\n");
+    let bad_yaml = desk.manifest("bad.yaml", "kind: Pod\nmetadata: {\n");
+    let no_kind = desk.manifest("nokind.yaml", "kind: Pod\n---\na: 1\n");
+    let bad_pod = desk.manifest("badpod.yaml", &pod("p", "R/open:v1", "").replace("[{ name: c,", "[{ name: 7,"));
+    let bad_config = desk.manifest("bad-config.yaml", "mode: enforce\nmodes: warn\n");
+    let bad_glob = desk.manifest("bad-glob.yaml", "guard:\n  allowAddresses: [10.0.0.0/33]\n");
+    let bad_cluster =
+        desk.manifest("bad-cluster.yaml", "kind: Secret\nmetadata: { name: s }\ndata: { a: '%%hunter2%%' }\n");
     for (args, expected) in [
-        (vec!["check", "-f", "/nowhere/pod.yaml"], "pullgate: --file /nowhere/pod.yaml: No such file or directory (os error 2)"),
+        (
+            vec!["check", "-f", "/nowhere/pod.yaml"],
+            "pullgate: --file /nowhere/pod.yaml: No such file or directory (os error 2)",
+        ),
         (vec!["check", "-f", &bad_yaml], "pullgate: --file DIR/bad.yaml:2:11: "),
-        (vec!["check", "-f", &no_kind], "pullgate: --file DIR/nokind.yaml: document 2 is no Kubernetes object: it has no kind"),
+        (
+            vec!["check", "-f", &no_kind],
+            "pullgate: --file DIR/nokind.yaml: document 2 is no Kubernetes object: it has no kind",
+        ),
         (vec!["check", "-f", &bad_pod], "pullgate: --file DIR/badpod.yaml: Pod \"p\" does not decode: "),
-        (vec!["check", "--image", "R/open:v1", "--config", "/nowhere.yaml"], "pullgate: --config /nowhere.yaml: No such file or directory (os error 2)"),
-        (vec!["check", "--image", "R/open:v1", "--config", &bad_config], "pullgate: --config DIR/bad-config.yaml:2:1: "),
-        (vec!["check", "--image", "R/open:v1", "--config", &bad_glob], "pullgate: --config DIR/bad-glob.yaml:2:20: \"10.0.0.0/33\" is not an address range: "),
-        (vec!["check", "--image", "R/open:v1", "--cluster-from", &bad_cluster], "pullgate: --cluster-from DIR/bad-cluster.yaml: Secret \"s\" does not decode"),
-        (vec!["check", "--image", "R/open:v1", "--cluster-from", "/nowhere"], "pullgate: --cluster-from /nowhere: No such file or directory (os error 2)"),
-        (vec!["explain", "R/Open:v1"], "pullgate: R/Open:v1: invalid reference format: repository name (Open) must be lowercase"),
-        (vec!["explain", "auto"], "pullgate: auto: is a placeholder, not an image"),
+        (
+            vec!["check", "--image", "R/open:v1", "--config", "/nowhere.yaml"],
+            "pullgate: --config /nowhere.yaml: No such file or directory (os error 2)",
+        ),
+        (
+            vec!["check", "--image", "R/open:v1", "--config", &bad_config],
+            "pullgate: --config DIR/bad-config.yaml:2:1: ",
+        ),
+        (
+            vec!["check", "--image", "R/open:v1", "--config", &bad_glob],
+            "pullgate: --config DIR/bad-glob.yaml:2:20: \"10.0.0.0/33\" is not an address range: ",
+        ),
+        (
+            vec!["check", "--image", "R/open:v1", "--cluster-from", &bad_cluster],
+            "pullgate: --cluster-from DIR/bad-cluster.yaml: Secret \"s\" does not decode",
+        ),
+        (
+            vec!["check", "--image", "R/open:v1", "--cluster-from", "/nowhere"],
+            "pullgate: --cluster-from /nowhere: No such file or directory (os error 2)",
+        ),
+        (
+            vec!["explain", "R/Open:v1"],
+            "pullgate: R/Open:v1: invalid reference format: repository name (Open) must be lowercase",
+        ),
+        (vec!["explain", "auto"], "pullgate: \"auto\": a template's placeholder (empty, or auto) is no image"),
+        (vec!["check", "--image", ""], "pullgate: \"\": a template's placeholder (empty, or auto) is no image"),
         (vec!["check"], "error: the following required arguments were not provided:"),
-        (vec!["check", "--image", "a", "--timeout", "5"], "error: invalid value '5' for '--timeout <DURATION>': not a duration such as 500ms, 5s or 2m"),
+        (
+            vec!["check", "--image", "a", "--timeout", "5"],
+            "error: invalid value '5' for '--timeout <DURATION>': not a duration such as 500ms, 5s or 2m",
+        ),
         (vec!["check", "--image", "a", "-o", "xml"], "error: invalid value 'xml' for '--output <FORMAT>'"),
         (vec!["audit"], "error: unrecognized subcommand 'audit'"),
     ] {

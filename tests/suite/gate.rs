@@ -1,5 +1,6 @@
 //! What the tests of the webhook stand on: the real server with the real handlers over TLS on loopback, a registry
 //! behind it, a cluster of text, and a clock that is moved by hand.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod answer;
 mod scenes;
@@ -167,9 +168,7 @@ impl Gate {
     /// The creation of a pod with these images, policy `Always`, and these pull secrets.
     pub(crate) fn pod(&self, images: &[&str], secrets: &[&str]) -> Value {
         let mut review = self.recorded("pod-create.validate");
-        let container = |(index, image): (usize, &&str)| {
-            json!({ "name": format!("c{index}"), "image": image, "imagePullPolicy": "Always" })
-        };
+        let container = |(index, image): (usize, &&str)| json!({ "name": format!("c{index}"), "image": image, "imagePullPolicy": "Always" });
         let spec = &mut review["request"]["object"]["spec"];
         spec["initContainers"] = json!([]);
         spec["containers"] = images.iter().enumerate().map(container).collect();

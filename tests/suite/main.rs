@@ -2,9 +2,18 @@
 #![allow(clippy::expect_used, reason = "a test that cannot go on says why")]
 
 mod caching;
+mod command_line;
 mod dialogue;
+mod gate;
 mod hostile;
 mod layering;
 mod logins;
+mod modes;
+mod pinning;
+mod schema_drift;
+mod starting;
 mod support;
+mod surviving;
 mod tenancy;
+mod webhook;
+mod words;

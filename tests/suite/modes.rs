@@ -1,4 +1,5 @@
 //! What the operator decides: modes, uncertain findings, exceptions, and what the counters say of it.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use pullgate::demo::registry::{Answer, Login};
 use serde_json::{Value, json};
@@ -57,7 +58,8 @@ async fn audit_is_silent_about_notices_too() {
 
 #[tokio::test]
 async fn a_namespace_has_its_own_mode_and_a_system_namespace_only_then_any() {
-    let policy = "mode: enforce\nnamespaces:\n- { names: [legacy, kube-system], mode: warn }\n- { names: [lab], mode: audit }";
+    let policy =
+        "mode: enforce\nnamespaces:\n- { names: [legacy, kube-system], mode: warn }\n- { names: [lab], mode: audit }";
     let (gate, mut review) = missing(policy).await;
     for (namespace, allowed, warnings, mode) in [
         ("team-a", false, 0, "enforce"),

@@ -1,5 +1,6 @@
 //! `pullgate serve` as a process: what keeps it from starting, what a good start answers, what it loads again, and how it
 //! ends. And `pullgate demo`.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -132,7 +133,10 @@ impl Server {
     }
 
     /// A TLS connection to the webhook, and the certificate that it shows.
-    fn connect(&self, files: &Files) -> (rustls::StreamOwned<rustls::ClientConnection, TcpStream>, CertificateDer<'static>) {
+    fn connect(
+        &self,
+        files: &Files,
+    ) -> (rustls::StreamOwned<rustls::ClientConnection, TcpStream>, CertificateDer<'static>) {
         let mut roots = rustls::RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(files.authority.pem().as_bytes()).unwrap()).unwrap();
         let config = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();

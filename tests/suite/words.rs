@@ -1,4 +1,5 @@
 //! The words that authors read, whole, for every code; and that no secret is ever among them.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -18,7 +19,9 @@ fn shown(answer: &Answer) -> String {
     let warnings = answer.warnings().into_iter().map(|warning| format!("Warning: {warning}\n"));
     let mut text: String = warnings.collect();
     if !answer.allowed() {
-        text.push_str("Error from server (Forbidden): admission webhook \"validate.pullgate.dev\" denied the request: ");
+        text.push_str(
+            "Error from server (Forbidden): admission webhook \"validate.pullgate.dev\" denied the request: ",
+        );
         text.push_str(&answer.message());
         text.push('\n');
     }
@@ -142,30 +145,27 @@ async fn no_secret_is_in_any_answer_log_metric_or_debug_output() {
         .flat_map(|password| ["ann", "bob"].into_iter().flat_map(move |user| forms(user, password)))
         .collect();
     let logins = [
-        Login::Basic,
-        Login::bearer(),
-        Login::Bearer(Bearer { realm: Realm::Relative, ..Bearer::default() }),
-        Login::Bearer(Bearer { refuse_post: Some(405), ..Bearer::default() }),
+        (Login::Basic, false),
+        (Login::bearer(), true),
+        (Login::Bearer(Bearer { realm: Realm::Relative, ..Bearer::default() }), false),
+        (Login::Bearer(Bearer { refuse_post: Some(405), ..Bearer::default() }), false),
     ];
-    for login in logins {
-        for hide_existence in [false, true] {
-            let access = Access { hide_existence, ..Access::default() };
-            let policy = "mode: enforce\nonUncertain: deny";
-            let gate =
-                GateSpec::new().login(login.clone()).registry(move |spec| spec.access(access)).policy(policy).start().await;
-            gate.registry.push("team/api", "v1");
-            secrets.push(gate.registry.issue_token("ann", "team/api").expose_secret().to_owned());
-            for names in [vec!["regcred"], vec!["bobs"], vec!["wrong"], vec!["elsewhere"], vec!["regcred", "nonsense"]] {
-                for image in ["team/api:v1", "team/api:v2", "team/gone:v1", "open:v1"] {
-                    let review = gate.pod(&[&gate.image(image)], &names);
-                    seen.push_str(&gate.validate(&review).await.text());
-                    seen.push_str(&gate.mutate(&review).await.text());
-                }
+    for (login, hide_existence) in logins {
+        let access = Access { hide_existence, ..Access::default() };
+        let policy = "mode: enforce\nonUncertain: deny";
+        let gate = GateSpec::new().login(login).registry(move |spec| spec.access(access)).policy(policy).start().await;
+        gate.registry.push("team/api", "v1");
+        secrets.push(gate.registry.issue_token("ann", "team/api").expose_secret().to_owned());
+        for names in [vec!["regcred"], vec!["bobs"], vec!["wrong"], vec!["elsewhere"], vec!["regcred", "nonsense"]] {
+            for image in ["team/api:v1", "team/gone:v1"] {
+                let review = gate.pod(&[&gate.image(image)], &names);
+                seen.push_str(&gate.validate(&review).await.text());
             }
-            let snapshot = gate.snapshot();
-            seen.push_str(&gate.metrics.render());
-            seen.push_str(&format!("{snapshot:?} {snapshot:#?} {:?}", gate.metrics));
         }
+        seen.push_str(&gate.mutate(&gate.pod(&[&gate.image("team/api:v1")], &["regcred"])).await.text());
+        let snapshot = gate.snapshot();
+        seen.push_str(&gate.metrics.render());
+        seen.push_str(&format!("{snapshot:?} {snapshot:#?} {:?}", gate.metrics));
     }
     seen.push_str(&String::from_utf8(log.0.lock().unwrap().clone()).unwrap());
     assert!(seen.contains("CredentialsRejected") && seen.contains("Findings"), "the test has seen what it should");

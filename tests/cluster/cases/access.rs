@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::Failure;
 use crate::kubectl::{Said, until};
-use crate::objects::{ALICE, account, list, pod, pod_with, pull_secret, spec, template, TEMPLATES};
+use crate::objects::{ALICE, TEMPLATES, account, list, pod, pod_with, pull_secret, spec, template};
 use crate::report::{Report, ensure};
 use crate::world::{OWN_NAMESPACE, TEAM, World};
 
@@ -26,10 +26,13 @@ pub(super) fn cases(world: &mut World, report: &mut Report) {
 
 fn forbidden(world: &World) -> Result<Said, Failure> {
     let host = world.places.basic.as_str();
-    world.kubectl.apply(&list([
-        pull_secret(TEAM, "unreadable", &[(host, ALICE)]),
-        account(TEAM, "unreadable", &["unreadable"]),
-    ]))?.succeeded()?;
+    world
+        .kubectl
+        .apply(&list([
+            pull_secret(TEAM, "unreadable", &[(host, ALICE)]),
+            account(TEAM, "unreadable", &["unreadable"]),
+        ]))?
+        .succeeded()?;
     let binding = world.kubectl.get("get clusterrolebinding pullgate -o json")?;
     world.kubectl.run("delete clusterrolebinding pullgate")?.succeeded()?;
     let may = |expected: &str| {
@@ -67,10 +70,10 @@ fn without_server_fields(object: &str) -> Result<Value, Failure> {
 fn outage(world: &mut World) -> Result<String, Failure> {
     let host = world.places.basic.clone();
     let image = world.basic("alice/app:v1");
-    world.kubectl.apply(&list([
-        pull_secret(TEAM, "before", &[(&host, ALICE)]),
-        pull_secret(TEAM, "unread", &[(&host, ALICE)]),
-    ]))?.succeeded()?;
+    world
+        .kubectl
+        .apply(&list([pull_secret(TEAM, "before", &[(&host, ALICE)]), pull_secret(TEAM, "unread", &[(&host, ALICE)])]))?
+        .succeeded()?;
     world.kubectl.apply(&pod_with(TEAM, "before-outage", &image, &["before"]))?.silently()?;
 
     world.stack.stop_api_server();
@@ -89,7 +92,9 @@ fn outage(world: &mut World) -> Result<String, Failure> {
     }
     let warning = unread["warnings"][0].as_str().unwrap_or_default();
     ensure(warning.contains("Secret \"unread\" could not be read"), || format!("no such warning: {unread}"))?;
-    ensure(open["status"]["message"].as_str().is_some_and(|text| text.starts_with("TagNotFound")), || open.to_string())?;
+    ensure(open["status"]["message"].as_str().is_some_and(|text| text.starts_with("TagNotFound")), || {
+        open.to_string()
+    })?;
     // The first words of the API server that is back, whatever pullgate remembers of the outage.
     world.kubectl.apply(&pod_with(TEAM, "after-outage", &image, &["unread"]))?.succeeded()?;
     until("a pin after the outage", || {
@@ -121,8 +126,9 @@ fn ask(world: &World, pod: &Value) -> Result<Value, Failure> {
 }
 
 /// When everything has happened: what pullgate did at the API server, and what it let slip.
-pub(super) fn afterwards(world: &World, report: &mut Report) {
-    report.case("access: the audit log knows pullgate by single gets only", |_| {
+pub(super) fn trace(world: &mut World, report: &mut Report) {
+    let world = &*world;
+    report.case("trace: the audit log knows pullgate by single gets only", |_| {
         let user = format!("system:serviceaccount:{OWN_NAMESPACE}:pullgate");
         let mut gets = 0;
         for event in world.stack.audit_events()?.iter().filter(|event| event["user"]["username"] == user) {
@@ -134,7 +140,7 @@ pub(super) fn afterwards(world: &World, report: &mut Report) {
         ensure(gets > 0, || "none at all".to_owned())?;
         Ok(format!("{gets} of them"))
     });
-    report.case("access: no password in pullgate's log, its metrics or the audit log", |_| {
+    report.case("trace: no password in pullgate's log, its metrics or the audit log", |_| {
         let (log, metrics) = (world.gate()?.part.log(), world.gate()?.metrics()?);
         let audit = fs::read_to_string(world.workshop.dir.join("audit.log"))?;
         for password in ["wonderland", "looking-glass", "YWxpY2U6"] {

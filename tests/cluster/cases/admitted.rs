@@ -9,7 +9,8 @@ use crate::report::{Report, ensure};
 use crate::stack;
 use crate::world::{TEAM, World};
 
-pub(super) fn cases(world: &World, report: &mut Report) {
+pub(super) fn cases(world: &mut World, report: &mut Report) {
+    let world = &*world;
     let one = &world.images.single;
     let basic = world.basic("alice/app:v1");
     let mut admitted = |name: &str, pod: Value, digest: &str| {
@@ -73,11 +74,8 @@ fn everywhere(world: &World) -> Result<String, Failure> {
     let spec: Value = serde_json::from_str(&world.kubectl.get(&format!("-n {TEAM} get pod everywhere -o json"))?)?;
     let spec = &spec["spec"];
     let pinned = format!("{image}@{}", world.images.solo);
-    let mut images = vec![
-        &spec["containers"][0]["image"],
-        &spec["initContainers"][0]["image"],
-        &spec["initContainers"][1]["image"],
-    ];
+    let mut images =
+        vec![&spec["containers"][0]["image"], &spec["initContainers"][0]["image"], &spec["initContainers"][1]["image"]];
     // Older servers drop the field.
     if stack::line().as_deref() != Some("1.34") {
         images.push(&spec["volumes"][0]["image"]["reference"]);

@@ -29,13 +29,15 @@ pub(super) fn rendered(world: &World, report: &mut Report) {
 }
 
 /// After `helm install`: what pullgate's ServiceAccount may do.
-pub(super) fn installed(world: &World, report: &mut Report) {
+pub(super) fn installed(world: &mut World, report: &mut Report) {
+    let world = &*world;
     report.case("chart: its ServiceAccount may get Secrets and ServiceAccounts and do nothing else", |_| {
         let user = format!("--as=system:serviceaccount:{OWN_NAMESPACE}:pullgate");
         for resource in ["secrets", "serviceaccounts", "pods", "configmaps", "namespaces"] {
             for verb in ["get", "list", "watch", "create", "patch", "delete"] {
                 let may = world.kubectl.run(&format!("auth can-i {verb} {resource} -n team {user}"))?;
-                let expected = if verb == "get" && matches!(resource, "secrets" | "serviceaccounts") { "yes" } else { "no" };
+                let expected =
+                    if verb == "get" && matches!(resource, "secrets" | "serviceaccounts") { "yes" } else { "no" };
                 ensure(may.stdout.trim() == expected, || format!("expected {expected}: {may}"))?;
             }
         }

@@ -31,32 +31,45 @@ fn refused(world: &World) -> Vec<Refused> {
         case("a wrong tag", "TagNotFound", world.open("alice/app:v1.4.3"), &[]),
         case("a wrong tag with a login", "TagNotFound", world.basic("alice/app:v1.4.3"), &["basic"]),
         case("a wrong tag behind a token server", "TagNotFound", world.bearer("alice/app:v1.4.3"), &["bearer"]),
-        case("a wrong repository", "RepositoryNotFound", world.open("alice/typo:v1"), &[]),
+        case("a wrong repository", "TagNotFound", world.open("alice/typo:v1"), &[]),
+        case("a wrong repository, where the registry says so", "RepositoryNotFound", world.fault(1, "unnamed"), &[]),
+        case("a registry that hides what it has", "NotFoundOrNoAccess", world.fault(1, "denied"), &[]),
         case("a digest that is not there", "DigestNotFound", world.open(&format!("alice/app@{absent}")), &[]),
-        with(case("no secret", "CredentialsMissing", private(), &[]), &["kubectl -n team create secret docker-registry"]),
+        with(
+            case("no secret", "CredentialsMissing", private(), &[]),
+            &["kubectl -n team create secret docker-registry"],
+        ),
         case("no secret behind a token server", "CredentialsMissing", world.bearer("alice/app:v1"), &[]),
         with(case("a wrong password", "CredentialsRejected", private(), &["wrong"]), &["Secret \"wrong\""]),
-        case("a wrong password behind a token server", "CredentialsRejected", world.bearer("alice/app:v1"), &[
-            "wrong-bearer",
-        ]),
-        with(case("a secret of another namespace", "CredentialsMissing", private(), &["elsewhere"]), &[
-            "PullSecretMissing: pull secret \"elsewhere\" is not in namespace \"team\"",
-        ]),
+        case(
+            "a wrong password behind a token server",
+            "CredentialsRejected",
+            world.bearer("alice/app:v1"),
+            &["wrong-bearer"],
+        ),
+        with(
+            case("a secret of another namespace", "CredentialsMissing", private(), &["elsewhere"]),
+            &["PullSecretMissing: pull secret \"elsewhere\" is not in namespace \"team\""],
+        ),
         with(case("a secret of the wrong type", "CredentialsMissing", private(), &["opaque"]), &["Secret \"opaque\""]),
-        with(case("a secret for the host without its port", "CredentialsMissing", private(), &["no-port"]), &[
-            "Secret \"no-port\" is for 127.0.0.1",
-        ]),
+        with(
+            case("a secret for the host without its port", "CredentialsMissing", private(), &["no-port"]),
+            &["Secret \"no-port\" is for 127.0.0.1"],
+        ),
         with(case("a malformed secret", "PullSecretMalformed", private(), &["malformed"]), &["Secret \"malformed\""]),
         case("a malformed secret beside the right one", "PullSecretMalformed", private(), &["basic", "malformed"]),
-        case("a hidden repository", "AccessDenied", world.bearer("bob/app:v1"), &["bearer"]),
+        case("a hidden repository", "NotFoundOrNoAccess", world.bearer("bob/app:v1"), &["bearer"]),
         case("no image reference", "InvalidImageName", world.open("Alice/App:v1"), &[]),
     ]
 }
 
-pub(super) fn cases(world: &World, report: &mut Report) {
+pub(super) fn cases(world: &mut World, report: &mut Report) {
+    let world = &*world;
     for Refused { name, code, pod, also } in refused(world) {
         report.case(&format!("refused: {name}"), |shown| {
             let said = world.kubectl.apply(&pod)?.refused(code)?;
+            let forbidden = said.stderr.lines().any(|line| line.starts_with("Error from server (Forbidden): "));
+            ensure(forbidden, || said.to_string())?;
             for text in &also {
                 ensure(said.stderr.contains(text.as_str()), || format!("it does not say {text:?}: {said}"))?;
             }
@@ -88,7 +101,8 @@ pub(super) fn cases(world: &World, report: &mut Report) {
 }
 
 /// The release is uninstalled, and the same pods are applied again.
-pub(super) fn without_webhooks(world: &World, report: &mut Report) {
+pub(super) fn without_webhooks(world: &mut World, report: &mut Report) {
+    let world = &*world;
     let gone = || -> Result<(), Failure> {
         world.kubectl.helm(&["uninstall", "pullgate", "-n", OWN_NAMESPACE])?.succeeded()?;
         let probe = pod(TEAM, "probe", &world.open("alice/app:none"));
@@ -113,5 +127,5 @@ pub(super) fn without_webhooks(world: &World, report: &mut Report) {
 }
 
 fn name_of(name: &str) -> String {
-    name.replace(' ', "-")
+    name.replace(", ", "-").replace(' ', "-")
 }

@@ -10,13 +10,12 @@ use crate::world::{TEAM, World};
 pub(super) fn cases(world: &mut World, report: &mut Report) {
     world.doomed = None;
     let world = &*world;
-    let fault = |kind: &str| format!("{}/fault/{kind}:v1", world.places.fault);
     for (name, code, image) in [
         ("a registry that is stopped", "RegistryUnreachable", format!("{}/alice/app:v1", world.places.doomed)),
         ("a registry that never answers", "RegistryUnreachable", format!("{}/alice/app:v1", world.places.silent)),
-        ("a registry that says 429", "RateLimited", fault("rate")),
-        ("a registry that says 503", "RegistryError", fault("unavailable")),
-        ("a token server that says 500", "RegistryError", fault("token-internal")),
+        ("a registry that says 429", "RateLimited", world.fault(0, "rate")),
+        ("a registry that says 503", "RegistryError", world.fault(2, "unavailable")),
+        ("a token server that says 500", "RegistryError", world.fault(3, "token-internal")),
     ] {
         report.case(&format!("uncertain: {name}"), |shown| {
             let gate = world.gate()?;

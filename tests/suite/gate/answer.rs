@@ -1,4 +1,5 @@
 //! An `AdmissionReview` that came back, and the rules that an API server has for it.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

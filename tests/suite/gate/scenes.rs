@@ -53,13 +53,13 @@ pub(crate) async fn scene(code: Code) -> Scene {
             "PROJECTPOLICYVIOLATION",
             "current image with 3 vulnerabilities cannot be pulled",
         )),
-        Code::RegistryNotAllowed => image = "refused.example/team/api:v1".to_owned(),
+        Code::RegistryNotAllowed => image = String::from("refused.example/team/api:v1"),
         Code::RateLimited => {
             behave(Answer::envelope(429, "TOOMANYREQUESTS", "pull rate limit reached").header("retry-after", "30"));
         }
         Code::RegistryUnreachable => registry.stop().await,
         Code::RegistryError => behave(Answer::html(503)),
-        Code::NotChecked => image = "169.254.169.254/latest/meta-data:1".to_owned(),
+        Code::NotChecked => image = String::from("169.254.169.254/latest/meta-data:1"),
     }
     let secrets: Vec<&str> = secret.into_iter().collect();
     let review = gate.pod(&[&image], &secrets);
