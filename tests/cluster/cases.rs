@@ -17,8 +17,11 @@ use crate::objects::{ALICE, WRONG, account, list, pull_secret, secret};
 use crate::report::Report;
 use crate::world::{OTHER_TEAM, TEAM, World};
 
+/// The cases of one subject.
+type Cases = fn(&mut World, &mut Report);
+
 /// The subjects after the installation, in order.
-const SUBJECTS: [(&str, fn(&mut World, &mut Report)); 12] = [
+const SUBJECTS: [(&str, Cases); 12] = [
     ("chart", chart::installed),
     ("admitted", admitted::cases),
     ("refused", refused::cases),

@@ -4,7 +4,7 @@
 use std::env;
 use std::ffi::OsString;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -58,7 +58,7 @@ pub(crate) fn needed() -> [String; 6] {
 
 /// `1.34`, if another line than the usual one was asked for.
 pub(crate) fn line() -> Option<String> {
-    env::var("TESTBED_KUBERNETES").ok().filter(|line| !line.is_empty())
+    env::var_os("TESTBED_KUBERNETES").and_then(|line| line.into_string().ok()).filter(|line| !line.is_empty())
 }
 
 // === impl Stack ===
@@ -66,113 +66,73 @@ pub(crate) fn line() -> Option<String> {
 impl Stack {
     /// Starts everything and waits until the API server is ready.
     pub(crate) fn start(workshop: &Workshop, authority: &Authority) -> Result<(Self, Kubectl), Failure> {
-        let [etcd, kubectl, helm, api_server, controller_manager, scheduler] = needed();
-        let [etcd_port, peer_port, port, manager_port, scheduler_port] = free_ports()?;
-        let serving = authority.issue(&[
-            "127.0.0.1",
-            "10.0.0.1",
-            "localhost",
-            "kubernetes",
-            "kubernetes.default",
-            "kubernetes.default.svc",
-        ])?;
-        let tokens = authority.issue(&["tokens"])?;
-        let file = |name: &str, content: &str| workshop.file(&format!("cluster/{name}"), content);
-        let ca = file("ca.crt", &authority.pem)?;
-        let (sa_key, sa_certificate) = (file("sa.key", &tokens.key_pem())?, file("sa.crt", tokens.certificate_pem())?);
+        let [_, kubectl, helm, ..] = needed();
+        let [port] = free_ports()?;
         let server = format!("https://127.0.0.1:{port}");
         let admin = authority.client("admin", Some("system:masters"))?;
-        let kubeconfig = file("admin.kubeconfig", &by_certificate(&server, authority, &admin).to_string())?;
+        let kubeconfig = by_certificate(&server, authority, &admin).to_string();
         let kubectl = Kubectl {
             binary: workshop.binary(&kubectl),
             helm: workshop.binary(&helm),
-            kubeconfig,
+            kubeconfig: workshop.file("cluster/admin.kubeconfig", kubeconfig)?,
             home: workshop.dir.join("home"),
         };
         fs::create_dir_all(&kubectl.home)?;
+        let tokens = authority.issue(&["tokens"])?;
+        workshop.file("cluster/ca.crt", &authority.pem)?;
+        workshop.file("cluster/sa.key", tokens.key_pem())?;
+        workshop.file("cluster/sa.crt", tokens.certificate_pem())?;
 
-        let data = workshop.dir.join("etcd").display().to_string();
-        let etcd_part = workshop.start(
-            "etcd",
-            &workshop.binary(&etcd),
-            &flags(&[
-                ("name", "t"),
-                ("data-dir", &data),
-                ("listen-client-urls", &format!("http://127.0.0.1:{etcd_port}")),
-                ("advertise-client-urls", &format!("http://127.0.0.1:{etcd_port}")),
-                ("listen-peer-urls", &format!("http://127.0.0.1:{peer_port}")),
-                ("initial-advertise-peer-urls", &format!("http://127.0.0.1:{peer_port}")),
-                ("initial-cluster", &format!("t=http://127.0.0.1:{peer_port}")),
-                ("unsafe-no-fsync", "true"),
-                ("log-level", "error"),
-            ]),
-        )?;
-        let audit_log = workshop.dir.join("audit.log");
-        let path = |path: PathBuf| path.display().to_string();
-        let api_server_arguments = flags(&[
-            ("etcd-servers", &format!("http://127.0.0.1:{etcd_port}")),
-            ("bind-address", "127.0.0.1"),
-            ("advertise-address", "127.0.0.1"),
-            ("secure-port", &port.to_string()),
-            ("tls-cert-file", &path(file("server.crt", serving.certificate_pem())?)),
-            ("tls-private-key-file", &path(file("server.key", &serving.key_pem())?)),
-            ("client-ca-file", &path(ca.clone())),
-            ("service-account-issuer", "https://kubernetes.default.svc"),
-            ("service-account-key-file", &path(sa_certificate)),
-            ("service-account-signing-key-file", &path(sa_key.clone())),
-            ("authorization-mode", "Node,RBAC"),
-            ("service-cluster-ip-range", "10.0.0.0/24"),
-            ("allow-privileged", "true"),
-            ("endpoint-reconciler-type", "none"),
-            ("audit-policy-file", &path(file("audit.yaml", AUDIT_POLICY)?)),
-            ("audit-log-path", &path(audit_log.clone())),
-        ]);
-        let api_server_part = workshop.start("kube-apiserver", &workshop.binary(&api_server), &api_server_arguments)?;
+        let (etcd, storage) = start_etcd(workshop)?;
         let mut stack = Self {
             server,
             admin,
-            api_server: Some(api_server_part),
-            api_server_arguments,
+            api_server: None,
+            api_server_arguments: api_server_arguments(workshop, authority, port, &storage)?,
             port,
-            audit_log,
-            others: vec![etcd_part],
+            audit_log: workshop.dir.join("audit.log"),
+            others: vec![etcd],
         };
-        stack.wait_until_ready(&kubectl)?;
+        stack.start_api_server(workshop, &kubectl)?;
+        stack.start_controllers(workshop, authority)?;
+        kubectl.apply(&node("node-1"))?.succeeded()?;
+        // Without a kubelet nobody takes the taint away; servers that set none have none to take.
+        kubectl.run("taint nodes node-1 node.kubernetes.io/not-ready-")?;
+        Ok((stack, kubectl))
+    }
 
-        let control = |name: &str| -> Result<String, Failure> {
+    fn start_controllers(&mut self, workshop: &Workshop, authority: &Authority) -> Result<(), Failure> {
+        let [.., controller_manager, scheduler] = needed();
+        let shared = |name: &str| -> Result<Vec<OsString>, Failure> {
             let user = authority.client(&format!("system:{name}"), None)?;
-            let kubeconfig = by_certificate(&stack.server, authority, &user).to_string();
-            Ok(path(file(&format!("{name}.kubeconfig"), &kubeconfig)?))
-        };
-        let (manager, schedule) = (control("kube-controller-manager")?, control("kube-scheduler")?);
-        let shared = |kubeconfig: &str, port: u16| {
-            flags(&[
-                ("kubeconfig", kubeconfig),
-                ("authentication-kubeconfig", kubeconfig),
-                ("authorization-kubeconfig", kubeconfig),
+            let kubeconfig = by_certificate(&self.server, authority, &user).to_string();
+            let kubeconfig = shown(&workshop.file(&format!("cluster/{name}.kubeconfig"), kubeconfig)?);
+            let [port] = free_ports()?;
+            Ok(flags(&[
+                ("kubeconfig", &kubeconfig),
+                ("authentication-kubeconfig", &kubeconfig),
+                ("authorization-kubeconfig", &kubeconfig),
                 ("bind-address", "127.0.0.1"),
                 ("secure-port", &port.to_string()),
                 ("leader-elect", "false"),
-            ])
+            ]))
         };
-        let mut arguments = shared(&manager, manager_port);
+        let mut arguments = shared("kube-controller-manager")?;
         arguments.extend(flags(&[
             // A Node without a kubelet would be tainted after 40 s.
             ("controllers", "*,-node-lifecycle-controller"),
-            ("service-account-private-key-file", &path(sa_key)),
-            ("root-ca-file", &path(ca)),
+            ("service-account-private-key-file", &shown(&workshop.dir.join("cluster/sa.key"))),
+            ("root-ca-file", &shown(&workshop.dir.join("cluster/ca.crt"))),
             ("use-service-account-credentials", "true"),
             // The crowd of a thousand pods would wait for the client, not for the webhooks.
             ("kube-api-qps", "2000"),
             ("kube-api-burst", "4000"),
         ]));
-        let part = workshop.start("kube-controller-manager", &workshop.binary(&controller_manager), &arguments)?;
-        stack.others.push(part);
-        let arguments = shared(&schedule, scheduler_port);
-        stack.others.push(workshop.start("kube-scheduler", &workshop.binary(&scheduler), &arguments)?);
-        kubectl.apply(&node("node-1"))?.succeeded()?;
-        kubectl.run("taint nodes node-1 node.kubernetes.io/not-ready-")?;
-        Ok((stack, kubectl))
+        let manager = workshop.binary(&controller_manager);
+        self.others.push(workshop.start("kube-controller-manager", &manager, &arguments)?);
+        let arguments = shared("kube-scheduler")?;
+        self.others.push(workshop.start("kube-scheduler", &workshop.binary(&scheduler), &arguments)?);
+        Ok(())
     }
 
     /// Takes the API server away.
@@ -213,6 +173,54 @@ impl Stack {
     }
 }
 
+/// Starts etcd; gives the URL that the API server is to store into.
+fn start_etcd(workshop: &Workshop) -> Result<(Part, String), Failure> {
+    let [etcd, ..] = needed();
+    let [clients, peers] = free_ports()?;
+    let (clients_url, peers_url) = (format!("http://127.0.0.1:{clients}"), format!("http://127.0.0.1:{peers}"));
+    let arguments = flags(&[
+        ("name", "t"),
+        ("data-dir", &shown(&workshop.dir.join("etcd"))),
+        ("listen-client-urls", &clients_url),
+        ("advertise-client-urls", &clients_url),
+        ("listen-peer-urls", &peers_url),
+        ("initial-advertise-peer-urls", &peers_url),
+        ("initial-cluster", &format!("t={peers_url}")),
+        ("unsafe-no-fsync", "true"),
+        ("log-level", "error"),
+    ]);
+    Ok((workshop.start("etcd", &workshop.binary(&etcd), &arguments)?.wait_for(clients)?, clients_url))
+}
+
+fn api_server_arguments(
+    workshop: &Workshop,
+    authority: &Authority,
+    port: u16,
+    storage: &str,
+) -> Result<Vec<OsString>, Failure> {
+    let names = ["127.0.0.1", "10.0.0.1", "localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"];
+    let serving = authority.issue(&names)?;
+    let in_dir = |name: &str| shown(&workshop.dir.join("cluster").join(name));
+    Ok(flags(&[
+        ("etcd-servers", storage),
+        ("bind-address", "127.0.0.1"),
+        ("advertise-address", "127.0.0.1"),
+        ("secure-port", &port.to_string()),
+        ("tls-cert-file", &shown(&workshop.file("cluster/server.crt", serving.certificate_pem())?)),
+        ("tls-private-key-file", &shown(&workshop.file("cluster/server.key", serving.key_pem())?)),
+        ("client-ca-file", &in_dir("ca.crt")),
+        ("service-account-issuer", "https://kubernetes.default.svc"),
+        ("service-account-key-file", &in_dir("sa.crt")),
+        ("service-account-signing-key-file", &in_dir("sa.key")),
+        ("authorization-mode", "Node,RBAC"),
+        ("service-cluster-ip-range", "10.0.0.0/24"),
+        ("allow-privileged", "true"),
+        ("endpoint-reconciler-type", "none"),
+        ("audit-policy-file", &shown(&workshop.file("cluster/audit.yaml", AUDIT_POLICY)?)),
+        ("audit-log-path", &shown(&workshop.dir.join("audit.log"))),
+    ]))
+}
+
 /// A kubeconfig with one user; JSON is YAML.
 pub(crate) fn kubeconfig(server: &str, authority: &Authority, user: &Value) -> Value {
     json!({
@@ -235,6 +243,10 @@ fn by_certificate(server: &str, authority: &Authority, user: &Leaf) -> Value {
             "client-key-data": STANDARD.encode(user.key_pem()),
         }),
     )
+}
+
+fn shown(path: &Path) -> String {
+    path.display().to_string()
 }
 
 fn flags(flags: &[(&str, &str)]) -> Vec<OsString> {

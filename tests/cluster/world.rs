@@ -133,7 +133,7 @@ impl World {
         Ok(world)
     }
 
-    /// Pods are refused until the controller manager has made a namespace's ServiceAccount.
+    /// Pods are refused until the controller manager has made a namespace's `ServiceAccount`.
     fn namespaces(&self) -> Result<(), Failure> {
         let names = [OWN_NAMESPACE, TEAM, OTHER_TEAM, WARNED, AUDITED, LEGACY];
         self.kubectl.apply(&objects::list(names.iter().map(|name| objects::namespace(name))))?.succeeded()?;
@@ -284,7 +284,7 @@ impl World {
         Ok(fs::remove_dir_all(at)?)
     }
 
-    /// A field of an object by JSONPath.
+    /// A field of an object, by a path in kubectl's notation.
     pub(crate) fn field(&self, namespace: &str, object: &str, path: &str) -> Result<String, Failure> {
         self.kubectl.get(&format!("-n {namespace} get {object} -o jsonpath={path}"))
     }

@@ -50,7 +50,7 @@ impl Authority {
 
     /// A certificate for these DNS names and addresses.
     pub(crate) fn issue(&self, names: &[&str]) -> Result<Leaf, Failure> {
-        self.sign(CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())?)
+        self.sign(&CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())?)
     }
 
     /// A client's certificate: the user and its group, if any, as an API server reads them.
@@ -61,10 +61,10 @@ impl Authority {
             params.distinguished_name.push(DnType::OrganizationName, group);
         }
         params.distinguished_name.push(DnType::CommonName, user);
-        self.sign(params)
+        self.sign(&params)
     }
 
-    fn sign(&self, params: CertificateParams) -> Result<Leaf, Failure> {
+    fn sign(&self, params: &CertificateParams) -> Result<Leaf, Failure> {
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
         let certificate = params.signed_by(&key, &self.issuer)?;
         Ok(Leaf { certificate_pem: certificate.pem(), certificate: certificate.der().clone(), key })

@@ -50,7 +50,7 @@ async fn audit_is_silent_about_notices_too() {
     let mut review = gate.pod(&[&gate.image("open:v1")], &["not-there"]);
     review["request"]["object"]["spec"]["containers"][0]["imagePullPolicy"] = json!("IfNotPresent");
     assert!(gate.validate(&review).await.is_silent());
-    gate.put(gate.policy("mode: warn"));
+    gate.put(gate.policy("mode: warn\npin: { enabled: false }"));
     let warnings = gate.validate(&review).await.warnings();
     assert!(warnings[0].starts_with("PullSecretMissing: "), "{warnings:?}");
     assert!(warnings[1].starts_with("MutableTag: "), "{warnings:?}");

@@ -79,7 +79,7 @@ async fn the_words_about_pull_secrets_that_do_not_help() {
 
 #[tokio::test]
 async fn the_words_of_notices() {
-    let gate = GateSpec::new().login(Login::None).policy("mode: warn").start().await;
+    let gate = GateSpec::new().login(Login::None).policy("mode: warn\npin: { enabled: false }").start().await;
     gate.registry.push("open", "latest");
     let mut review = gate.pod(&[&gate.image("open"), &gate.image("open:v1")], &["not-there"]);
     for index in 0..2 {

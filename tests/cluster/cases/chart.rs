@@ -28,7 +28,7 @@ pub(super) fn rendered(world: &World, report: &mut Report) {
     }
 }
 
-/// After `helm install`: what pullgate's ServiceAccount may do.
+/// After `helm install`: what pullgate's `ServiceAccount` may do.
 pub(super) fn installed(world: &mut World, report: &mut Report) {
     let world = &*world;
     report.case("chart: its ServiceAccount may get Secrets and ServiceAccounts and do nothing else", |_| {

@@ -89,7 +89,7 @@ fn through_the_account(world: &World) -> Result<String, Failure> {
     Ok("with, without, and with a list of its own".to_owned())
 }
 
-/// The message of the `FailedCreate` event of a Deployment's ReplicaSet.
+/// The message of the `FailedCreate` event of a Deployment's `ReplicaSet`.
 fn failed_create(world: &World, name: &str) -> Result<String, Failure> {
     until("a FailedCreate event", || {
         let line =
