@@ -262,6 +262,20 @@ async fn an_image_that_is_never_pulled_is_parsed_and_not_asked_for() {
 }
 
 #[tokio::test]
+async fn an_image_that_hangs_does_not_hide_that_another_one_is_missing() {
+    let gate = GateSpec::new().login(Login::None).start().await;
+    gate.registry.push("open", "v1");
+    gate.registry.push("slow", "v1");
+    gate.registry.behave("slow", Behaviour::Hang);
+    let review = gate.pod(&[&gate.image("open:v2"), &gate.image("slow:v1")], &[]);
+    let (status, body) = gate.post("validate?timeout=1s", review.to_string()).await;
+    assert_eq!(status, 200);
+    let answer = gate.read("validate", &review, &body);
+    assert!(!answer.allowed());
+    assert!(answer.first_line().starts_with("TagNotFound: "), "{}", answer.message());
+}
+
+#[tokio::test]
 async fn a_registry_that_hangs_is_given_up_before_the_api_server_gives_up() {
     let gate = Gate::start().await;
     gate.registry.behave("open", Behaviour::Hang);
