@@ -16,7 +16,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use crate::bed::{Bed, review_of, workload_of};
 use crate::load::{self, Load};
 use crate::servers::Server;
-use crate::table::{Row, milliseconds, quantile};
+use crate::table::{Row, median, milliseconds, quantile};
 use crate::{Failure, runtime};
 
 /// Pods of one image, and how many are under way at once.
@@ -27,6 +27,7 @@ const AT_ONCE: usize = 50;
 const NEAR: Duration = Duration::from_millis(20);
 /// Where three images are resolved.
 const FAR: Duration = Duration::from_millis(100);
+const TIMES: usize = 3;
 
 /// An API server's default.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -80,7 +81,7 @@ async fn round_trips(bed: &Bed) -> Result<Vec<Row>, Failure> {
         let workload = workload_of(&[image])?;
         bed.registry.set_latency(NEAR);
         bed.registry.clear_log();
-        let (took, _) = admitted(&engine, &policy, &workload).await?;
+        let took = admitted(&engine, &policy, &workload).await?;
         bed.registry.set_latency(Duration::ZERO);
         let requests = bed.registry.requests().len();
         let what = format!("cold resolve, {what}, {} ms a request", NEAR.as_millis());
@@ -98,20 +99,23 @@ async fn round_trips(bed: &Bed) -> Result<Vec<Row>, Failure> {
 async fn three_images(bed: &Bed) -> Result<Row, Failure> {
     let images = [bed.push("one", "1"), bed.push("two", "1"), bed.push("three", "1")];
     let policy = bed.policy()?;
+    let (mut single, mut together) = (Vec::new(), Vec::new());
     bed.registry.set_latency(FAR);
-    let mut slowest = Duration::ZERO;
-    for image in &images {
-        let workload = workload_of(std::slice::from_ref(image))?;
-        let (took, _) = admitted(&bed.engine(Metrics::new())?, &policy, &workload).await?;
-        slowest = slowest.max(took);
+    for _ in 0..TIMES {
+        for image in &images {
+            let workload = workload_of(std::slice::from_ref(image))?;
+            single.push(admitted(&bed.engine(Metrics::new())?, &policy, &workload).await?);
+        }
+        together.push(admitted(&bed.engine(Metrics::new())?, &policy, &workload_of(&images)?).await?);
     }
-    let (all, _) = admitted(&bed.engine(Metrics::new())?, &policy, &workload_of(&images)?).await?;
     bed.registry.set_latency(Duration::ZERO);
-    let ratio = all.as_secs_f64() / slowest.as_secs_f64();
-    let figure = format!("{ratio:.2} ({:.0} ms, one {:.0} ms)", milliseconds(all), milliseconds(slowest));
+    // All chains have the same length; the slowest of several would be the one that the machine disturbed most.
+    let usual = |times: Vec<Duration>| median(times.into_iter().map(milliseconds));
+    let (single, together) = (usual(single), usual(together));
+    let ratio = together / single;
     Ok(Row::held(
-        format!("three cold images against the slowest one, {} ms a request", FAR.as_millis()),
-        figure,
+        format!("three cold images against one, {} ms a request, medians", FAR.as_millis()),
+        format!("{ratio:.2} ({together:.0} ms, one {single:.0} ms)"),
         "<= 1.2",
         ratio <= 1.2,
     ))
@@ -183,10 +187,10 @@ async fn timed(engine: &Engine, policy: &Policy, workload: &Workload) -> (Durati
     (began.elapsed(), verdict)
 }
 
-async fn admitted(engine: &Engine, policy: &Policy, workload: &Workload) -> Result<(Duration, Verdict), Failure> {
+async fn admitted(engine: &Engine, policy: &Policy, workload: &Workload) -> Result<Duration, Failure> {
     let (took, verdict) = timed(engine, policy, workload).await;
     match verdict.findings.first() {
-        None => Ok((took, verdict)),
+        None => Ok(took),
         Some(finding) => Err(format!("a good image gets {}: {}", finding.code, finding.message).into()),
     }
 }

@@ -4,6 +4,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
+use crate::Failure;
+use crate::kubectl::{Kubectl, until};
+
 /// A user name and a password that the registries know.
 pub(crate) const ALICE: (&str, &str) = ("alice", "wonderland");
 /// And one that they do not. Only this one: a registry sees a bounded number of failed logins.
@@ -109,4 +112,20 @@ pub(crate) fn account(namespace: &str, name: &str, secrets: &[&str]) -> Value {
         "apiVersion": "v1", "kind": "ServiceAccount",
         "metadata": { "namespace": namespace, "name": name }, "imagePullSecrets": secrets,
     })
+}
+
+/// Makes an API that is not built in: Widgets, with any fields, and waits until it is served.
+pub(crate) fn widgets(kubectl: &Kubectl) -> Result<(), Failure> {
+    let schema = json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true });
+    let definition = json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": { "name": "widgets.example.com" },
+        "spec": {
+            "group": "example.com", "scope": "Namespaced",
+            "names": { "kind": "Widget", "plural": "widgets", "singular": "widget" },
+            "versions": [{ "name": "v1", "served": true, "storage": true, "schema": { "openAPIV3Schema": schema } }],
+        },
+    });
+    kubectl.apply(&definition)?.succeeded()?;
+    until("the API of Widgets", || kubectl.run("-n default get widgets")?.succeeded().map(|_| Some(())))
 }

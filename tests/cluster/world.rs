@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -165,6 +166,7 @@ impl World {
                 exception(&format!("{open}/alice/old"), "2999-12-31"),
                 exception(&format!("{open}/alice/older"), "2020-01-31"),
             ],
+            "kinds": [{ "group": "example.com", "kind": "Widget", "path": "spec.template" }],
             "registries": registries,
             "guard": { "allowAddresses": ["127.0.0.0/8"] },
         })
@@ -294,6 +296,13 @@ impl World {
         let is = self.field(namespace, &format!("pod/{pod}"), "{.spec.containers[0].image}")?;
         let must = format!("{image}@{digest}");
         if is == must { Ok(is) } else { Err(format!("the image of pod {pod} is {is}, not {must}").into()) }
+    }
+
+    /// Sends a signal to a part.
+    pub(crate) fn signal(&self, part: &str, signal: &str) -> Result<(), Failure> {
+        let process = fs::read_to_string(self.workshop.dir.join(format!("{part}.pid")))?;
+        let status = Command::new("kill").args([signal, process.trim()]).status()?;
+        if status.success() { Ok(()) } else { Err(format!("kill {signal} of {part}: {status}").into()) }
     }
 
     /// The ends of all logs.

@@ -3,8 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::Failure;
-use crate::kubectl::until;
-use crate::objects::{pod, pod_with};
+use crate::objects::{self, pod, pod_with};
 use crate::report::{Report, ensure};
 use crate::stack;
 use crate::world::{TEAM, World};
@@ -85,24 +84,11 @@ fn everywhere(world: &World) -> Result<String, Failure> {
 }
 
 fn foreign(world: &World) -> Result<String, Failure> {
-    let definition = json!({
-        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-        "metadata": { "name": "widgets.example.com" },
-        "spec": {
-            "group": "example.com", "scope": "Namespaced",
-            "names": { "kind": "Widget", "plural": "widgets", "singular": "widget" },
-            "versions": [{
-                "name": "v1", "served": true, "storage": true, "schema": { "openAPIV3Schema": { "type": "object" } },
-            }],
-        },
-    });
-    world.kubectl.apply(&definition)?.succeeded()?;
+    objects::widgets(&world.kubectl)?;
     let widget = json!({
         "apiVersion": "example.com/v1", "kind": "Widget", "metadata": { "namespace": TEAM, "name": "owner" },
     });
-    until("the API of Widgets", || {
-        Ok((world.kubectl.feed("apply --validate=false -f -", &widget)?.code == Some(0)).then_some(()))
-    })?;
+    world.kubectl.apply(&widget)?.succeeded()?;
     let uid = world.field(TEAM, "widget/owner", "{.metadata.uid}")?;
     let owned = |name: &str, image: &str| {
         let mut pod = pod(TEAM, name, image);

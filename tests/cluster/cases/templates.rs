@@ -2,13 +2,12 @@
 //! scaling, rolling back or reporting a status.
 
 use std::fs;
-use std::process::Command;
 
 use serde_json::json;
 
 use crate::Failure;
 use crate::kubectl::until;
-use crate::objects::{TEMPLATES, deployment, spec, template};
+use crate::objects::{self, TEMPLATES, deployment, spec, template};
 use crate::report::{Report, ensure};
 use crate::world::{TEAM, World};
 
@@ -22,6 +21,7 @@ pub(super) fn cases(world: &mut World, report: &mut Report) {
             Ok(String::new())
         });
     }
+    report.case("templates: a kind of one's own, by the path to its template", |_| own_kind(world));
     report.case("templates: pull secrets come through the ServiceAccount", |_| through_the_account(world));
     report.case("templates: placeholders are skipped", |_| {
         let object = deployment(TEAM, "injected", "auto", 1);
@@ -73,6 +73,29 @@ pub(super) fn cases(world: &mut World, report: &mut Report) {
         // From here on no controller tries again in the background.
         gone("scale deployment/vanished deployment/rolled --replicas=0")
     });
+}
+
+/// A rule for the kind is the operator's to add: the chart's webhooks name the built-in kinds.
+fn own_kind(world: &World) -> Result<String, Failure> {
+    let rule = json!([{
+        "op": "add", "path": "/webhooks/0/rules/-",
+        "value": { "apiGroups": ["example.com"], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"], "resources": ["widgets"] },
+    }]);
+    let patch = ["patch", "validatingwebhookconfiguration", "pullgate", "--type=json", "-p", &rule.to_string()];
+    world.kubectl.run_with(&patch, None)?.succeeded()?;
+    objects::widgets(&world.kubectl)?;
+    let widget = |image: &str| {
+        json!({
+            "apiVersion": "example.com/v1", "kind": "Widget",
+            "metadata": { "namespace": TEAM, "name": "templated" }, "spec": { "template": { "spec": spec(image) } },
+        })
+    };
+    until("the API server to call pullgate for Widgets", || {
+        let said = world.kubectl.feed("apply --dry-run=server -f -", &widget(&world.open("alice/app:v1.4.3")))?;
+        said.warned(&["TagNotFound", "(container \"app\")"]).map(Some)
+    })?;
+    world.kubectl.feed("apply --dry-run=server -f -", &widget(&world.open("alice/app:v1")))?.soundly()?;
+    Ok(String::new())
 }
 
 fn through_the_account(world: &World) -> Result<String, Failure> {
@@ -129,7 +152,7 @@ fn deny_and_off(world: &World) -> Result<String, Failure> {
     let set = |word: &str| -> Result<(), Failure> {
         let changed = original.replace("templates: warn", &format!("templates: {word}"));
         fs::write(&gate.config, changed)?;
-        hang_up(world)
+        world.signal("pullgate", "-HUP")
     };
     set("deny")?;
     until("the configuration to be taken", || {
@@ -146,11 +169,4 @@ fn deny_and_off(world: &World) -> Result<String, Failure> {
         Ok(world.kubectl.feed("apply --dry-run=server -f -", &bad)?.warned(&["TagNotFound"]).ok())
     })?;
     Ok(String::new())
-}
-
-/// Tells pullgate to look at its files now.
-fn hang_up(world: &World) -> Result<(), Failure> {
-    let process = fs::read_to_string(world.workshop.dir.join("pullgate.pid"))?;
-    let status = Command::new("kill").args(["-HUP", process.trim()]).status()?;
-    ensure(status.success(), || format!("kill -HUP: {status}"))
 }
