@@ -52,45 +52,30 @@ impl Engine {
     pub async fn check(&self, policy: &Policy, workload: &Workload, purpose: Purpose, deadline: Instant) -> Verdict {
         let began = (self.clock)();
         let today = || (self.clock)().to_zoned(jiff::tz::TimeZone::UTC).date();
-        let secrets = self.secrets(workload, None).await;
+        let enough = |image: &ContainerImage| match (purpose, image.pull_policy) {
+            (Purpose::Pin, PullPolicy::Always) => Freshness::Recent,
+            (Purpose::Judge | Purpose::Pin, _) => Freshness::Cached,
+        };
         // One image whose registry hangs must not cost the others their second look: it is waited for in both passes.
         let first_deadline = Instant::now() + deadline.saturating_duration_since(Instant::now()).mul_f64(FIRST_PASS);
-        let facts = self
-            .gather(
-                policy,
-                workload,
-                secrets,
-                &|image| match (purpose, image.pull_policy) {
-                    (Purpose::Pin, PullPolicy::Always) => Freshness::Recent,
-                    _ => Freshness::Cached,
-                },
-                if purpose == Purpose::Pin { deadline } else { first_deadline },
-            )
-            .await;
+        let secrets = self.secrets(workload, None).await;
+        let facts = self.gather(policy, workload, secrets, &enough, first_deadline).await;
         let first = verdict::judge(policy, workload, &facts, today());
         let unfinished = |finding: &Finding| finding.cause == Some(Cause::Deadline);
-        if purpose == Purpose::Pin || !first.findings.iter().any(|finding| finding.certain || unfinished(finding)) {
+        if !first.findings.iter().any(|finding| finding.certain || unfinished(finding)) {
             return first;
         }
-        // Deny from fresh facts only: the Secrets are read again, and what was asked before this review began is asked again.
-        let doubtful: BTreeSet<&str> = first
-            .findings
-            .iter()
-            .filter(|finding| finding.certain)
-            .map(|finding: &Finding| finding.path.as_str())
-            .collect();
+        // Deny from fresh facts only: the Secrets are read again, and what was asked before this review began is asked
+        // again. A pin is owed the same: what was corrected a moment ago is pinned at once.
+        let again = match purpose {
+            Purpose::Judge => Freshness::Fresh(began),
+            Purpose::Pin => Freshness::Asked(began),
+        };
+        let certain = |finding: &&Finding| finding.certain;
+        let doubtful: BTreeSet<&str> = first.findings.iter().filter(certain).map(|finding| &*finding.path).collect();
         let secrets = self.secrets(workload, Some(began)).await;
-        let facts = self
-            .gather(
-                policy,
-                workload,
-                secrets,
-                &|image| {
-                    if doubtful.contains(image.path.as_str()) { Freshness::Fresh(began) } else { Freshness::Cached }
-                },
-                deadline,
-            )
-            .await;
+        let fresh = |image: &ContainerImage| if doubtful.contains(&*image.path) { again } else { enough(image) };
+        let facts = self.gather(policy, workload, secrets, &fresh, deadline).await;
         verdict::judge(policy, workload, &facts, today())
     }
 

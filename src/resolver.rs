@@ -212,7 +212,7 @@ impl Inner {
     async fn ask(&self, ask: &Ask, freshness: Freshness, old: Option<&Fact>) -> Result<Manifest, Failure> {
         let began = match freshness {
             Freshness::Fresh(began) => Some(began),
-            Freshness::Cached | Freshness::Recent => None,
+            Freshness::Cached | Freshness::Recent | Freshness::Asked(_) => None,
         };
         let refused = match (old, began) {
             // Asked for this very review, only not for its reason.

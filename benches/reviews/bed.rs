@@ -111,7 +111,7 @@ impl Bed {
     /// An engine that knows nothing yet: no fact, no token, no connection.
     pub(crate) fn engine(&self, metrics: Metrics) -> Result<Engine, Failure> {
         let contents = Contents::parse(&self.cluster().to_string(), "cluster.json")?;
-        Ok(cli::engine(&self.policy()?, Arc::new(FileCluster::of(contents)), metrics))
+        Ok(cli::engine(&self.policy()?, Arc::new(FileCluster::of(contents)), metrics)?)
     }
 
     /// Pushes a private image and returns its reference.

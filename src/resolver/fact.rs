@@ -38,7 +38,9 @@ pub enum Freshness {
     Cached,
     /// At most [`FRESH`] old, whatever its lifetime.
     Recent,
-    /// For a denial: not older than the review that began at this time, and a refusal with its reason.
+    /// Not older than the review that began at this time.
+    Asked(Timestamp),
+    /// For a denial: the same, and a refusal with its reason.
     Fresh(Timestamp),
 }
 
@@ -103,18 +105,25 @@ impl Fact {
     pub fn good(&self, now: Timestamp, freshness: Freshness) -> bool {
         let age = self.age(now);
         let explained = self.outcome.as_ref().err().is_none_or(|failure| failure.explained);
-        let held = self.outcome.as_ref().is_err_and(|failure| failure.code == Code::CredentialsRejected);
         // A clock that stepped back must not make facts live for as long as it stepped.
         let from_the_future = since(now, self.at) > FRESH;
         !from_the_future
             && age < self.lifetime()
             && match freshness {
                 Freshness::Cached => true,
-                Freshness::Recent => age <= FRESH || held,
-                Freshness::Fresh(began) => {
-                    explained && (held || self.at >= began || (age <= FRESH && self.asked >= ASKED_AGAIN))
-                }
+                Freshness::Recent => age <= FRESH || self.login_refused(),
+                Freshness::Asked(began) => self.asked_since(began, age),
+                Freshness::Fresh(began) => explained && self.asked_since(began, age),
             }
+    }
+
+    /// Whether it was asked after `began`, or need not be: a refused login is held, and a storm is answered from one fact.
+    fn asked_since(&self, began: Timestamp, age: Duration) -> bool {
+        self.login_refused() || self.at >= began || (age <= FRESH && self.asked >= ASKED_AGAIN)
+    }
+
+    fn login_refused(&self) -> bool {
+        self.outcome.as_ref().is_err_and(|failure| failure.code == Code::CredentialsRejected)
     }
 
     /// The last success, however old.

@@ -5,12 +5,15 @@ use serde_json::Value;
 use crate::Failure;
 use crate::world::World;
 
-/// The annotations of the last write to an object by name, those of pullgate's validating webhook without its name.
+/// The annotations by pullgate's validating webhook on the administrator's last write to an object, by name.
 pub(crate) fn annotations(world: &World, namespace: &str, name: &str) -> Result<Vec<(String, String)>, Failure> {
     let events = world.stack.audit_events()?;
     let of_object = |event: &&Value| {
         let object = &event["objectRef"];
-        object["namespace"] == namespace && object["name"] == name && event["verb"] != "get"
+        object["namespace"] == namespace
+            && object["name"] == name
+            && event["user"]["username"] == "admin"
+            && event["verb"] != "get"
     };
     let event = events.iter().rev().find(of_object).ok_or_else(|| format!("no audit event of {namespace}/{name}"))?;
     let annotations = event["annotations"].as_object().ok_or("an audit event without annotations")?;

@@ -26,7 +26,7 @@ pub(super) fn cases(world: &mut World, report: &mut Report) {
             let replicas = world.field(TEAM, "replicaset/crowd", "{.status.replicas}")?;
             Ok((replicas == PODS.to_string()).then_some(()))
         })?;
-        let took = started.elapsed().as_secs_f32();
+        let took = started.elapsed();
         let path = "jsonpath={.items[*].spec.containers[0].image}";
         let images = world.kubectl.get(&format!("-n {TEAM} get pods -l app=crowd -o {path}"))?;
         let pinned = images.split(' ').filter(|image| image.contains("@sha256:")).count();
@@ -36,7 +36,10 @@ pub(super) fn cases(world: &mut World, report: &mut Report) {
         // The first one is how the registry says where its token server is.
         let heads = asked.iter().filter(|line| line.contains("\"HEAD ")).count();
         let authorised = asked.iter().filter(|line| line.contains("\" 200 ")).count();
-        ensure(authorised == 1 && heads == asked.len() && asked.len() <= 2, || asked.join("\n"))?;
-        Ok(format!("{} in all, {:.0} pods/s", asked.len(), f64::from(PODS) / f64::from(took)))
+        // A tag is asked again after a minute; a machine that slow gets as many.
+        let lifetimes = 1 + usize::try_from(took.as_secs() / 60)?;
+        let only_heads = heads == asked.len() && asked.len() <= authorised + 1;
+        ensure((1..=lifetimes).contains(&authorised) && only_heads, || asked.join("\n"))?;
+        Ok(format!("{} in all, {:.0} pods/s", asked.len(), f64::from(PODS) / took.as_secs_f64()))
     });
 }
