@@ -68,7 +68,7 @@ demo:
 
 # The published numbers, each beside its baseline
 bench *ARGS:
-    cargo bench --locked {{ ARGS }}
+    cargo bench --profile dist --locked --bench reviews {{ ARGS }}
 
 # The static binary that ships
 dist:
