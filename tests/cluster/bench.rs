@@ -1,5 +1,6 @@
-//! Pods created per second through this API server: with no webhook, with two webhooks that only echo the uid, and with
-//! pullgate's two, at 10 and 50 clients, in turns within one run.
+//! Pods created per second through this API server: with no webhook, with two webhooks that only echo the uid, with
+//! pullgate's two in audit mode (which never patch), and with them in enforce mode, where every pod is pinned; at 10
+//! and 50 clients, in turns within one run.
 
 use std::env;
 use std::path::PathBuf;
@@ -21,7 +22,7 @@ use crate::Failure;
 use crate::kubectl::until;
 use crate::objects::{ALICE, pod_with, pull_secret};
 use crate::parts::{Part, free_ports};
-use crate::world::{TEAM, World};
+use crate::world::{AUDITED, TEAM, World};
 
 /// Excluded by the chart's namespaceSelector: no webhook is called.
 const UNWATCHED: &str = "kube-public";
@@ -35,12 +36,13 @@ const WARM_UP: Duration = Duration::from_millis(1500);
 enum Webhooks {
     None,
     Echo,
-    Pullgate,
+    Auditing,
+    Pinning,
 }
 
 /// Measures and prints.
 pub(crate) fn run(world: &mut World) -> Result<(), Failure> {
-    for namespace in [TEAM, UNWATCHED] {
+    for namespace in [TEAM, AUDITED, UNWATCHED] {
         let secret = pull_secret(namespace, "basic", &[(&world.places.basic, ALICE)]);
         world.kubectl.apply(&secret)?.succeeded()?;
     }
@@ -51,10 +53,14 @@ pub(crate) fn run(world: &mut World) -> Result<(), Failure> {
     let client = client(world)?;
     let mut rates = Vec::new();
     for _round in 0..ROUNDS {
-        for webhooks in [Webhooks::None, Webhooks::Echo, Webhooks::Pullgate] {
+        for webhooks in [Webhooks::None, Webhooks::Echo, Webhooks::Auditing, Webhooks::Pinning] {
             point_webhooks(world, webhooks, echo_port)?;
             for clients in CLIENTS {
-                let namespace = if webhooks == Webhooks::None { UNWATCHED } else { TEAM };
+                let namespace = match webhooks {
+                    Webhooks::None => UNWATCHED,
+                    Webhooks::Auditing => AUDITED,
+                    Webhooks::Echo | Webhooks::Pinning => TEAM,
+                };
                 runtime.block_on(created(&client, world, namespace, clients, WARM_UP))?;
                 let rate = runtime.block_on(created(&client, world, namespace, clients, MEASURED))?;
                 rates.push((webhooks, clients, rate));
@@ -64,7 +70,8 @@ pub(crate) fn run(world: &mut World) -> Result<(), Failure> {
     drop(echo);
 
     println!("\npods created per second, median of {ROUNDS} rounds of {} s (lowest, highest)", MEASURED.as_secs());
-    println!("clients  {:<22} {:<22} {:<22} pullgate/echo", "no webhook", "two that echo", "pullgate's two");
+    let header = ["no webhook", "two that echo", "pullgate, audit", "pullgate, pinning", "audit/echo", "pinning/echo"];
+    println!("clients  {}", header.map(|column| format!("{column:<20}")).concat());
     for clients in CLIENTS {
         let of = |webhooks| {
             let mut of: Vec<f64> = rates
@@ -75,10 +82,14 @@ pub(crate) fn run(world: &mut World) -> Result<(), Failure> {
             of.sort_by(f64::total_cmp);
             of
         };
-        let text = |of: &[f64]| format!("{:.0} ({:.0}, {:.0})", of[ROUNDS / 2], of[0], of[ROUNDS - 1]);
-        let (none, echo, gate) = (of(Webhooks::None), of(Webhooks::Echo), of(Webhooks::Pullgate));
-        let ratio = gate[ROUNDS / 2] / echo[ROUNDS / 2];
-        println!("{clients:>7}  {:<22} {:<22} {:<22} {ratio:.2}", text(&none), text(&echo), text(&gate));
+        let measured = [Webhooks::None, Webhooks::Echo, Webhooks::Auditing, Webhooks::Pinning].map(of);
+        let [_, echo, auditing, pinning] = &measured;
+        let ratio = |of: &[f64]| format!("{:<20.2}", of[ROUNDS / 2] / echo[ROUNDS / 2]);
+        let rates = measured.each_ref().map(|of| {
+            let text = format!("{:.0} ({:.0}, {:.0})", of[ROUNDS / 2], of[0], of[ROUNDS - 1]);
+            format!("{text:<20}")
+        });
+        println!("{clients:>7}  {}{}{}", rates.concat(), ratio(auditing), ratio(pinning));
     }
     Ok(())
 }
@@ -139,13 +150,13 @@ fn point_webhooks(world: &World, to: Webhooks, echo_port: u16) -> Result<(), Fai
     let port = match to {
         Webhooks::None => return Ok(()),
         Webhooks::Echo => echo_port,
-        Webhooks::Pullgate => world.gate()?.webhook,
+        Webhooks::Auditing | Webhooks::Pinning => world.gate()?.webhook,
     };
     world.point_webhooks(port)?;
     let probe = pod_with(TEAM, "probe", &world.basic("alice/app:v1"), &["basic"]);
     until("the API server to call the other webhooks", || {
         let said = world.kubectl.feed("apply --dry-run=server -o yaml -f -", &probe)?.succeeded()?;
-        Ok((said.stdout.contains("@sha256:") == (to == Webhooks::Pullgate)).then_some(()))
+        Ok((said.stdout.contains("@sha256:") != (to == Webhooks::Echo)).then_some(()))
     })
 }
 

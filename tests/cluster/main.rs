@@ -1,11 +1,11 @@
 //! pullgate behind a real API server: etcd, kube-apiserver, the controllers and the scheduler, real registries with
 //! Basic and Bearer logins, the chart installed with helm, and everything driven with kubectl. What is asserted is what
-//! a user or an operator can see: what kubectl prints, objects, events, the audit log, the registry's access log and
-//! /metrics. The images that are refused are admitted again once the webhooks are gone, so what refused them is pullgate.
+//! a user or an operator can see: what kubectl prints, objects, events, the audit log, the registry's access log,
+//! /metrics. The images that are refused are admitted again once the webhooks are gone: what refused them is pullgate.
 //!
-//! Built with the feature `real-parts`; `tests/run.sh` builds the parts and runs it. `TESTBED_KUBERNETES=1.34`
-//! takes another line of Kubernetes; arguments choose subjects (`-- templates modes`). With the argument `--bench` it measures instead how many pods per second the API
-//! server creates; then build it with optimisations.
+//! Built with the feature `real-parts`; `tests/run.sh` builds the parts and runs it. `TESTBED_KUBERNETES=1.34` takes
+//! another line of Kubernetes; arguments choose subjects (`-- templates modes`). With the argument `--bench` it
+//! measures how many pods per second the API server creates instead; then build it with optimisations.
 
 #![allow(clippy::print_stdout, reason = "its report is its output")]
 

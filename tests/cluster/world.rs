@@ -1,5 +1,5 @@
-//! The stage of one run: registries, the control plane, the installed chart and pullgate itself, all on loopback and all
-//! in one temporary directory.
+//! The stage of one run: registries, the control plane, the installed chart and pullgate itself, all on loopback and
+//! all in one temporary directory.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -155,7 +155,10 @@ impl World {
             .map(|host| json!({ "host": host, "caFile": self.ca, "nodeAccess": "none" }))
             .collect();
         registries.push(json!({ "host": silent, "caFile": self.ca, "nodeAccess": "none", "timeout": "1s" }));
-        let exception = |image: &str, until: &str| json!({ "namespace": LEGACY, "image": image, "code": "TagNotFound", "until": until });
+        let exception = |repository: &str, until: &str| {
+            let image = self.open(repository);
+            json!({ "namespace": LEGACY, "image": image, "code": "TagNotFound", "until": until })
+        };
         json!({
             "mode": "enforce",
             "namespaces": [
@@ -163,8 +166,8 @@ impl World {
                 { "names": [AUDITED], "mode": "audit" },
             ],
             "exceptions": [
-                exception(&format!("{open}/alice/old"), "2999-12-31"),
-                exception(&format!("{open}/alice/older"), "2020-01-31"),
+                exception("alice/old", "2999-12-31"),
+                exception("alice/older", "2020-01-31"),
             ],
             "kinds": [{ "group": "example.com", "kind": "Widget", "path": "spec.template" }],
             "registries": registries,

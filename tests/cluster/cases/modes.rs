@@ -48,7 +48,8 @@ pub(super) fn cases(world: &mut World, report: &mut Report) {
     report.case("modes: nothing is dropped on the way: warnings and annotations whole", |_| {
         let mut many = pod(WARNED, "many", &bad);
         let containers = (0..12).map(|index| {
-            serde_json::json!({ "name": format!("app-{index}"), "image": world.open(&format!("alice/app:none-{index}")) })
+            let image = world.open(&format!("alice/app:none-{index}"));
+            serde_json::json!({ "name": format!("app-{index}"), "image": image })
         });
         many["spec"]["containers"] = containers.collect();
         let said = world.kubectl.apply(&many)?.succeeded()?;
@@ -57,7 +58,7 @@ pub(super) fn cases(world: &mut World, report: &mut Report) {
         let findings = annotated(world, WARNED, "many", "findings", &["none-0", "TagNotFound"])?;
         let log = world.stack.api_server_log();
         let complaint = log.lines().find(|line| {
-            line.contains("audit annotation") || line.contains("failed to add warning") || line.contains("Failed to set")
+            ["audit annotation", "Failed to set", "failed to add warning"].iter().any(|words| line.contains(words))
         });
         ensure(complaint.is_none(), || complaint.unwrap_or_default().to_owned())?;
         Ok(format!("12 warnings, {} bytes of findings", findings.len()))

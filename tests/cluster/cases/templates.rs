@@ -79,7 +79,10 @@ pub(super) fn cases(world: &mut World, report: &mut Report) {
 fn own_kind(world: &World) -> Result<String, Failure> {
     let rule = json!([{
         "op": "add", "path": "/webhooks/0/rules/-",
-        "value": { "apiGroups": ["example.com"], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"], "resources": ["widgets"] },
+        "value": {
+            "apiGroups": ["example.com"], "apiVersions": ["v1"], "resources": ["widgets"],
+            "operations": ["CREATE", "UPDATE"],
+        },
     }]);
     let patch = ["patch", "validatingwebhookconfiguration", "pullgate", "--type=json", "-p", &rule.to_string()];
     world.kubectl.run_with(&patch, None)?.succeeded()?;
