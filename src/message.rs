@@ -237,16 +237,16 @@ fn asked(verdict: &Verdict, finding: &Finding) -> Option<String> {
     sources.dedup();
     let through =
         verdict.account.as_deref().map(|account| format!(" (ServiceAccount \"{account}\")")).unwrap_or_default();
-    let age = finding.age.map(|age| format!(", {} ago", ago(age))).unwrap_or_default();
+    let age = finding.age.map(|age| format!(", {}", ago(age))).unwrap_or_default();
     Some(format!("{}{through}{age}", sources.join(", ")))
 }
 
-/// A duration as people say it.
+/// An age in steps: controllers retry, and a text that changed with every retry would be an event of its own each time.
 pub fn ago(age: Duration) -> String {
-    match age.as_millis() {
-        0..1000 => format!("{} ms", age.as_millis()),
-        1000..120_000 => format!("{} s", age.as_secs()),
-        _ => format!("{} min", age.as_secs() / 60),
+    match age.as_secs() {
+        0..10 => "just now".to_owned(),
+        seconds @ 10..60 => format!("{} s ago", seconds / 10 * 10),
+        seconds => format!("{} min ago", seconds / 60),
     }
 }
 
