@@ -60,6 +60,16 @@ struct Read {
     from: &'static str,
 }
 
+/// A registry in the text format of `OpenMetrics`.
+pub fn exposition(registry: &Registry) -> String {
+    let mut rendered = String::new();
+    // Writing to a string does not fail; half a text would be worse than none.
+    match text::encode(&mut rendered, registry) {
+        Ok(()) => rendered,
+        Err(std::fmt::Error) => String::new(),
+    }
+}
+
 // === impl Metrics ===
 
 impl Metrics {
@@ -114,12 +124,7 @@ impl Metrics {
 
     /// The `OpenMetrics` text of all families.
     pub fn render(&self) -> String {
-        let mut rendered = String::new();
-        // Writing to a String cannot fail; an empty page would be the honest answer if it did.
-        if text::encode(&mut rendered, &self.registry).is_err() {
-            rendered.clear();
-        }
-        rendered
+        exposition(&self.registry)
     }
 
     /// One answered review.

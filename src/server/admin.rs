@@ -9,9 +9,8 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use axum::routing::get;
-use prometheus_client::registry::Registry;
 
-/// What [`exposition`] writes.
+/// What [`crate::metrics::exposition`] writes.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Named conditions that must all hold before requests should come.
@@ -26,16 +25,6 @@ pub fn router(readiness: Arc<Readiness>, metrics: impl Fn() -> String + Clone + 
         .route("/livez", get(async || "ok\n"))
         .route("/readyz", get(async move || readiness.report()))
         .route("/metrics", get(async move || ([(CONTENT_TYPE, OPENMETRICS)], metrics())))
-}
-
-/// A registry in the text format of `OpenMetrics`.
-pub fn exposition(registry: &Registry) -> String {
-    let mut text = String::new();
-    // Writing to a string does not fail; half a text would be worse than none.
-    match prometheus_client::encoding::text::encode(&mut text, registry) {
-        Ok(()) => text,
-        Err(std::fmt::Error) => String::new(),
-    }
 }
 
 // === impl Readiness ===
@@ -85,8 +74,10 @@ mod tests {
     use hyper::service::Service;
     use hyper_util::service::TowerToHyperService;
     use prometheus_client::metrics::counter::Counter;
+    use prometheus_client::registry::Registry;
 
     use super::*;
+    use crate::metrics::exposition;
 
     async fn answer(router: &Router, path: &str) -> (StatusCode, String, String) {
         let request = Request::get(path).body(Body::empty()).unwrap();
