@@ -90,6 +90,13 @@ impl FileCluster {
         }
         Ok(Arc::clone(&self.contents.read().unwrap_or_else(PoisonError::into_inner)))
     }
+
+    async fn look<T>(&self, not_before: Option<Timestamp>, pick: impl FnOnce(&Contents) -> Option<T>) -> Reading<T> {
+        match self.contents(not_before.is_some()).await {
+            Ok(contents) => pick(&contents).map_or(Reading::Absent, Reading::Found),
+            Err(reason) => Reading::Unavailable(reason),
+        }
+    }
 }
 
 impl Cluster for FileCluster {
@@ -99,12 +106,8 @@ impl Cluster for FileCluster {
         name: &'a str,
         not_before: Option<Timestamp>,
     ) -> ReadFuture<'a, Arc<PullSecret>> {
-        Box::pin(async move {
-            match self.contents(not_before.is_some()).await {
-                Ok(contents) => found(contents.secrets.get(&(namespace.to_owned(), name.to_owned())).cloned()),
-                Err(reason) => Reading::Unavailable(reason),
-            }
-        })
+        let key = (namespace.to_owned(), name.to_owned());
+        Box::pin(self.look(not_before, move |contents| contents.secrets.get(&key).cloned()))
     }
 
     fn account_pull_secrets<'a>(
@@ -113,17 +116,9 @@ impl Cluster for FileCluster {
         name: &'a str,
         not_before: Option<Timestamp>,
     ) -> ReadFuture<'a, Vec<String>> {
-        Box::pin(async move {
-            match self.contents(not_before.is_some()).await {
-                Ok(contents) => found(contents.accounts.get(&(namespace.to_owned(), name.to_owned())).cloned()),
-                Err(reason) => Reading::Unavailable(reason),
-            }
-        })
+        let key = (namespace.to_owned(), name.to_owned());
+        Box::pin(self.look(not_before, move |contents| contents.accounts.get(&key).cloned()))
     }
-}
-
-fn found<T>(object: Option<T>) -> Reading<T> {
-    object.map_or(Reading::Absent, Reading::Found)
 }
 
 // === impl Contents ===
