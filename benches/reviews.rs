@@ -32,10 +32,15 @@ use std::error::Error;
 use std::process::ExitCode;
 use std::time::Instant;
 
+use mimalloc::MiMalloc;
 use tokio::runtime::{Builder, Runtime};
 
 use self::bed::Bed;
 use self::table::Row;
+
+/// As the program has it.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Whatever keeps a figure from being taken, in words.
 type Failure = Box<dyn Error + Send + Sync>;

@@ -14,7 +14,6 @@ use crate::facts::{Facts, ImageFacts, Secrets, Unreadable};
 use crate::finding::{Cause, Finding};
 use crate::policy::Policy;
 use crate::reference::Reference;
-use crate::registry::Endpoint;
 use crate::resolver::Resolver;
 use crate::resolver::fact::Freshness;
 use crate::time::Clock;
@@ -141,11 +140,11 @@ impl Engine {
             if let (Ok(reference), Ok(keyring)) = (&reference, &secrets.keyring)
                 && verdict::worth_asking(policy, image, reference)
             {
-                let endpoint = Arc::new(Endpoint::new(reference, policy.registry(reference.registry())));
+                let rule = policy.registry(reference.registry());
                 let candidates = keyring.candidates(reference.name());
-                attempts = self.resolver.resolve(&endpoint, reference, candidates, freshness(image), deadline).await;
+                attempts = self.resolver.resolve(rule, reference, candidates, freshness(image), deadline).await;
             }
-            ImageFacts { image: image.clone(), reference, attempts }
+            ImageFacts { image: Arc::clone(image), reference, attempts }
         }))
         .await;
         Facts { secrets, images }

@@ -58,11 +58,8 @@ fn pull_secret(secret: Secret) -> PullSecret {
     data.extend(secret.string_data.into_iter().flatten().map(|(key, value)| (key, value.into_bytes())));
     // Only these keys can make a pull secret; nothing else of it is kept in memory.
     data.retain(|key, _| key == ".dockerconfigjson" || key == ".dockercfg");
-    PullSecret {
-        name: secret.metadata.name.unwrap_or_default(),
-        kind: secret.type_.unwrap_or_else(|| "Opaque".to_owned()),
-        data,
-    }
+    let kind = secret.type_.unwrap_or_else(|| "Opaque".to_owned());
+    PullSecret::new(secret.metadata.name.unwrap_or_default(), kind, data)
 }
 
 /// The names in `imagePullSecrets`, empty ones included.

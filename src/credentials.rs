@@ -12,6 +12,7 @@ pub mod url_match;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::{Arc, OnceLock};
 
 use aws_lc_rs::hmac;
 use secrecy::{ExposeSecret, SecretString};
@@ -49,15 +50,13 @@ pub struct CredentialId([u8; 16]);
 /// The secret that turns logins into [`CredentialId`]s. Replicas that share it agree on the ids.
 pub struct IdentityKey(hmac::Key);
 
-/// A Secret named in `imagePullSecrets`.
+/// A Secret named in `imagePullSecrets`. It is decoded once, by the first review that needs it.
 #[derive(Clone)]
 pub struct PullSecret {
-    /// `metadata.name`.
-    pub name: String,
-    /// `type`.
-    pub kind: String,
-    /// `data`, decoded.
-    pub data: BTreeMap<String, Vec<u8>>,
+    name: Arc<str>,
+    kind: String,
+    data: BTreeMap<String, Vec<u8>>,
+    decoded: OnceLock<Result<Arc<[keyring::Entry]>, MalformedSecret>>,
 }
 
 /// Where a candidate comes from.
@@ -66,7 +65,7 @@ pub enum Source {
     /// No login at all.
     Anonymous,
     /// The pull secret of this name.
-    PullSecret(String),
+    PullSecret(Arc<str>),
 }
 
 /// One attempt that a node would make.
@@ -75,9 +74,9 @@ pub struct Candidate {
     /// Where the credential was found.
     pub source: Source,
     /// The key of the keyring that matched, empty for the anonymous attempt.
-    pub key: String,
+    pub key: Arc<str>,
     /// What the entry says, `None` for the anonymous attempt.
-    pub credential: Option<Credential>,
+    pub credential: Option<Arc<Credential>>,
 }
 
 /// Why the kubelet silently passes over a Secret.
@@ -222,6 +221,18 @@ impl fmt::Debug for IdentityKey {
 
 // === impl PullSecret ===
 
+impl PullSecret {
+    /// A Secret by its name, its type and its data, which is no longer base64.
+    pub fn new(name: impl Into<Arc<str>>, kind: impl Into<String>, data: BTreeMap<String, Vec<u8>>) -> Self {
+        Self { name: name.into(), kind: kind.into(), data, decoded: OnceLock::new() }
+    }
+
+    /// The value under a key of the data.
+    pub fn value(&self, key: &str) -> Option<&[u8]> {
+        self.data.get(key).map(Vec::as_slice)
+    }
+}
+
 impl fmt::Debug for PullSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PullSecret")
@@ -247,8 +258,8 @@ impl fmt::Display for Source {
 
 impl Candidate {
     /// The attempt without a login.
-    pub const fn anonymous() -> Self {
-        Self { source: Source::Anonymous, key: String::new(), credential: None }
+    pub fn anonymous() -> Self {
+        Self { source: Source::Anonymous, key: Arc::default(), credential: None }
     }
 }
 

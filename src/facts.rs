@@ -46,7 +46,7 @@ pub enum Unreadable {
 #[derive(Debug)]
 pub struct ImageFacts {
     /// The field.
-    pub image: ContainerImage,
+    pub image: Arc<ContainerImage>,
     /// The reference, parsed.
     pub reference: Result<Arc<Reference>, ReferenceError>,
     /// Every candidate tried; empty where nothing was asked.

@@ -174,7 +174,7 @@ fn elsewhere(draft: &Draft<'_>, host: &str) -> Option<String> {
         return Some(format!("Secret \"{name}\" is named, but it is not in namespace \"{}\"", draft.namespace));
     }
     let keyring = draft.secrets.keyring.as_ref().ok()?;
-    let (key, source) = keyring.keys().find(|(key, _)| bare(key) == bare(host))?;
+    let (key, source) = keyring.keys().into_iter().find(|(key, _)| bare(key) == bare(host))?;
     Some(format!("{source} is for {}, which does not match {host}", clean(key)))
 }
 
@@ -184,7 +184,7 @@ fn secrets_of(draft: &Draft<'_>) -> Vec<String> {
         .attempts
         .iter()
         .filter_map(|attempt| match &attempt.source {
-            Source::PullSecret(name) => Some(name.clone()),
+            Source::PullSecret(name) => Some(name.to_string()),
             Source::Anonymous => None,
         })
         .collect()

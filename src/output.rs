@@ -136,7 +136,7 @@ impl ResultEntry {
                     path: judged.image.path.clone(),
                     container: judged.image.container.clone(),
                     image: message::shown(&judged.image.image),
-                    resolved: judged.resolved.clone(),
+                    resolved: judged.reference.as_ref().map(ToString::to_string),
                     digest: judged.digest.as_ref().map(ToString::to_string),
                 })
                 .collect(),

@@ -18,6 +18,7 @@ use crate::credentials::{Candidate, CredentialId, IdentityKey};
 use crate::facts::Attempt;
 use crate::finding::{Cause, Code};
 use crate::metrics::Metrics;
+use crate::policy::RegistryRule;
 use crate::reference::Reference;
 use crate::registry::failure::Failure;
 use crate::registry::manifest::Manifest;
@@ -51,7 +52,7 @@ struct Inner {
     identity: IdentityKey,
     clock: Clock,
     metrics: Metrics,
-    facts: Cache<Key, Fact>,
+    facts: Cache<Key, Arc<Fact>>,
     health: Health,
     turns: Semaphore,
 }
@@ -84,7 +85,7 @@ impl Resolver {
     /// What is not known at `deadline` is [`Code::NotChecked`].
     pub async fn resolve(
         &self,
-        endpoint: &Arc<Endpoint>,
+        rule: &RegistryRule,
         reference: &Arc<Reference>,
         candidates: Vec<Candidate>,
         freshness: Freshness,
@@ -92,15 +93,17 @@ impl Resolver {
     ) -> Vec<Attempt> {
         let mut attempts = Vec::with_capacity(candidates.len());
         for candidate in candidates {
-            let id = self.0.identity.id(candidate.credential.as_ref());
-            let login = candidate.credential.as_ref().is_some_and(|credential| credential.login().is_some());
-            let ask = Ask {
-                endpoint: Arc::clone(endpoint),
+            let credential = candidate.credential;
+            let id = self.0.identity.id(credential.as_deref());
+            let login = credential.as_ref().is_some_and(|credential| credential.login().is_some());
+            let key = Key { plain_http: rule.plain_http, reference: reference.runtime_form(), id };
+            let ask = || Ask {
+                endpoint: Arc::new(Endpoint::new(reference, rule)),
                 reference: Arc::clone(reference),
-                credential: candidate.credential.map(Arc::new),
+                credential,
                 id,
             };
-            let (outcome, age, stale) = self.fact(ask, freshness, deadline).await;
+            let (outcome, age, stale) = self.fact(key, ask, freshness, deadline).await;
             let resolved = outcome.is_ok();
             attempts.push(Attempt { source: candidate.source, login, outcome, age, stale });
             if resolved {
@@ -113,24 +116,27 @@ impl Resolver {
     /// One fact: from the cache where it is good enough, else asked for.
     async fn fact(
         &self,
-        ask: Ask,
+        key: Key,
+        ask: impl FnOnce() -> Ask,
         freshness: Freshness,
         deadline: Instant,
     ) -> (Result<Manifest, Failure>, Duration, bool) {
         let inner = &self.0;
-        let key = Key::new(&ask);
         let now = (inner.clock)();
         let cached = inner.facts.get(&key).await;
         if let Some(fact) = cached.as_ref().filter(|fact| fact.good(now, freshness)) {
             inner.metrics.fact("cache");
             return match &fact.outcome {
-                Err(failure) if !failure.code.certain() => inner.or_stale(Some(fact), failure.clone(), fact.at, now),
+                Err(failure) if !failure.code.certain() => {
+                    inner.or_stale(Some(fact.as_ref()), failure.clone(), fact.at, now)
+                }
                 outcome => (outcome.clone(), fact.age(now), false),
             };
         }
+        let (cached, ask) = (cached.as_deref(), ask());
         if let Err((failure, at)) = inner.health.admit(&ask.endpoint.host, ask.id, now) {
             inner.metrics.fact("breaker");
-            return inner.or_stale(cached.as_ref(), failure, at, now);
+            return inner.or_stale(cached, failure, at, now);
         }
         let task = tokio::spawn({
             let inner = Arc::clone(inner);
@@ -140,7 +146,7 @@ impl Resolver {
             Ok(Ok(fact)) => fact,
             Ok(Err(_)) => {
                 let failure = Failure::own(Code::NotChecked, Cause::Limit, "pullgate failed while it asked");
-                return inner.or_stale(cached.as_ref(), failure, now, now);
+                return inner.or_stale(cached, failure, now, now);
             }
             Err(_) => {
                 let failure = Failure::own(
@@ -148,13 +154,13 @@ impl Resolver {
                     Cause::Deadline,
                     "the registry did not answer before the review's deadline",
                 );
-                return inner.or_stale(cached.as_ref(), failure, now, now);
+                return inner.or_stale(cached, failure, now, now);
             }
         };
         let now = (inner.clock)();
-        match fact.outcome {
-            Err(failure) if !failure.code.certain() => inner.or_stale(cached.as_ref(), failure, fact.at, now),
-            outcome => (outcome, since(fact.at, now), false),
+        match &fact.outcome {
+            Err(failure) if !failure.code.certain() => inner.or_stale(cached, failure.clone(), fact.at, now),
+            outcome => (outcome.clone(), since(fact.at, now), false),
         }
     }
 }
@@ -163,7 +169,7 @@ impl Resolver {
 
 impl Inner {
     /// One dialogue for all callers that want the same fact now.
-    async fn coalesce(self: Arc<Self>, key: Key, ask: Ask, freshness: Freshness) -> Fact {
+    async fn coalesce(self: Arc<Self>, key: Key, ask: Ask, freshness: Freshness) -> Arc<Fact> {
         let mut again = true;
         loop {
             let old = self.facts.get(&key).await;
@@ -186,13 +192,13 @@ impl Inner {
         }
     }
 
-    async fn dialogue(&self, key: &Key, ask: &Ask, freshness: Freshness, old: Option<Fact>) -> Fact {
+    async fn dialogue(&self, key: &Key, ask: &Ask, freshness: Freshness, old: Option<Arc<Fact>>) -> Arc<Fact> {
         self.metrics.fact("registry");
         // A fact is as old as the question: what changed while the registry thought is not in it.
         let at = (self.clock)();
         let host = &ask.endpoint.host;
         let asked = if let Ok(Ok(_turn)) = timeout(TURN, self.turns.acquire()).await {
-            timeout(DIALOGUE, self.ask(ask, freshness, old.as_ref())).await.unwrap_or_else(|_| {
+            timeout(DIALOGUE, self.ask(ask, freshness, old.as_deref())).await.unwrap_or_else(|_| {
                 let detail = format!("{host} kept a dialogue open for {DIALOGUE:?}");
                 Err(Failure::own(Code::RegistryUnreachable, Cause::Timeout, detail))
             })
@@ -204,9 +210,9 @@ impl Inner {
         if let (Ok(manifest), None) = (&asked, ask.reference.digest()) {
             // What was checked is what is pinned: the pinned form is known under the same credential.
             let pinned = Key { reference: pinned_form(&ask.reference, manifest), ..key.clone() };
-            self.facts.insert(pinned, Fact::new(Ok(manifest.clone()), at, true, None)).await;
+            self.facts.insert(pinned, Arc::new(Fact::new(Ok(manifest.clone()), at, true, None))).await;
         }
-        Fact::new(asked, at, ask.reference.digest().is_some(), old.as_ref())
+        Arc::new(Fact::new(asked, at, ask.reference.digest().is_some(), old.as_deref()))
     }
 
     async fn ask(&self, ask: &Ask, freshness: Freshness, old: Option<&Fact>) -> Result<Manifest, Failure> {
@@ -244,14 +250,6 @@ impl Inner {
             }
             None => (Err(failure), since(at, now), false),
         }
-    }
-}
-
-// === impl Key ===
-
-impl Key {
-    fn new(ask: &Ask) -> Self {
-        Self { plain_http: ask.endpoint.profile.plain_http, reference: ask.reference.runtime_form(), id: ask.id }
     }
 }
 

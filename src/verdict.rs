@@ -1,5 +1,7 @@
 //! Policy and facts → verdict. Every rule of the product is in this file: no clock, no I/O, no other place that decides.
 
+use std::sync::Arc;
+
 use jiff::civil::Date;
 
 use crate::facts::{Attempt, Facts, ImageFacts, Secrets};
@@ -46,9 +48,9 @@ pub enum Decision {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Judged {
     /// The field.
-    pub image: ContainerImage,
-    /// The normal form, when it parses.
-    pub resolved: Option<String>,
+    pub image: Arc<ContainerImage>,
+    /// The reference, when it parses.
+    pub reference: Option<Arc<Reference>>,
     /// What the reference named.
     pub digest: Option<Digest>,
     /// The digest may be written into the object.
@@ -154,13 +156,13 @@ fn under(mode: Mode, would: Decision) -> Decision {
 
 fn judge_image(policy: &Policy, namespace: &str, secrets: &Secrets, facts: &ImageFacts) -> Outcome {
     let image = &facts.image;
-    let mut judged = Judged { image: image.clone(), resolved: None, digest: None, pinnable: false };
+    let mut judged = Judged { image: Arc::clone(image), reference: None, digest: None, pinnable: false };
     let draft =
         Draft { namespace, secrets, image, reference: facts.reference.as_deref().ok(), attempts: &facts.attempts };
     let finding = match &facts.reference {
         Err(error) => Some(draft.invalid(error)),
         Ok(reference) => {
-            judged.resolved = Some(reference.to_string());
+            judged.reference = Some(Arc::clone(reference));
             if image.pull_policy == PullPolicy::Never {
                 None
             } else if let Err(malformed) = &secrets.keyring {
@@ -338,23 +340,23 @@ fn notices(policy: &Policy, workload: &Workload, facts: &Facts) -> Vec<Notice> {
         let (image, Ok(reference)) = (&facts.image, &facts.reference) else {
             continue;
         };
-        let shown = message::shown(&image.image);
-        let mut notice = |code, message: String| {
+        let mut notice = |code, what: &str| {
+            let message = format!("{} {what}", message::shown(&image.image));
             notices.push(Notice { code, path: image.path.clone(), message });
         };
         if reference.implicit_latest() && reference.digest().is_none() {
-            notice(NoticeCode::ImplicitLatest, format!("{shown} names no tag: latest is pulled"));
+            notice(NoticeCode::ImplicitLatest, "names no tag: latest is pulled");
         } else if image.pull_policy == PullPolicy::IfNotPresent
             && reference.digest().is_none()
             && (!pins || policy.pin_skipped(reference.name()))
         {
             notice(
                 NoticeCode::MutableTag,
-                format!("{shown} is pulled only where absent: if the tag moves, nodes run different content"),
+                "is pulled only where absent: if the tag moves, nodes run different content",
             );
         }
         if reference::image_was_docker_hub_by_default(&image.image) {
-            notice(NoticeCode::ImplicitDockerHub, format!("{shown} names no registry: Docker Hub is asked"));
+            notice(NoticeCode::ImplicitDockerHub, "names no registry: Docker Hub is asked");
         }
     }
     notices

@@ -7,6 +7,8 @@ pub mod extract;
 mod lenient;
 pub mod spec;
 
+use std::sync::Arc;
+
 pub use lenient::{Fingerprint, List, Nullable, Text};
 
 /// The object under review, by name.
@@ -30,7 +32,7 @@ pub struct Workload {
     /// A pod that will run, or a template that makes pods.
     pub shape: Shape,
     /// The images to judge, in the order of the fields; placeholders and unchanged images are already gone.
-    pub images: Vec<ContainerImage>,
+    pub images: Vec<Arc<ContainerImage>>,
     /// Where the names of the pull secrets come from.
     pub pull_secrets: PullSecretNames,
     /// Who made the pod.

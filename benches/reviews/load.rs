@@ -1,5 +1,6 @@
 //! Clients that cost as little as TLS lets them: the same bytes again and again over connections that stay open, answers
-//! read by their length and not decoded.
+//! read by their length and not decoded. Their thread never sleeps: a server would pay for waking it, and the slower
+//! the server, the oftener.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,8 +13,7 @@ use rustls_pki_types::{CertificateDer, ServerName};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::task::{JoinSet, yield_now};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -137,10 +137,13 @@ impl Load {
             });
         }
         let mut total = 0;
-        while let Some(task) = tasks.join_next().await {
-            let (connection, answered) = task??;
-            self.connections.push(connection);
-            total += answered;
+        while !tasks.is_empty() {
+            while let Some(task) = tasks.try_join_next() {
+                let (connection, answered) = task??;
+                self.connections.push(connection);
+                total += answered;
+            }
+            yield_now().await;
         }
         Ok((self, total))
     }
@@ -166,24 +169,17 @@ impl Load {
                 Ok::<_, Failure>((connection, latencies))
             });
         }
-        // Timers of the runtime have a grain of a millisecond; a thread that sleeps has one of some 60 us.
-        let pacing = std::thread::spawn({
-            let due = Arc::clone(&due);
-            move || {
-                let mut number = 0;
-                while began.elapsed() < time {
-                    if let Some(early) = (interval * number).checked_sub(began.elapsed()) {
-                        std::thread::sleep(early);
-                    }
-                    due.add_permits(1);
-                    number += 1;
-                }
-                number
+        // By turns, not by timers: those of the runtime have a grain of a millisecond, those of a thread wake it late.
+        let mut number = 0;
+        while began.elapsed() < time {
+            if began.elapsed() >= interval * number {
+                due.add_permits(1);
+                number += 1;
             }
-        });
-        let number = tokio::task::spawn_blocking(|| pacing.join()).await?.map_err(|_| "the pacing thread panicked")?;
+            yield_now().await;
+        }
         while next.load(Ordering::Relaxed) < number {
-            sleep(Duration::from_millis(1)).await;
+            yield_now().await;
         }
         due.close();
         let mut latencies = Vec::new();

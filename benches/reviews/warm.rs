@@ -22,9 +22,6 @@ const CONNECTIONS: usize = 16;
 /// The share of a round that a server's thread may wait for a core before wall-clock figures say little.
 const BUSY: f64 = 0.05;
 
-/// The name of the clients' threads.
-const CLIENT: &str = "client";
-
 /// One server, its clients and what they measured.
 struct Side {
     server: Server,
@@ -37,7 +34,6 @@ struct Round {
     answered: f64,
     wall: f64,
     server: Spent,
-    client: Spent,
 }
 
 pub(crate) fn measure(bed: &Bed) -> Result<Vec<Row>, Failure> {
@@ -45,17 +41,8 @@ pub(crate) fn measure(bed: &Bed) -> Result<Vec<Row>, Failure> {
     let servers = [Server::pullgate(bed, metrics.clone())?, Server::reading(bed)?, Server::plain(bed)?];
     let mut sides = servers.map(|server| Side { server, load: None, rounds: Vec::new() });
 
-    let mut client_threads = 1;
-    let mut client = runtime(CLIENT, client_threads)?;
+    let client = runtime("client", 1)?;
     connect(bed, &client, &mut sides)?;
-    let [.., plain] = &mut sides;
-    if plain.round(&client, WARM_UP)?.client_is_the_limit() {
-        // The cheapest server is faster than one client: two clients share the work.
-        client_threads = 2;
-        client.shutdown_background();
-        client = runtime(CLIENT, client_threads)?;
-        connect(bed, &client, &mut sides)?;
-    }
     for side in &mut sides {
         side.round(&client, WARM_UP)?;
     }
@@ -81,7 +68,7 @@ pub(crate) fn measure(bed: &Bed) -> Result<Vec<Row>, Failure> {
             format!("quiet: threads waited {:.0} % of the time", 100.0 * busy)
         },
     ));
-    rows.push(Row::beside("  client threads; registry requests meanwhile", format!("{client_threads}; {asked}")));
+    rows.push(Row::beside("  registry requests meanwhile", asked.to_string()));
     let [ours, theirs] = latencies;
     let p99 = quantile(&ours, 0.99);
     rows.push(Row::held(
@@ -144,12 +131,11 @@ fn speed(pullgate: &Side, reading: &Side, plain: &Side) -> Vec<Row> {
             ),
         ));
         rows.push(Row::beside(
-            "    its thread on a core + waiting for one; client",
+            "    its thread on a core + waiting for one",
             format!(
-                "{:.0} % + {:.0} %; {:.0} %",
+                "{:.0} % + {:.0} %",
                 share(|round| round.share(round.server.running)),
-                share(|round| round.share(round.server.waiting)),
-                share(|round| round.share(round.client.running))
+                share(|round| round.share(round.server.waiting))
             ),
         ));
     }
@@ -166,15 +152,14 @@ fn busy(sides: &[&mut Side]) -> f64 {
 impl Side {
     fn round(&mut self, client: &Runtime, time: Duration) -> Result<Round, Failure> {
         let load = self.load.take().ok_or("a side without clients")?;
-        let before = (Spent::by(self.server.name)?, Spent::by(CLIENT)?);
+        let before = Spent::by(self.server.name)?;
         let began = Instant::now();
         // A task, so that all of it runs on the threads that are measured.
         let (load, answered) = client.block_on(client.spawn(load.saturate(time, u32::MAX)))??;
         let wall = began.elapsed().as_secs_f64();
-        let after = (Spent::by(self.server.name)?, Spent::by(CLIENT)?);
+        let server = Spent::by(self.server.name)?.since(before);
         self.load = Some(load);
-        let (server, client) = (after.0.since(before.0), after.1.since(before.1));
-        Ok(Round { answered: f64::from(answered), wall, server, client })
+        Ok(Round { answered: f64::from(answered), wall, server })
     }
 
     /// Sorted latencies at `rate`.
@@ -203,11 +188,5 @@ impl Round {
 
     fn share(&self, time: Duration) -> f64 {
         time.as_secs_f64() / self.wall
-    }
-
-    /// The server has time to spare and the client has none.
-    fn client_is_the_limit(&self) -> bool {
-        let wanted = |spent: Spent| spent.running + spent.waiting;
-        self.share(wanted(self.server)) < 0.93 && wanted(self.client) > wanted(self.server)
     }
 }

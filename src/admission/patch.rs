@@ -155,11 +155,11 @@ mod tests {
         let text = pod.to_string();
         let meta = ObjectRef { api_version: "v1".to_owned(), kind: "Pod".to_owned(), ..ObjectRef::default() };
         let workload = from_object(&serde_json::from_str(&text).expect("decodes"), meta, true).expect("a pod");
-        let pin = |image: crate::workload::ContainerImage| {
+        let pin = |image: &std::sync::Arc<crate::workload::ContainerImage>| {
             let new = pinned(&image.image, DIGEST, format)?;
-            Some(Pin { pointer: image.pointer, old: image.image, new })
+            Some(Pin { pointer: image.pointer.clone(), old: image.image.clone(), new })
         };
-        workload.images.into_iter().filter_map(pin).collect()
+        workload.images.iter().filter_map(pin).collect()
     }
 
     fn apply(pod: &mut Value, pins: &[Pin]) -> Result<(), json_patch::PatchError> {

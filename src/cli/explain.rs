@@ -45,7 +45,7 @@ fn as_json(reference: &Reference, candidates: &[Candidate], secrets: &Secrets, r
         .map(|candidate| {
             json!({
                 "source": candidate.source.to_string(),
-                "key": candidate.key,
+                "key": &*candidate.key,
                 "username": candidate.credential.as_ref().map(|credential| credential.username.as_str()),
             })
         })

@@ -204,7 +204,7 @@ metadata: { name: n1 }
         let Reading::Found(secret) = cluster.pull_secret("team-a", "regcred", Some(Timestamp::UNIX_EPOCH)).await else {
             panic!()
         };
-        assert_eq!(secret.data[".dockerconfigjson"], b"{}");
+        assert_eq!(secret.value(".dockerconfigjson"), Some(&b"{}"[..]));
         assert!(matches!(cluster.pull_secret("team-b", "regcred", None).await, Reading::Absent));
         let names = cluster.account_pull_secrets("team-a", "default", None).await;
         assert_eq!(names, Reading::Found(vec!["regcred".to_owned(), String::new()]));

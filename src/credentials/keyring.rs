@@ -1,7 +1,7 @@
 //! The entries of all pull secrets, by key, to the ordered candidates for one repository
 //! (kubernetes/kubernetes `pkg/credentialprovider/keyring.go`, `pkg/credentialprovider/secrets/secrets.go`).
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::docker_config::{self, Malformed};
 use super::go_url::Url;
@@ -16,15 +16,18 @@ const MAX_ENTRY: usize = 200;
 /// The logins of a pod's pull secrets.
 #[derive(Clone, Debug, Default)]
 pub struct Keyring {
-    keys: BTreeMap<String, Key>,
+    /// In the order of the secrets.
+    secrets: Vec<Arc<[Entry]>>,
 }
 
-#[derive(Clone, Debug)]
-struct Key {
+/// One entry of a secret.
+#[derive(Debug)]
+pub(super) struct Entry {
+    key: Arc<str>,
     /// `None`: a key that stops being a URL once its escapes are decoded. It matches nothing.
     pattern: Option<Pattern>,
-    /// In the order of the secrets.
-    entries: Vec<(Source, Credential)>,
+    source: Source,
+    credential: Arc<Credential>,
 }
 
 /// A pull secret that cannot be decoded. The kubelet then pulls nothing for the pod: not with the other secrets, not
@@ -48,33 +51,8 @@ impl Keyring {
     /// # Errors
     /// The first secret that does not decode.
     pub fn from_pull_secrets<'a>(secrets: impl IntoIterator<Item = &'a PullSecret>) -> Result<Self, MalformedSecret> {
-        let mut keyring = Self::default();
-        for secret in secrets {
-            let Ok((shape, value)) = contribution(secret) else {
-                continue;
-            };
-            let entries =
-                docker_config::decode(shape, value).map_err(|error| MalformedSecret::new(&secret.name, error))?;
-            // Two names of one secret may give the same key. Their order is random in Go; here it is that of the names.
-            for (name, credential) in entries {
-                keyring.add(&name, Source::PullSecret(secret.name.clone()), credential);
-            }
-        }
-        Ok(keyring)
-    }
-
-    fn add(&mut self, name: &str, source: Source, credential: Credential) {
-        let Some(key) = key_of(name) else {
-            return;
-        };
-        let pattern = || Pattern::parse(key.as_bytes());
-        if !self.keys.contains_key(&key) {
-            let pattern = pattern();
-            self.keys.insert(key.clone(), Key { pattern, entries: Vec::new() });
-        }
-        if let Some(key) = self.keys.get_mut(&key) {
-            key.entries.push((source, credential));
-        }
+        let secrets = secrets.into_iter().map(PullSecret::entries).collect::<Result<_, _>>()?;
+        Ok(Self { secrets })
     }
 
     /// What a node tries for a repository, in order, from [`crate::reference::Reference::name`].
@@ -84,44 +62,67 @@ impl Keyring {
     /// made after a login.
     pub fn candidates(&self, repository_name: &str) -> Vec<Candidate> {
         let repository = Pattern::parse(repository_name.as_bytes());
-        let matches = |key: &Key| match (&key.pattern, &repository) {
+        let matches = |entry: &&Entry| match (&entry.pattern, &repository) {
             (Some(pattern), Some(repository)) => pattern.matches(repository),
             _ => false,
         };
-        let mut candidates: Vec<_> = self
-            .keys
-            .iter()
-            .rev()
-            .filter(|(_, key)| matches(key))
-            .flat_map(|(name, key)| key.candidates(name))
-            .collect();
-        if candidates.is_empty()
-            && counts_as_default_registry(repository_name)
-            && let Some(key) = self.keys.get(DEFAULT_REGISTRY_KEY)
-        {
-            candidates.extend(key.candidates(DEFAULT_REGISTRY_KEY));
+        let mut found: Vec<&Entry> = self.entries().filter(matches).collect();
+        if found.is_empty() && counts_as_default_registry(repository_name) {
+            found = self.entries().filter(|entry| &*entry.key == DEFAULT_REGISTRY_KEY).collect();
         }
-        if candidates.is_empty() {
-            candidates.push(Candidate::anonymous());
+        if found.is_empty() {
+            return vec![Candidate::anonymous()];
         }
-        candidates
+        // Stable: entries of one key stay in the order of their secrets.
+        found.sort_by(|a, b| b.key.cmp(&a.key));
+        found.into_iter().map(Entry::candidate).collect()
     }
 
-    /// The keys with the source of each entry, for saying what is there when nothing matches.
-    pub fn keys(&self) -> impl Iterator<Item = (&str, &Source)> {
-        self.keys.iter().flat_map(|(name, key)| key.entries.iter().map(move |(source, _)| (name.as_str(), source)))
+    /// The keys in order with the source of each entry, for saying what is there when nothing matches.
+    pub fn keys(&self) -> Vec<(&str, &Source)> {
+        let mut keys: Vec<_> = self.entries().map(|entry| (&*entry.key, &entry.source)).collect();
+        keys.sort_by_key(|(key, _)| *key);
+        keys
+    }
+
+    fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.secrets.iter().flat_map(|entries| entries.iter())
     }
 }
 
-// === impl Key ===
+// === impl Entry ===
 
-impl Key {
-    fn candidates(&self, name: &str) -> impl Iterator<Item = Candidate> {
-        self.entries.iter().map(move |(source, credential)| Candidate {
-            source: source.clone(),
-            key: name.to_owned(),
-            credential: Some(credential.clone()),
-        })
+impl Entry {
+    fn candidate(&self) -> Candidate {
+        Candidate {
+            source: self.source.clone(),
+            key: Arc::clone(&self.key),
+            credential: Some(Arc::clone(&self.credential)),
+        }
+    }
+}
+
+// === impl PullSecret ===
+
+impl PullSecret {
+    /// Its entries; none if it does not contribute.
+    fn entries(&self) -> Result<Arc<[Entry]>, MalformedSecret> {
+        self.decoded.get_or_init(|| self.decode()).clone()
+    }
+
+    fn decode(&self) -> Result<Arc<[Entry]>, MalformedSecret> {
+        let Ok((shape, value)) = contribution(self) else {
+            return Ok(Arc::default());
+        };
+        let entries = docker_config::decode(shape, value).map_err(|error| MalformedSecret::new(&self.name, error))?;
+        let source = Source::PullSecret(Arc::clone(&self.name));
+        // Two names of one secret may give the same key. Their order is random in Go; here it is that of the names.
+        let entry = |(name, credential): (String, Credential)| {
+            let key: Arc<str> = key_of(&name)?.into();
+            let pattern = Pattern::parse(key.as_bytes());
+            Some(Entry { key, pattern, source: source.clone(), credential: Arc::new(credential) })
+        };
+        Ok(entries.into_iter().filter_map(entry).collect())
     }
 }
 

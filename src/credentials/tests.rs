@@ -3,11 +3,7 @@
 use super::*;
 
 fn secret(kind: &str, key: &str, value: &str) -> PullSecret {
-    PullSecret {
-        name: "regcred".to_owned(),
-        kind: kind.to_owned(),
-        data: BTreeMap::from([(key.to_owned(), value.as_bytes().to_vec())]),
-    }
+    PullSecret::new("regcred", kind, BTreeMap::from([(key.to_owned(), value.as_bytes().to_vec())]))
 }
 
 #[test]
@@ -69,7 +65,8 @@ fn ids_are_equal_for_equal_logins_and_keys() {
 #[test]
 fn nothing_secret_is_printed() {
     let credential = Credential::new("u", "hunter2");
-    let candidate = Candidate { source: Source::Anonymous, key: String::new(), credential: Some(credential) };
+    let candidate =
+        Candidate { source: Source::Anonymous, key: Arc::default(), credential: Some(Arc::new(credential)) };
     let secret = secret("t", "k", "hunter2");
     let key = IdentityKey::from(*b"hunter2hunter2hunter2hunter2hunt");
     for shown in [format!("{candidate:?}"), format!("{secret:?}"), format!("{key:?}")] {
@@ -77,6 +74,6 @@ fn nothing_secret_is_printed() {
     }
     assert!(format!("{candidate:?}").contains("username: \"u\", password: [redacted]"));
     assert_eq!(format!("{:?}", CredentialId::ANONYMOUS), format!("CredentialId({})", "0".repeat(32)));
-    assert_eq!(Source::PullSecret("regcred".to_owned()).to_string(), "Secret \"regcred\"");
+    assert_eq!(Source::PullSecret("regcred".into()).to_string(), "Secret \"regcred\"");
     assert_eq!(Source::Anonymous.to_string(), "anonymous");
 }

@@ -2,13 +2,14 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A valid digest: a supported algorithm and lower-case hexadecimal digits of exactly its length.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest {
-    text: String,
+    text: Arc<str>,
     algorithm: Algorithm,
 }
 
@@ -77,7 +78,7 @@ impl FromStr for Digest {
         if !encoded.bytes().all(|b| matches!(b, b'a'..=b'f' | b'0'..=b'9')) {
             return Err(DigestError::Format);
         }
-        Ok(Self { text: text.to_owned(), algorithm })
+        Ok(Self { text: text.into(), algorithm })
     }
 }
 

@@ -1,6 +1,8 @@
 //! A kind that pullgate does not know, and the configured path to its pod template → the same [`Workload`] as a
 //! Deployment's.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::spec::Object;
@@ -48,6 +50,7 @@ impl TemplateKind {
         Ok(workload.map(|mut workload| {
             workload.object = meta;
             for image in &mut workload.images {
+                let image = Arc::make_mut(image);
                 image.path = image.path.replacen("spec.template", &self.path.join("."), 1);
                 image.pointer = image.pointer.replacen("/spec/template", &format!("/{}", self.path.join("/")), 1);
             }

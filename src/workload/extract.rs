@@ -3,6 +3,7 @@
 
 use std::cell::OnceCell;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::spec::{Metadata, Object, OwnerReference, Spec};
 use super::{ContainerImage, ObjectRef, Owner, PullPolicy, PullSecretNames, Shape, Workload};
@@ -138,20 +139,20 @@ impl ImageList {
 // === impl Field ===
 
 impl Field<'_> {
-    fn image(&self, place: Place, old_image: Option<&str>) -> ContainerImage {
+    fn image(&self, place: Place, old_image: Option<&str>) -> Arc<ContainerImage> {
         let (list, index) = (self.list.as_str(), &*self.index.to_string());
         let (dotted, slashed) = match self.list {
             ImageList::Volumes => ("].image.reference", "/image/reference"),
             ImageList::Containers | ImageList::InitContainers | ImageList::EphemeralContainers => ("].image", "/image"),
         };
-        ContainerImage {
+        Arc::new(ContainerImage {
             path: [place.path(), ".", list, "[", index, dotted].concat(),
             pointer: [place.pointer(), "/", list, "/", index, slashed].concat(),
             container: self.name.to_owned(),
             image: self.image.to_owned(),
             pull_policy: PullPolicy::or_default(self.policy, self.image),
             old_image: old_image.map(str::to_owned),
-        }
+        })
     }
 }
 
@@ -205,7 +206,7 @@ impl Place {
         spec: &Spec<'_>,
         meta: ObjectRef,
         admitted: bool,
-        images: Vec<ContainerImage>,
+        images: Vec<Arc<ContainerImage>>,
     ) -> Workload {
         Workload {
             object: meta,

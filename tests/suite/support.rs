@@ -140,16 +140,17 @@ impl World {
         credential: Option<Credential>,
         freshness: Freshness,
     ) -> Attempt {
-        let Ask { endpoint, reference, .. } = self.ask(name, None);
+        let Ask { reference, .. } = self.ask(name, None);
+        let rule = self.policy.registry(reference.registry());
         let candidate = match credential {
             None => Candidate::anonymous(),
             Some(credential) => Candidate {
-                source: Source::PullSecret("regcred".to_owned()),
-                key: self.registry.host(),
-                credential: Some(credential),
+                source: Source::PullSecret("regcred".into()),
+                key: self.registry.host().into(),
+                credential: Some(Arc::new(credential)),
             },
         };
-        let mut attempts = resolver.resolve(&endpoint, &reference, vec![candidate], freshness, soon()).await;
+        let mut attempts = resolver.resolve(rule, &reference, vec![candidate], freshness, soon()).await;
         assert_eq!(attempts.len(), 1);
         attempts.remove(0)
     }
@@ -230,13 +231,15 @@ pub(crate) fn secret(namespace: &str, name: &str, host: &str, user: &str, passwo
 
 /// A pod of these images, with these pull secrets.
 pub(crate) fn pod(namespace: &str, images: &[String], secrets: &[&str]) -> Workload {
-    let image = |(index, image): (usize, &String)| ContainerImage {
-        path: format!("spec.containers[{index}].image"),
-        pointer: format!("/spec/containers/{index}/image"),
-        container: format!("c{index}"),
-        image: image.clone(),
-        pull_policy: PullPolicy::Always,
-        old_image: None,
+    let image = |(index, image): (usize, &String)| {
+        Arc::new(ContainerImage {
+            path: format!("spec.containers[{index}].image"),
+            pointer: format!("/spec/containers/{index}/image"),
+            container: format!("c{index}"),
+            image: image.clone(),
+            pull_policy: PullPolicy::Always,
+            old_image: None,
+        })
     };
     Workload {
         object: ObjectRef {

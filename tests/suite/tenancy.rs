@@ -1,5 +1,6 @@
 //! Two namespaces, two Secrets, one private image: what one may see never answers for the other.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use pullgate::check::Engine;
@@ -142,14 +143,15 @@ async fn two_logins_whose_parts_run_together_are_two() {
 #[tokio::test]
 async fn candidates_are_tried_in_their_order_and_the_first_success_ends_it() {
     let (world, engine) = world(Login::bearer()).await;
-    let Ask { endpoint, reference, .. } = world.ask("team/api:v1", None);
+    let Ask { reference, .. } = world.ask("team/api:v1", None);
+    let rule = world.policy.registry(reference.registry());
     let candidate = |name: &str, user: &str, password: &str| Candidate {
-        source: Source::PullSecret(name.to_owned()),
-        key: world.registry.host(),
-        credential: Some(Credential::new(user, password)),
+        source: Source::PullSecret(name.into()),
+        key: world.registry.host().into(),
+        credential: Some(Arc::new(Credential::new(user, password))),
     };
     let (bob, ann) = (candidate("first", "bob", "b"), candidate("second", "ann", "a"));
-    let resolve = |candidates| engine.resolver.resolve(&endpoint, &reference, candidates, Freshness::Cached, soon());
+    let resolve = |candidates| engine.resolver.resolve(rule, &reference, candidates, Freshness::Cached, soon());
     let outcome = |attempts: Vec<pullgate::facts::Attempt>| -> Vec<(String, bool)> {
         attempts.into_iter().map(|attempt| (attempt.source.to_string(), attempt.outcome.is_ok())).collect()
     };

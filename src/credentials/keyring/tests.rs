@@ -1,16 +1,15 @@
 //! Keys, matches and the order of candidates.
 
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 use secrecy::ExposeSecret;
 
 use super::*;
 
 fn secret(name: &str, json: &str) -> PullSecret {
-    PullSecret {
-        name: name.to_owned(),
-        kind: "kubernetes.io/dockerconfigjson".to_owned(),
-        data: BTreeMap::from([(".dockerconfigjson".to_owned(), json.as_bytes().to_vec())]),
-    }
+    let data = BTreeMap::from([(".dockerconfigjson".to_owned(), json.as_bytes().to_vec())]);
+    PullSecret::new(name, "kubernetes.io/dockerconfigjson", data)
 }
 
 /// One secret with these entries; the user name of each says which one it is.
@@ -29,7 +28,11 @@ fn keyring(names: &[&str]) -> Keyring {
 fn hits(keyring: &Keyring, repository: &str) -> Vec<String> {
     let candidates = keyring.candidates(repository);
     assert!(!candidates.is_empty());
-    candidates.into_iter().filter_map(|candidate| candidate.credential).map(|credential| credential.username).collect()
+    candidates
+        .into_iter()
+        .filter_map(|candidate| candidate.credential)
+        .map(|credential| credential.username.clone())
+        .collect()
 }
 
 #[test]
@@ -74,7 +77,7 @@ fn names_become_keys() {
     for (name, expected) in table {
         assert_eq!(key_of(name).as_deref(), expected, "{name:?}");
         let keyring = keyring(&[name]);
-        assert_eq!(keyring.keys().map(|(key, _)| key).next(), expected, "{name:?}");
+        assert_eq!(keyring.keys().first().map(|(key, _)| *key), expected, "{name:?}");
     }
 }
 
@@ -125,8 +128,8 @@ fn equal_keys_keep_the_order_of_the_secrets() {
     let sources: Vec<_> =
         keyring.candidates("a.io/x").into_iter().map(|candidate| (candidate.source, candidate.key)).collect();
     let expected = [("3", "a.io/x"), ("1", "a.io"), ("2", "a.io")];
-    assert_eq!(sources, expected.map(|(name, key)| (Source::PullSecret(name.to_owned()), key.to_owned())));
-    assert_eq!(keyring.keys().count(), 3);
+    assert_eq!(sources, expected.map(|(name, key)| (Source::PullSecret(name.into()), Arc::from(key))));
+    assert_eq!(keyring.keys().len(), 3);
 
     let twice = Keyring::from_pull_secrets([&secrets[0], &secrets[0]]).unwrap();
     assert_eq!(twice.candidates("a.io/x").len(), 2);
@@ -138,7 +141,7 @@ fn nothing_that_matches_means_one_anonymous_attempt() {
         let candidates = keyring.candidates("a.io/x");
         assert_eq!(candidates.len(), 1);
         assert_eq!(candidates[0].source, Source::Anonymous);
-        assert_eq!(candidates[0].key, "");
+        assert_eq!(&*candidates[0].key, "");
         assert!(candidates[0].credential.is_none());
     }
 }
@@ -150,7 +153,7 @@ fn an_empty_entry_is_a_match_that_keeps_others_away() {
             .unwrap();
     let candidates = keyring.candidates("docker.io/library/busybox");
     assert_eq!(candidates.len(), 1);
-    assert_eq!(candidates[0].key, "docker.io");
+    assert_eq!(&*candidates[0].key, "docker.io");
     assert!(candidates[0].credential.as_ref().unwrap().login().is_none());
 }
 
@@ -181,15 +184,15 @@ fn the_name_of_a_malformed_entry_shows_no_login() {
 fn secrets_that_do_not_contribute_are_passed_over_even_if_malformed() {
     let mut opaque = secret("opaque", "not json");
     opaque.kind = "Opaque".to_owned();
-    let mut empty = secret("empty", "");
+    let empty = secret("empty", "");
     let mut other_key = secret("other", "not json");
     other_key.kind = "kubernetes.io/dockercfg".to_owned();
     let keyring = Keyring::from_pull_secrets([&opaque, &empty, &other_key]).unwrap();
-    assert_eq!(keyring.keys().count(), 0);
+    assert_eq!(keyring.keys().len(), 0);
 
-    empty.kind = "kubernetes.io/dockercfg".to_owned();
-    empty.data = BTreeMap::from([(".dockercfg".to_owned(), br#"{"a.io":{"auth":"dTpw"}}"#.to_vec())]);
-    let keyring = Keyring::from_pull_secrets([&empty]).unwrap();
+    let data = BTreeMap::from([(".dockercfg".to_owned(), br#"{"a.io":{"auth":"dTpw"}}"#.to_vec())]);
+    let full = PullSecret::new("full", "kubernetes.io/dockercfg", data);
+    let keyring = Keyring::from_pull_secrets([&full]).unwrap();
     let candidates = keyring.candidates("a.io/x");
     let login = candidates[0].credential.as_ref().unwrap().login().unwrap();
     assert_eq!((login.username, login.password.expose_secret()), ("u", "p"));
@@ -218,7 +221,7 @@ proptest! {
     fn any_bytes_make_a_keyring_or_an_error(bytes in any::<Vec<u8>>(), cfg in any::<bool>()) {
         let shape = if cfg { "dockercfg" } else { "dockerconfigjson" };
         let data = BTreeMap::from([(format!(".{shape}"), bytes)]);
-        let secret = PullSecret { name: "s".to_owned(), kind: format!("kubernetes.io/{shape}"), data };
+        let secret = PullSecret::new("s", format!("kubernetes.io/{shape}"), data);
         prop_assert!(super::super::contributes(&secret).is_ok() || secret.data.values().all(Vec::is_empty));
         let _ignored = Keyring::from_pull_secrets([&secret]);
     }

@@ -30,7 +30,7 @@ fn update(kind: (&str, &str), old: &Value, new: &Value) -> Option<Workload> {
 
 fn update_pod(old: &Value, new: &Value) -> Vec<(String, Option<String>)> {
     update(("v1", "Pod"), &json!({ "spec": old }), &json!({ "spec": new }))
-        .map(|workload| workload.images.into_iter().map(|image| (image.image, image.old_image)).collect())
+        .map(|workload| workload.images.iter().map(|image| (image.image.clone(), image.old_image.clone())).collect())
         .unwrap_or_default()
 }
 
