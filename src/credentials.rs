@@ -239,7 +239,7 @@ impl fmt::Debug for PullSecret {
             .field("name", &self.name)
             .field("kind", &self.kind)
             .field("data", &self.data.keys().collect::<Vec<_>>())
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 
