@@ -10,8 +10,9 @@ use tokio::time::Instant;
 
 use crate::cluster::{Cluster, Reading};
 use crate::credentials::{self, Keyring, PullSecret};
-use crate::facts::{Facts, ImageFacts, Secrets, Unreadable};
+use crate::facts::{Attempt, Facts, ImageFacts, Secrets, Unreadable};
 use crate::finding::{Cause, Finding};
+use crate::nodes::Eligible;
 use crate::policy::Policy;
 use crate::reference::Reference;
 use crate::resolver::Resolver;
@@ -43,6 +44,15 @@ pub enum Purpose {
     Pin,
 }
 
+/// One gathering of facts.
+#[derive(Clone, Copy)]
+struct Round<'a> {
+    workload: &'a Workload,
+    eligible: &'a Arc<Eligible>,
+    purpose: Purpose,
+    deadline: Instant,
+}
+
 // === impl Engine ===
 
 impl Engine {
@@ -56,9 +66,11 @@ impl Engine {
             (Purpose::Judge | Purpose::Pin, _) => Freshness::Cached,
         };
         // One image whose registry hangs must not cost the others their second look: it is waited for in both passes.
+        let eligible = self.cluster.nodes().map(|nodes| nodes.eligible(&workload.placement)).unwrap_or_default();
         let first_deadline = Instant::now() + deadline.saturating_duration_since(Instant::now()).mul_f64(FIRST_PASS);
         let secrets = self.secrets(workload, None).await;
-        let facts = self.gather(policy, workload, secrets, &enough, first_deadline).await;
+        let first = Round { workload, eligible: &eligible, purpose, deadline: first_deadline };
+        let facts = self.gather(policy, first, secrets, &enough).await;
         let first = verdict::judge(policy, workload, &facts, today());
         let unfinished = |finding: &Finding| finding.cause == Some(Cause::Deadline);
         if !first.findings.iter().any(|finding| finding.certain || unfinished(finding)) {
@@ -74,7 +86,8 @@ impl Engine {
         let doubtful: BTreeSet<&str> = first.findings.iter().filter(certain).map(|finding| &*finding.path).collect();
         let secrets = self.secrets(workload, Some(began)).await;
         let fresh = |image: &ContainerImage| if doubtful.contains(&*image.path) { again } else { enough(image) };
-        let facts = self.gather(policy, workload, secrets, &fresh, deadline).await;
+        let second = Round { workload, eligible: &eligible, purpose, deadline };
+        let facts = self.gather(policy, second, secrets, &fresh).await;
         verdict::judge(policy, workload, &facts, today())
     }
 
@@ -129,24 +142,32 @@ impl Engine {
     async fn gather(
         &self,
         policy: &Policy,
-        workload: &Workload,
+        round: Round<'_>,
         secrets: Secrets,
         freshness: &(impl Fn(&ContainerImage) -> Freshness + Sync),
-        deadline: Instant,
     ) -> Facts {
+        let Round { workload, eligible, purpose, deadline } = round;
+        // A pin is the digest of what the tag names, whatever is in it.
+        let platforms = purpose == Purpose::Judge && !eligible.classes.is_empty();
         let images = join_all(workload.images.iter().map(|image| async {
             let reference = Reference::parse(&image.image).map(Arc::new);
-            let mut attempts = Vec::new();
+            let (mut attempts, mut content) = (Vec::new(), None);
             if let (Ok(reference), Ok(keyring)) = (&reference, &secrets.keyring)
                 && verdict::worth_asking(policy, image, reference)
             {
                 let rule = policy.registry(reference.registry());
                 let candidates = keyring.candidates(reference.name());
-                attempts = self.resolver.resolve(rule, reference, candidates, freshness(image), deadline).await;
+                attempts = self.resolver.resolve(rule, reference, &candidates, freshness(image), deadline).await;
+                if platforms
+                    && let Some((Attempt { outcome: Ok(manifest), .. }, candidate)) =
+                        attempts.iter().zip(&candidates).next_back()
+                {
+                    content = self.resolver.content(rule, reference, candidate, manifest, deadline).await;
+                }
             }
-            ImageFacts { image: Arc::clone(image), reference, attempts }
+            ImageFacts { image: Arc::clone(image), reference, attempts, content }
         }))
         .await;
-        Facts { secrets, images }
+        Facts { secrets, images, eligible: Arc::clone(eligible) }
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod files;
 mod kube;
+mod nodes;
 
 pub use self::kube::{KubeCluster, KubeError, KubeOptions};
 
@@ -15,6 +16,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
 
 use crate::credentials::PullSecret;
+use crate::nodes::Nodes;
 
 /// What a reading found. `Forbidden` and `Unavailable` say nothing about the object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +51,9 @@ pub trait Cluster: fmt::Debug + Send + Sync + 'static {
         name: &'a str,
         not_before: Option<Timestamp>,
     ) -> ReadFuture<'a, Vec<String>>;
+
+    /// The Nodes as they were last seen; `None` where they are not known.
+    fn nodes(&self) -> Option<Arc<Nodes>>;
 }
 
 /// What of a Secret matters. `stringData` goes over `data`, as the API server stores it.

@@ -57,7 +57,8 @@ fn config_error(file_name: &str, at: Location, sentence: String) -> ConfigError 
 }
 
 fn compile(file: FileText) -> Result<Policy, Mistake> {
-    let FileText { mode, templates, on_uncertain, namespaces, exceptions, kinds, pin, registries, guard } = file;
+    let FileText { mode, templates, on_uncertain, namespaces, exceptions, kinds, pin, registries, runtime, guard } =
+        file;
     Ok(Policy {
         mode,
         templates,
@@ -67,6 +68,7 @@ fn compile(file: FileText) -> Result<Policy, Mistake> {
         kinds: each(kinds, compile_kind)?,
         pin: compile_pin(pin)?,
         registries: each(registries, compile_registry)?,
+        runtime: runtime.declared(),
         guard: compile_guard(guard)?,
         ..Policy::default()
     })

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::credentials::{Keyring, MalformedSecret, NotContributing, Source};
+use crate::nodes::Eligible;
+use crate::nodes::platform::Content;
 use crate::reference::{Reference, ReferenceError};
 use crate::registry::failure::Failure;
 use crate::registry::manifest::Manifest;
@@ -16,6 +18,8 @@ pub struct Facts {
     pub secrets: Secrets,
     /// Its images, in order.
     pub images: Vec<ImageFacts>,
+    /// The nodes that it can land on; none where nodes are not known.
+    pub eligible: Arc<Eligible>,
 }
 
 /// The effective pull secrets of a workload and what each reading found.
@@ -51,6 +55,8 @@ pub struct ImageFacts {
     pub reference: Result<Arc<Reference>, ReferenceError>,
     /// Every candidate tried; empty where nothing was asked.
     pub attempts: Vec<Attempt>,
+    /// Its platforms, where they matter and could be read.
+    pub content: Option<Arc<Content>>,
 }
 
 /// What one candidate got.

@@ -29,6 +29,8 @@ pub enum Code {
     AccessDenied,
     /// A pull secret that no kubelet can decode; it fails every image of the pod.
     PullSecretMalformed,
+    /// Nodes that the pod can land on exist, and the image has a manifest for none of them.
+    PlatformMismatch,
     /// Schema 1, a chart, an attestation: not a runnable image.
     UnsupportedManifest,
     /// The image exists, but the registry's own policy refuses the pull.
@@ -43,6 +45,8 @@ pub enum Code {
     RegistryError,
     /// pullgate could not or would not look; [`Cause`] says why.
     NotChecked,
+    /// Policy Never, and no node that the pod can land on reports the image.
+    ErrImageNeverPull,
 }
 
 /// The second word of a code that has several origins.
@@ -69,6 +73,10 @@ pub enum Cause {
     Limit,
     /// The cluster does not let pullgate read what it needs.
     Forbidden,
+    /// A credential provider plugin that nodes have did not answer.
+    Plugin,
+    /// Docker schema 1, which some runtimes still take.
+    Schema1,
 }
 
 /// What was asked with one credential, and what came of it; never the credential itself.
@@ -133,13 +141,17 @@ pub enum NoticeCode {
     ImplicitLatest,
     /// No registry is named: Docker Hub is meant.
     ImplicitDockerHub,
+    /// Some of the nodes that the pod can land on find nothing for them in the image.
+    PartialPlatform,
+    /// A single manifest for another processor than the nodes have: it is pulled, and does not start.
+    WrongArchitecture,
 }
 
 // === impl Code ===
 
 impl Code {
     /// Every code, in the order of the documentation.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::InvalidImageName,
         Self::TagNotFound,
         Self::DigestNotFound,
@@ -149,6 +161,7 @@ impl Code {
         Self::CredentialsRejected,
         Self::AccessDenied,
         Self::PullSecretMalformed,
+        Self::PlatformMismatch,
         Self::UnsupportedManifest,
         Self::BlockedByRegistry,
         Self::RegistryNotAllowed,
@@ -156,6 +169,7 @@ impl Code {
         Self::RegistryUnreachable,
         Self::RegistryError,
         Self::NotChecked,
+        Self::ErrImageNeverPull,
     ];
 
     /// The stable word.
@@ -170,6 +184,7 @@ impl Code {
             Self::CredentialsRejected => "CredentialsRejected",
             Self::AccessDenied => "AccessDenied",
             Self::PullSecretMalformed => "PullSecretMalformed",
+            Self::PlatformMismatch => "PlatformMismatch",
             Self::UnsupportedManifest => "UnsupportedManifest",
             Self::BlockedByRegistry => "BlockedByRegistry",
             Self::RegistryNotAllowed => "RegistryNotAllowed",
@@ -177,13 +192,18 @@ impl Code {
             Self::RegistryUnreachable => "RegistryUnreachable",
             Self::RegistryError => "RegistryError",
             Self::NotChecked => "NotChecked",
+            Self::ErrImageNeverPull => "ErrImageNeverPull",
         }
     }
 
     /// Whether the code, taken alone, means that the node would fail and that trying again will not help.
     pub fn certain(self) -> bool {
         match self {
-            Self::RateLimited | Self::RegistryUnreachable | Self::RegistryError | Self::NotChecked => false,
+            Self::RateLimited
+            | Self::RegistryUnreachable
+            | Self::RegistryError
+            | Self::NotChecked
+            | Self::ErrImageNeverPull => false,
             Self::InvalidImageName
             | Self::TagNotFound
             | Self::DigestNotFound
@@ -193,6 +213,7 @@ impl Code {
             | Self::CredentialsRejected
             | Self::AccessDenied
             | Self::PullSecretMalformed
+            | Self::PlatformMismatch
             | Self::UnsupportedManifest
             | Self::BlockedByRegistry
             | Self::RegistryNotAllowed => true,
@@ -230,6 +251,8 @@ impl Cause {
             Self::Guard => "guard",
             Self::Limit => "limit",
             Self::Forbidden => "forbidden",
+            Self::Plugin => "plugin",
+            Self::Schema1 => "schema1",
         }
     }
 }
@@ -250,6 +273,8 @@ impl NoticeCode {
             Self::MutableTag => "MutableTag",
             Self::ImplicitLatest => "ImplicitLatest",
             Self::ImplicitDockerHub => "ImplicitDockerHub",
+            Self::PartialPlatform => "PartialPlatform",
+            Self::WrongArchitecture => "WrongArchitecture",
         }
     }
 }

@@ -73,6 +73,10 @@ pub(crate) fn sentence(draft: &Draft<'_>, code: Code, certain: bool, failure: Op
             )
         }
         Code::PullSecretMalformed => "cannot be pulled: a pull secret does not decode".to_owned(),
+        Code::PlatformMismatch => "has nothing for the nodes that the pod can land on".to_owned(),
+        Code::ErrImageNeverPull => {
+            "is never pulled (imagePullPolicy: Never), and no node that the pod can land on reports it".to_owned()
+        }
         Code::UnsupportedManifest => format!("cannot run: {}", detail.unwrap_or("it is no image")),
         Code::BlockedByRegistry => format!("exists, but a policy of {host} refuses the pull{quoted}"),
         Code::RegistryNotAllowed => format!("comes from {host}, which this cluster does not allow"),
@@ -141,6 +145,8 @@ pub(crate) fn fix(draft: &Draft<'_>, code: Code, certain: bool, failure: Option<
         }
         Code::AccessDenied => format!("let that login pull {name} at the registry, or name another pull secret"),
         Code::PullSecretMalformed => "make the Secret anew".to_owned(),
+        Code::PlatformMismatch => "build it for the platform of the nodes".to_owned(),
+        Code::ErrImageNeverPull => "load it onto the nodes, or use imagePullPolicy: IfNotPresent".to_owned(),
         Code::UnsupportedManifest => {
             "push it again with a current builder, as an OCI image or Docker schema 2".to_owned()
         }

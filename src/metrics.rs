@@ -117,7 +117,7 @@ impl Metrics {
             let certain = if code.certain() { "true" } else { "false" };
             drop(self.findings.get_or_create(&Found { code: code.as_str(), cause: "", certain }));
         }
-        for from in ["cache", "registry", "stale", "breaker"] {
+        for from in ["cache", "registry", "stale", "breaker", "content"] {
             drop(self.facts.get_or_create(&Read { from }));
         }
     }
@@ -159,7 +159,7 @@ impl Metrics {
         self.registry_requests.get_or_create(&Asked { registry, status }).inc();
     }
 
-    /// One fact read: `cache`, `registry`, `stale` or `breaker`.
+    /// One fact read: `cache`, `registry`, `stale`, `breaker`, or `content` for the platforms behind a digest.
     pub fn fact(&self, from: &'static str) {
         self.facts.get_or_create(&Read { from }).inc();
     }

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 pub use self::pattern::{Pattern, PatternError};
 pub use self::registry::{Guard, NodeAccess, RegistryRule};
 use crate::finding::Code;
+use crate::nodes::Runtime;
 use crate::workload::configured::TemplateKind;
 
 /// Namespaces that are left alone unless the configuration names them.
@@ -40,6 +41,8 @@ pub struct Policy {
     pub pin: PinPolicy,
     /// How registries are reached; the first match counts.
     pub registries: Vec<RegistryRule>,
+    /// What nodes pull with; none: what each Node reports.
+    pub runtime: Option<Runtime>,
     /// What may be asked at all.
     pub guard: Guard,
     /// The namespace that pullgate runs in.
@@ -223,6 +226,7 @@ impl Default for Policy {
             kinds: Vec::new(),
             pin: PinPolicy::default(),
             registries: Vec::new(),
+            runtime: None,
             guard: Guard::default(),
             own_namespace: None,
             other_registries: RegistryRule::new(Pattern::any()),

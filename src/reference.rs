@@ -148,6 +148,12 @@ impl Reference {
         format!("{}{separator}{}", self.name, self.object())
     }
 
+    /// The same repository at a digest.
+    #[must_use]
+    pub fn at(&self, digest: &Digest) -> Self {
+        Self { tag: None, implicit_latest: false, digest: Some(digest.clone()), ..self.clone() }
+    }
+
     /// What follows `/manifests/`: the digest if there is one, else the tag.
     pub fn object(&self) -> &str {
         match (&self.digest, &self.tag) {

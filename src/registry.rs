@@ -7,6 +7,7 @@
 
 mod auth;
 pub mod challenge;
+mod content;
 mod endpoint;
 pub mod failure;
 pub mod guard;
@@ -243,7 +244,10 @@ impl Registry {
         }
         match nature {
             Nature::Runnable(kind) => Ok(Manifest { digest, kind }),
-            Nature::Schema1 => Err(unsupported("its manifest is Docker schema 1", node::schema_1(&ask.reference))),
+            Nature::Schema1 => {
+                let failure = unsupported("its manifest is Docker schema 1", node::schema_1(&ask.reference));
+                Err(Failure { cause: Some(Cause::Schema1), ..failure })
+            }
             Nature::Other(what) => Err(Failure { node: None, ..unsupported(format!("it is {what}"), String::new()) }),
             Nature::Unknown => Err(Failure::nonsense(
                 format!("{} answers with \"{}\", not with a manifest", ask.endpoint.host, said::clean(content_type)),

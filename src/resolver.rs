@@ -18,8 +18,9 @@ use crate::credentials::{Candidate, CredentialId, IdentityKey};
 use crate::facts::Attempt;
 use crate::finding::{Cause, Code};
 use crate::metrics::Metrics;
+use crate::nodes::platform::Content;
 use crate::policy::RegistryRule;
-use crate::reference::Reference;
+use crate::reference::{Digest, Reference};
 use crate::registry::failure::Failure;
 use crate::registry::manifest::Manifest;
 use crate::registry::{Ask, Endpoint, Registry};
@@ -39,6 +40,15 @@ const MAX_DIALOGUES: usize = 512;
 /// How long a dialogue waits for its turn before it is an overload.
 const TURN: Duration = Duration::from_millis(250);
 
+/// Contents held at most. They are named by their digests, so they never change.
+const MAX_CONTENTS: u64 = 20_000;
+
+/// How long content is held that nobody asks for.
+const CONTENT_HELD: Duration = Duration::from_hours(24);
+
+/// How long it is not asked again after it could not be read.
+const CONTENT_PAUSE: Duration = Duration::from_mins(1);
+
 /// Limit for one dialogue, however many requests it takes.
 const DIALOGUE: Duration = Duration::from_secs(15);
 
@@ -53,8 +63,16 @@ struct Inner {
     clock: Clock,
     metrics: Metrics,
     facts: Cache<Key, Arc<Fact>>,
+    contents: Cache<Digest, Known>,
     health: Health,
     turns: Semaphore,
+}
+
+/// Content, or when it could not be read.
+#[derive(Clone, Debug)]
+enum Known {
+    Content(Arc<Content>),
+    Unreadable(Timestamp),
 }
 
 /// Endpoint, normalised reference, credential.
@@ -77,6 +95,7 @@ impl Resolver {
             clock,
             metrics,
             facts: Cache::builder().max_capacity(MAX_FACTS).time_to_live(HELD).build(),
+            contents: Cache::builder().max_capacity(MAX_CONTENTS).time_to_idle(CONTENT_HELD).build(),
             turns: Semaphore::new(MAX_DIALOGUES),
         }))
     }
@@ -87,13 +106,13 @@ impl Resolver {
         &self,
         rule: &RegistryRule,
         reference: &Arc<Reference>,
-        candidates: Vec<Candidate>,
+        candidates: &[Candidate],
         freshness: Freshness,
         deadline: Instant,
     ) -> Vec<Attempt> {
         let mut attempts = Vec::with_capacity(candidates.len());
         for candidate in candidates {
-            let credential = candidate.credential;
+            let credential = candidate.credential.clone();
             let id = self.0.identity.id(credential.as_deref());
             let login = credential.as_ref().is_some_and(|credential| credential.login().is_some());
             let key = Key { plain_http: rule.plain_http, reference: reference.runtime_form(), id };
@@ -105,12 +124,51 @@ impl Resolver {
             };
             let (outcome, age, stale) = self.fact(key, ask, freshness, deadline).await;
             let resolved = outcome.is_ok();
-            attempts.push(Attempt { source: candidate.source, login, outcome, age, stale });
+            attempts.push(Attempt { source: candidate.source.clone(), login, outcome, age, stale });
             if resolved {
                 break;
             }
         }
         attempts
+    }
+
+    /// The platforms of what `candidate` was just resolved to, or `None` if they cannot be read before `deadline`.
+    ///
+    /// The content of a digest is the same under every credential; that the caller may see the digest was decided by
+    /// [`Resolver::resolve`].
+    pub async fn content(
+        &self,
+        rule: &RegistryRule,
+        reference: &Arc<Reference>,
+        candidate: &Candidate,
+        manifest: &Manifest,
+        deadline: Instant,
+    ) -> Option<Arc<Content>> {
+        let inner = &self.0;
+        let now = (inner.clock)();
+        match inner.contents.get(&manifest.digest).await {
+            Some(Known::Content(content)) => return Some(content),
+            Some(Known::Unreadable(at)) if since(at, now) < CONTENT_PAUSE => return None,
+            Some(Known::Unreadable(_)) | None => {}
+        }
+        let id = inner.identity.id(candidate.credential.as_deref());
+        let ask = Ask {
+            endpoint: Arc::new(Endpoint::new(reference, rule)),
+            reference: Arc::clone(reference),
+            credential: candidate.credential.clone(),
+            id,
+        };
+        if inner.health.admit(&ask.endpoint.host, id, now).is_err() {
+            return None;
+        }
+        let task = tokio::spawn({
+            let (inner, manifest) = (Arc::clone(inner), manifest.clone());
+            async move { inner.read_content(ask, manifest).await }
+        });
+        match timeout_at(deadline, task).await {
+            Ok(Ok(Known::Content(content))) => Some(content),
+            Ok(Ok(Known::Unreadable(_)) | Err(_)) | Err(_) => None,
+        }
     }
 
     /// One fact: from the cache where it is good enough, else asked for.
@@ -190,6 +248,25 @@ impl Inner {
             }
             again = false;
         }
+    }
+
+    /// One reading for all callers that want the same content now.
+    async fn read_content(self: Arc<Self>, ask: Ask, manifest: Manifest) -> Known {
+        let read = async {
+            self.metrics.fact("content");
+            let Ok(Ok(_turn)) = timeout(TURN, self.turns.acquire()).await else {
+                return Known::Unreadable((self.clock)());
+            };
+            match timeout(DIALOGUE, self.registry.content(&ask, &manifest)).await {
+                Ok(Ok(content)) => Known::Content(Arc::new(content)),
+                Ok(Err(_)) | Err(_) => Known::Unreadable((self.clock)()),
+            }
+        };
+        let old = |known: &Known| match known {
+            Known::Content(_) => false,
+            Known::Unreadable(at) => since(*at, (self.clock)()) >= CONTENT_PAUSE,
+        };
+        self.contents.entry(manifest.digest.clone()).or_insert_with_if(Box::pin(read), old).await.into_value()
     }
 
     async fn dialogue(&self, key: &Key, ask: &Ask, freshness: Freshness, old: Option<Arc<Fact>>) -> Arc<Fact> {

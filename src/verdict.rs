@@ -1,11 +1,16 @@
 //! Policy and facts → verdict. Every rule of the product is in this file: no clock, no I/O, no other place that decides.
 
+mod draft;
+mod nodes;
+
 use std::sync::Arc;
 
 use jiff::civil::Date;
 
+pub(crate) use self::draft::Draft;
+use self::nodes::{Fit, Ground, Opinion};
 use crate::facts::{Attempt, Facts, ImageFacts, Secrets};
-use crate::finding::{Cause, Code, Finding, Notice, NoticeCode, Tried};
+use crate::finding::{Cause, Code, Finding, Notice, NoticeCode};
 use crate::message;
 use crate::policy::{Mode, NodeAccess, PinOwners, Policy, TemplatesAction, UncertainAction};
 use crate::reference::{self, Digest, Reference};
@@ -60,6 +65,7 @@ pub struct Judged {
 /// What one image comes to.
 struct Outcome {
     finding: Option<Finding>,
+    notice: Option<Notice>,
     judged: Judged,
 }
 
@@ -82,9 +88,11 @@ pub fn judge(policy: &Policy, workload: &Workload, facts: &Facts, today: Date) -
         images: Vec::with_capacity(facts.images.len()),
         account: facts.secrets.account.clone(),
     };
+    let ground = Ground::new(policy, &facts.eligible);
     for image in &facts.images {
-        let outcome = judge_image(policy, namespace, &facts.secrets, image);
+        let outcome = judge_image(policy, namespace, &facts.secrets, image, &ground);
         verdict.images.push(outcome.judged);
+        verdict.notices.extend(outcome.notice);
         let Some(finding) = outcome.finding else { continue };
         let name = finding.resolved.as_deref().unwrap_or(&finding.image);
         if policy.exception(namespace, name, finding.code, today).is_some() {
@@ -154,35 +162,76 @@ fn under(mode: Mode, would: Decision) -> Decision {
     }
 }
 
-fn judge_image(policy: &Policy, namespace: &str, secrets: &Secrets, facts: &ImageFacts) -> Outcome {
+fn judge_image(
+    policy: &Policy,
+    namespace: &str,
+    secrets: &Secrets,
+    facts: &ImageFacts,
+    ground: &Ground<'_>,
+) -> Outcome {
     let image = &facts.image;
-    let mut judged = Judged { image: Arc::clone(image), reference: None, digest: None, pinnable: false };
+    let mut outcome = Outcome {
+        finding: None,
+        notice: None,
+        judged: Judged { image: Arc::clone(image), reference: None, digest: None, pinnable: false },
+    };
     let draft =
         Draft { namespace, secrets, image, reference: facts.reference.as_deref().ok(), attempts: &facts.attempts };
-    let finding = match &facts.reference {
-        Err(error) => Some(draft.invalid(error)),
-        Ok(reference) => {
-            judged.reference = Some(Arc::clone(reference));
-            if image.pull_policy == PullPolicy::Never {
-                None
-            } else if let Err(malformed) = &secrets.keyring {
-                Some(draft.malformed(malformed))
-            } else if !policy.registry_allowed(reference.registry()) {
-                Some(draft.finding(Code::RegistryNotAllowed, true, None))
-            } else if let Some(Attempt { outcome: Ok(manifest), stale, .. }) = facts.attempts.last() {
-                judged.digest = Some(manifest.digest.clone());
-                judged.pinnable = !stale && reference.digest().is_none() && !policy.pin_skipped(reference.name());
-                None
-            } else {
-                decisive(&facts.attempts).map(|failure| {
-                    let elsewhere = policy.node_access(reference.registry()) == NodeAccess::Unknown;
-                    let open = failure.code.refusal() && (elsewhere || !secrets.unreadable.is_empty());
-                    draft.finding(failure.code, failure.code.certain() && !open, Some(failure))
-                })
-            }
+    let reference = match &facts.reference {
+        Ok(reference) => reference,
+        Err(error) => {
+            outcome.finding = Some(draft.invalid(error));
+            return outcome;
         }
     };
-    Outcome { finding, judged }
+    outcome.judged.reference = Some(Arc::clone(reference));
+    outcome.finding = if image.pull_policy == PullPolicy::Never {
+        ground.surely_absent(reference).then(|| draft.finding(Code::ErrImageNeverPull, false, None))
+    } else if let Err(malformed) = &secrets.keyring {
+        Some(draft.malformed(malformed))
+    } else if !policy.registry_allowed(reference.registry()) {
+        Some(draft.finding(Code::RegistryNotAllowed, true, None))
+    } else if let Some(Attempt { outcome: Ok(manifest), stale, .. }) = facts.attempts.last() {
+        let digest = &manifest.digest;
+        let fit = facts.content.as_ref().map_or(Fit::Good, |content| ground.fit(&draft, content, digest));
+        outcome.judged.digest = Some(digest.clone());
+        outcome.judged.pinnable = !stale
+            && reference.digest().is_none()
+            && !policy.pin_skipped(reference.name())
+            && !ground.differs(image, reference, digest);
+        match fit {
+            Fit::Good => None,
+            Fit::Notice(code, what) => {
+                let message = format!("{} {what}", message::shown(&image.image));
+                outcome.notice = Some(Notice { code, path: image.path.clone(), message });
+                None
+            }
+            Fit::Mismatch(finding) => Some(*finding),
+        }
+    } else {
+        decisive(&facts.attempts).and_then(|failure| {
+            let opinion = ground.opinion(&image.image, failure);
+            let elsewhere = policy.node_access(reference.registry()) == NodeAccess::Unknown;
+            let open = failure.code.refusal() && (elsewhere || !secrets.unreadable.is_empty());
+            let certain = failure.code.certain() && !open && matches!(opinion, Opinion::Fails);
+            let finding = || draft.finding(failure.code, certain, Some(failure));
+            let line = |finding: Finding| {
+                let node = finding.node.and_then(|line| ground.line(&line, reference));
+                Finding { node, ..finding }
+            };
+            (!matches!(opinion, Opinion::Pulls)).then(finding).map(line)
+        })
+    };
+    // What a node already has it need not pull; the operator's own rule stays.
+    if let Some(finding) = &mut outcome.finding
+        && finding.code != Code::RegistryNotAllowed
+        && finding.certain
+        && ground.may_hold(image, reference)
+    {
+        finding.certain = false;
+        finding.message.push_str("; nodes that have it already do not pull it (IfNotPresent)");
+    }
+    outcome
 }
 
 /// The attempt that speaks for all: an uncertain one first, else the one that got furthest.
@@ -206,6 +255,8 @@ fn reach(code: Code) -> u8 {
         Code::CredentialsMissing
         | Code::InvalidImageName
         | Code::PullSecretMalformed
+        | Code::PlatformMismatch
+        | Code::ErrImageNeverPull
         | Code::RegistryNotAllowed
         | Code::RateLimited
         | Code::RegistryUnreachable
@@ -225,86 +276,6 @@ impl Decision {
             Self::Deny => "deny",
         }
     }
-}
-
-/// What a finding about one image is made from.
-pub(crate) struct Draft<'a> {
-    pub(crate) namespace: &'a str,
-    pub(crate) secrets: &'a Secrets,
-    pub(crate) image: &'a ContainerImage,
-    pub(crate) reference: Option<&'a Reference>,
-    pub(crate) attempts: &'a [Attempt],
-}
-
-// === impl Draft ===
-
-impl Draft<'_> {
-    fn finding(&self, code: Code, certain: bool, failure: Option<&Failure>) -> Finding {
-        Finding {
-            code,
-            certain,
-            cause: failure.and_then(|failure| failure.cause),
-            path: self.image.path.clone(),
-            container: self.image.container.clone(),
-            image: message::shown(&self.image.image),
-            resolved: self.reference.map(ToString::to_string),
-            message: message::sentence(self, code, certain, failure),
-            registry: failure.and_then(|failure| failure.registry.clone()),
-            node: failure.and_then(|_| node_line(self.attempts)),
-            fix: message::fix(self, code, certain, failure),
-            tried: self.attempts.iter().map(tried).collect(),
-            age: self.attempts.iter().map(|attempt| attempt.age).max(),
-        }
-    }
-
-    fn invalid(&self, error: &reference::ReferenceError) -> Finding {
-        let shown = message::shown(&self.image.image);
-        Finding {
-            message: message::of(self.image, &format!("is no image reference: {error}")),
-            node: Some(format!(
-                "Failed to apply default image tag \"{shown}\": couldn't parse image name \"{shown}\": {error}"
-            )),
-            ..self.finding(Code::InvalidImageName, true, None)
-        }
-    }
-
-    fn malformed(&self, malformed: &crate::credentials::MalformedSecret) -> Finding {
-        let what = format!(
-            "cannot be pulled: no kubelet can decode Secret \"{}\", and one such Secret fails every image of the pod",
-            malformed.secret
-        );
-        Finding {
-            message: message::of(self.image, &what),
-            node: Some(malformed.go_error.clone()),
-            fix: message::fix_malformed(self.namespace, malformed),
-            ..self.finding(Code::PullSecretMalformed, true, None)
-        }
-    }
-}
-
-/// What the kubelet shows of several failed attempts: equal texts once, several in brackets
-/// (kubernetes/apimachinery `pkg/util/errors`, `aggregate`). Unknown as soon as one of them is.
-fn node_line(attempts: &[Attempt]) -> Option<String> {
-    let mut lines: Vec<&str> = Vec::new();
-    for attempt in attempts {
-        let line = attempt.outcome.as_ref().err()?.node.as_deref()?;
-        if !lines.contains(&line) {
-            lines.push(line);
-        }
-    }
-    match lines.as_slice() {
-        [] => None,
-        [line] => Some((*line).to_owned()),
-        several => Some(format!("[{}]", several.join(", "))),
-    }
-}
-
-fn tried(attempt: &Attempt) -> Tried {
-    let outcome = match &attempt.outcome {
-        Ok(_) => "ok".to_owned(),
-        Err(failure) => failure.code.to_string(),
-    };
-    Tried { source: attempt.source.to_string(), outcome }
 }
 
 /// Whether pullgate writes digests into the pods of a workload: made by hand or by a built-in controller (an operator's

@@ -5,11 +5,13 @@
 pub mod configured;
 pub mod extract;
 mod lenient;
+pub mod placement;
 pub mod spec;
 
 use std::sync::Arc;
 
-pub use lenient::{Fingerprint, List, Nullable, Text};
+pub use self::placement::Placement;
+pub use lenient::{List, Nullable, Pairs, Text};
 
 /// The object under review, by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -37,6 +39,8 @@ pub struct Workload {
     pub pull_secrets: PullSecretNames,
     /// Who made the pod.
     pub owner: Owner,
+    /// Which nodes it can land on.
+    pub placement: Placement,
 }
 
 /// A pod, or something that makes pods.

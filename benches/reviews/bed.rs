@@ -148,7 +148,7 @@ pub(crate) fn review_of(images: &[String]) -> Result<String, Failure> {
 /// What such a review asks to judge.
 pub(crate) fn workload_of(images: &[String]) -> Result<Workload, Failure> {
     match review::parse(review_of(images)?.as_bytes())?.subject {
-        Subject::Judge(workload) => Ok(workload),
+        Subject::Judge(workload) => Ok(*workload),
         Subject::Pass(_) | Subject::Unreadable { .. } => Err("the recorded review is not judged".into()),
     }
 }

@@ -62,7 +62,7 @@ pub enum Operation {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Subject {
     /// At least one image.
-    Judge(Workload),
+    Judge(Box<Workload>),
     /// Nothing, for this reason; one of a small set of words, fit for a metric label.
     Pass(&'static str),
     /// The envelope is sound, the object is not: nothing can be said about its images.
@@ -148,7 +148,7 @@ impl Review<'_> {
             known.workload(&request["object"], old, self.object.clone())
         });
         self.subject = match read {
-            Ok(Some(workload)) if !workload.images.is_empty() => Subject::Judge(workload),
+            Ok(Some(workload)) if !workload.images.is_empty() => Subject::Judge(Box::new(workload)),
             Ok(_) => Subject::Pass("nothing changed"),
             Err(error) => unreadable("the configured pod template cannot be decoded", &error),
         };
@@ -260,7 +260,7 @@ fn subject(
         }
     };
     match workload {
-        Some(workload) if !workload.images.is_empty() => Subject::Judge(workload),
+        Some(workload) if !workload.images.is_empty() => Subject::Judge(Box::new(workload)),
         _ => Subject::Pass(otherwise),
     }
 }

@@ -1,18 +1,22 @@
-//! A cluster that is a file or a directory: multi-document YAML or JSON of Secrets and `ServiceAccounts`.
+//! A cluster that is a file or a directory: multi-document YAML or JSON of Secrets, `ServiceAccounts` and Nodes.
 //!
-//! Namespaces and Nodes may stand in the same files; other kinds are passed over.
+//! Other kinds may stand in the same files; they are passed over. Files without a Node say nothing about nodes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::Deserialize;
 
 use crate::cluster::{Cluster, ReadFuture, Reading, account_names, pull_secret};
 use crate::credentials::PullSecret;
 use crate::manifests::{self, ManifestError};
+use crate::nodes::object::{NodeSpec, NodeStatus};
+use crate::nodes::{Node, Nodes};
 
 /// Objects read from files.
 #[derive(Debug)]
@@ -22,11 +26,21 @@ pub struct FileCluster {
     contents: RwLock<Arc<Contents>>,
 }
 
-/// Secrets and `ServiceAccounts` by namespace and name.
+/// Secrets and `ServiceAccounts` by namespace and name, and Nodes.
 #[derive(Debug, Default)]
 pub struct Contents {
     secrets: HashMap<(String, String), Arc<PullSecret>>,
     accounts: HashMap<(String, String), Vec<String>>,
+    nodes: Option<Arc<Nodes>>,
+}
+
+#[derive(Deserialize)]
+struct NodeObject {
+    metadata: ObjectMeta,
+    #[serde(default)]
+    spec: NodeSpec,
+    #[serde(default)]
+    status: NodeStatus,
 }
 
 /// Files that are no cluster.
@@ -119,6 +133,10 @@ impl Cluster for FileCluster {
         let key = (namespace.to_owned(), name.to_owned());
         Box::pin(self.look(not_before, move |contents| contents.accounts.get(&key).cloned()))
     }
+
+    fn nodes(&self) -> Option<Arc<Nodes>> {
+        self.contents.read().unwrap_or_else(PoisonError::into_inner).nodes.clone()
+    }
 }
 
 // === impl Contents ===
@@ -126,9 +144,9 @@ impl Cluster for FileCluster {
 impl Contents {
     /// Objects from text; `file` appears in errors only. An object without a namespace is in `default`.
     pub fn parse(text: &str, file: &str) -> Result<Self, FileClusterError> {
-        let mut contents = Self::default();
-        contents.add(text, file)?;
-        Ok(contents)
+        let (mut contents, mut nodes) = (Self::default(), Vec::new());
+        contents.add(text, file, &mut nodes)?;
+        Ok(contents.with(nodes))
     }
 
     fn read(path: &Path) -> Result<Self, FileClusterError> {
@@ -147,15 +165,25 @@ impl Contents {
         } else {
             files.push(path.to_owned());
         }
-        let mut contents = Self::default();
+        let (mut contents, mut nodes) = (Self::default(), Vec::new());
         for file in files {
             let text = std::fs::read_to_string(&file).map_err(|source| unreadable(&file, source))?;
-            contents.add(&text, &file.display().to_string())?;
+            contents.add(&text, &file.display().to_string(), &mut nodes)?;
         }
-        Ok(contents)
+        Ok(contents.with(nodes))
     }
 
-    fn add(&mut self, text: &str, file: &str) -> Result<(), FileClusterError> {
+    fn with(self, nodes: Vec<NodeObject>) -> Self {
+        let mut known = HashSet::new();
+        let node = |NodeObject { metadata, spec, status }: NodeObject| {
+            let labels = metadata.labels.unwrap_or_default();
+            Arc::new(Node::new(&metadata.name.unwrap_or_default(), labels, spec, status, &mut known))
+        };
+        let nodes = (!nodes.is_empty()).then(|| Arc::new(Nodes::new(nodes.into_iter().map(node))));
+        Self { nodes, ..self }
+    }
+
+    fn add(&mut self, text: &str, file: &str, nodes: &mut Vec<NodeObject>) -> Result<(), FileClusterError> {
         for object in manifests::parse(text, file)? {
             let kind = object["kind"].as_str().unwrap_or_default().to_owned();
             let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
@@ -170,6 +198,7 @@ impl Contents {
                     let account: ServiceAccount = serde_json::from_value(object).map_err(|_| wrong())?;
                     self.accounts.insert((namespace, name), account_names(account));
                 }
+                "Node" => nodes.push(serde_json::from_value(object).map_err(|_| wrong())?),
                 _ => {}
             }
         }
@@ -180,6 +209,9 @@ impl Contents {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nodes::Runtime;
+    use crate::workload::Placement;
+    use crate::workload::placement::Toleration;
 
     const TEXT: &str = "
 kind: Secret
@@ -195,7 +227,15 @@ imagePullSecrets: [ { name: regcred }, { name: \"\" } ]
 ---
 kind: Node
 apiVersion: v1
-metadata: { name: n1 }
+metadata: { name: n1, labels: { kubernetes.io/arch: arm64, kubernetes.io/os: linux } }
+spec: { taints: [ { key: a, effect: NoSchedule } ] }
+---
+kind: Node
+apiVersion: v1
+metadata: { name: n2 }
+status:
+  nodeInfo: { operatingSystem: linux, architecture: amd64, containerRuntimeVersion: containerd://1.7.28 }
+  images: [ { names: [ \"a.io/x@sha256:1\", \"a.io/x:1\" ], sizeBytes: 5 }, { sizeBytes: 1 } ]
 ";
 
     #[tokio::test]
@@ -227,6 +267,21 @@ metadata: { name: n1 }
             cluster.pull_secret("team-a", "regcred", Some(Timestamp::UNIX_EPOCH)).await,
             Reading::Unavailable(_)
         ));
+    }
+
+    #[test]
+    fn nodes_are_known_where_files_have_some() {
+        let cluster = FileCluster::of(Contents::parse(TEXT, "t").unwrap());
+        let eligible = cluster.nodes().unwrap().eligible(&Placement::default());
+        let class = &eligible.classes[0];
+        assert_eq!((eligible.classes.len(), &*class.architecture, class.runtime), (1, "amd64", Runtime::Containerd1));
+        assert!(eligible.hold("a.io/x:1") && !eligible.hold("a.io/x:2"));
+        let tolerant = Toleration { key: String::new(), value: None, effect: String::new() };
+        let everywhere = Placement { tolerations: vec![tolerant], ..Placement::default() };
+        assert_eq!(cluster.nodes().unwrap().eligible(&everywhere).nodes.len(), 2);
+        assert!(
+            FileCluster::of(Contents::parse("kind: Secret\nmetadata: { name: s }", "t").unwrap()).nodes().is_none()
+        );
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! A cluster through its API server: one `get` by name at a time, held for 30 seconds, never a list or a watch.
+//! A cluster through its API server: one `get` by name at a time, held for 30 seconds. Only Nodes are listed and watched.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,10 +10,13 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
 use moka::future::Cache;
 use tokio::sync::Semaphore;
+use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
+use crate::cluster::nodes::NodeWatch;
 use crate::cluster::{Cluster, ReadFuture, Reading, account_names, pull_secret};
 use crate::credentials::PullSecret;
+use crate::nodes::Nodes;
 use crate::time::{Clock, since};
 
 /// How long a reading answers without another call.
@@ -27,6 +30,9 @@ const LAST_RESORT: Duration = Duration::from_mins(10);
 
 /// Limit for one call. A review has registries to ask as well.
 const CALL: Duration = Duration::from_secs(2);
+
+/// How long a watch may be silent: an API server ends one after 5 to 10 minutes at most, the client asks for less.
+const WATCH: Duration = Duration::from_secs(295);
 
 /// Calls under way at once.
 const MAX_CALLS: usize = 64;
@@ -68,6 +74,8 @@ pub struct KubeCluster {
     secrets: Held<Arc<PullSecret>>,
     accounts: Held<Vec<String>>,
     turns: Arc<Semaphore>,
+    nodes: Arc<NodeWatch>,
+    following: Option<AbortHandle>,
 }
 
 /// Readings by namespace and name, each with the time at which its call began.
@@ -96,7 +104,8 @@ impl KubeOptions {
 // === impl KubeCluster ===
 
 impl KubeCluster {
-    /// A client for the cluster that `options` name. Does not call it yet.
+    /// A client for the cluster that `options` name, which follows its Nodes from now on. Waits a moment for the first
+    /// list of them; a cluster that does not answer, or refuses, is no error.
     ///
     /// # Errors
     /// When nothing says where the cluster is, or what says it is not usable.
@@ -105,11 +114,17 @@ impl KubeCluster {
         config.connect_timeout = Some(CALL);
         config.read_timeout = Some(CALL);
         config.default_retry = false;
-        let client = Client::try_from(config).map_err(|error| KubeError::NoCluster(error.to_string()))?;
-        Ok(Self::new(client, clock))
+        let mut patient = config.clone();
+        patient.read_timeout = Some(WATCH);
+        let client = |config: Config| Client::try_from(config).map_err(|error| KubeError::NoCluster(error.to_string()));
+        let mut cluster = Self::new(client(config)?, clock);
+        let (nodes, patient) = (Arc::clone(&cluster.nodes), client(patient)?);
+        cluster.following = Some(tokio::spawn(async move { nodes.follow(patient).await }).abort_handle());
+        cluster.nodes.first(CALL).await;
+        Ok(cluster)
     }
 
-    /// The cluster behind a client.
+    /// The cluster behind a client; its Nodes are not followed.
     pub fn new(client: Client, clock: Clock) -> Self {
         Self {
             client,
@@ -117,6 +132,8 @@ impl KubeCluster {
             secrets: Cache::builder().max_capacity(MAX_OBJECTS).time_to_live(LAST_RESORT).build(),
             accounts: Cache::builder().max_capacity(MAX_OBJECTS).time_to_live(LAST_RESORT).build(),
             turns: Arc::new(Semaphore::new(MAX_CALLS)),
+            nodes: Arc::default(),
+            following: None,
         }
     }
 
@@ -183,6 +200,14 @@ impl KubeCluster {
     }
 }
 
+impl Drop for KubeCluster {
+    fn drop(&mut self) {
+        if let Some(following) = &self.following {
+            following.abort();
+        }
+    }
+}
+
 impl std::fmt::Debug for KubeCluster {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("KubeCluster")
@@ -209,6 +234,10 @@ impl Cluster for KubeCluster {
         Box::pin(
             self.read(&self.accounts, namespace, name, not_before, |account: ServiceAccount| account_names(account)),
         )
+    }
+
+    fn nodes(&self) -> Option<Arc<Nodes>> {
+        self.nodes.snapshot()
     }
 }
 

@@ -9,6 +9,7 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::{Error, Spanned};
 
 use crate::finding::Code;
+use crate::nodes::Runtime;
 use crate::policy::{Mode, NodeAccess, PinFormat, PinOwners, TemplatesAction, UncertainAction};
 
 #[derive(Debug, Default, Deserialize)]
@@ -27,8 +28,23 @@ pub(super) struct FileText {
     pub(super) pin: PinText,
     #[serde(deserialize_with = "or_default")]
     pub(super) registries: Vec<RegistryText>,
+    pub(super) runtime: RuntimeText,
     #[serde(deserialize_with = "or_default")]
     pub(super) guard: GuardText,
+}
+
+/// What the nodes pull with.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+pub(super) enum RuntimeText {
+    #[default]
+    #[serde(rename = "auto")]
+    Auto,
+    #[serde(rename = "containerd-2")]
+    Containerd2,
+    #[serde(rename = "containerd-1")]
+    Containerd1,
+    #[serde(rename = "cri-o")]
+    CriO,
 }
 
 /// One word for every code, or a map from code to word.
@@ -109,6 +125,20 @@ pub(super) struct GuardRegistriesText {
 impl Default for PinText {
     fn default() -> Self {
         Self { enabled: true, format: PinFormat::default(), owners: PinOwners::default(), skip: Vec::new() }
+    }
+}
+
+// === impl RuntimeText ===
+
+impl RuntimeText {
+    /// `None` where each node is asked.
+    pub(super) fn declared(self) -> Option<Runtime> {
+        match self {
+            Self::Auto => None,
+            Self::Containerd2 => Some(Runtime::Containerd2),
+            Self::Containerd1 => Some(Runtime::Containerd1),
+            Self::CriO => Some(Runtime::CriO),
+        }
     }
 }
 

@@ -90,7 +90,7 @@ fn a_mistake_is_named_with_file_line_and_column() {
     for (text, expected) in [
         (
             "mode: audit\nmodes: audit\n",
-            "2:1: unknown key \"modes\"; known here: mode, templates, onUncertain, namespaces, exceptions, kinds, pin, registries, guard",
+            "2:1: unknown key \"modes\"; known here: mode, templates, onUncertain, namespaces, exceptions, kinds, pin, registries, runtime, guard",
         ),
         (
             "registries:\n  - host: a.io\n    plainHttp: true\n",

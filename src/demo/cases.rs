@@ -14,6 +14,9 @@ const VALIDATE: &str = include_str!("../../tests/fixtures/admissionreviews/pod-c
 /// The same Pod, to a mutating webhook.
 const MUTATE: &str = include_str!("../../tests/fixtures/admissionreviews/pod-create.mutate.json");
 
+/// The taint of the demonstration's node.
+const POOL: &str = "demo";
+
 /// Docker schema 1, as registries of old served it.
 const SCHEMA_1: &str = "application/vnd.docker.distribution.manifest.v1+prettyjws";
 
@@ -30,6 +33,8 @@ pub(super) struct Case {
     image: String,
     secrets: Vec<&'static str>,
     expected: Option<Code>,
+    /// Lands on the demonstration's node, with this pull policy.
+    lands: Option<&'static str>,
     /// Also sent to `/mutate`; the digest that must be pinned.
     pub(super) mutate: bool,
     digest: Option<String>,
@@ -71,9 +76,25 @@ impl Names {
             secret("other", &json!({ "auths": { bearer: entry(OTHER_USER, &self.other_password) } })),
             secret("elsewhere", &json!({ "auths": { "127.0.0.1": good } })),
             secret("nonsense", &json!({ "auths": { "registry.example": { "auth": "%%%" } } })),
+            format!("---\n{}\n", node()),
         ]
         .concat()
     }
+}
+
+/// A Node for the pods that tolerate its taint; the others can land nowhere, as far as is known, and no platform is
+/// looked at for them.
+fn node() -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": { "name": "node-1", "labels": { "kubernetes.io/arch": "amd64", "kubernetes.io/os": "linux" } },
+        "spec": { "taints": [{ "key": POOL, "effect": "NoSchedule" }] },
+        "status": {
+            "nodeInfo": { "architecture": "amd64", "operatingSystem": "linux", "containerRuntimeVersion": "containerd://2.2.1" },
+            "images": [{ "names": ["registry.k8s.io/pause:3.10"] }],
+        },
+    })
 }
 
 fn random() -> String {
@@ -87,7 +108,7 @@ fn random() -> String {
 /// Every case, over repositories pushed just now.
 pub(super) fn all(stage: &Stage) -> Vec<Case> {
     let shelf = Shelf::stock(stage);
-    [shelf.admitted(), shelf.not_there(), shelf.logins(), shelf.refused(), shelf.not_checked()]
+    [shelf.admitted(), shelf.not_there(), shelf.logins(), shelf.refused(), shelf.nodes(), shelf.not_checked()]
         .into_iter()
         .flatten()
         .collect()
@@ -113,6 +134,7 @@ impl<'a> Shelf<'a> {
         let (private, public, legacy) = (format!("{run}/api"), format!("{run}/web"), format!("{run}/legacy"));
         let digest = stage.bearer.push_index(&private, "v1.4.2", &["linux/amd64", "linux/arm64"]);
         stage.bearer.push(&public, "1");
+        stage.bearer.push_index(&public, "arm", &["linux/arm64", "linux/arm/v7"]);
         stage.bearer.push_raw(&legacy, "1", SCHEMA_1, r#"{"schemaVersion":1}"#);
         stage.bearer.private(&private, &[USER]);
         stage.basic.push(&private, "v1.4.2");
@@ -215,6 +237,22 @@ impl<'a> Shelf<'a> {
         ]
     }
 
+    fn nodes(&self) -> Vec<Case> {
+        let foreign = format!("{}/{}:arm", self.stage.bearer.host(), self.public);
+        let loaded = "registry.k8s.io/loaded-by-hand:1".to_owned();
+        let on_node = |policy, case| Case { lands: Some(policy), ..case };
+        vec![
+            on_node(
+                "Always",
+                Case::new("an image for other processors than the nodes'", foreign, &[], Some(Code::PlatformMismatch)),
+            ),
+            on_node(
+                "Never",
+                Case::new("an image that no node has and none may pull", loaded, &[], Some(Code::ErrImageNeverPull)),
+            ),
+        ]
+    }
+
     fn not_checked(&self) -> Vec<Case> {
         let metadata = "169.254.169.254/latest/meta-data:1".to_owned();
         let closed = format!("{}/{}:1", self.stage.closed, self.public);
@@ -253,6 +291,7 @@ impl Case {
             image,
             secrets: secrets.to_vec(),
             expected,
+            lands: None,
             mutate: false,
             digest: None,
             trouble: None,
@@ -273,6 +312,10 @@ impl Case {
         spec["containers"][0]["image"] = json!(self.image);
         spec["containers"][0]["imagePullPolicy"] = json!("Always");
         spec["initContainers"] = json!([]);
+        if let Some(policy) = self.lands {
+            spec["containers"][0]["imagePullPolicy"] = json!(policy);
+            spec["tolerations"] = json!([{ "key": POOL, "operator": "Exists" }]);
+        }
         spec["imagePullSecrets"] = self.secrets.iter().map(|name| json!({ "name": name })).collect();
         review
     }

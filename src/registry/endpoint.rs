@@ -1,7 +1,7 @@
 //! Where a registry is asked: the API host behind the name in a reference, and how to reach it.
 
 use crate::policy::RegistryRule;
-use crate::reference::Reference;
+use crate::reference::{Digest, Reference};
 use crate::registry::transport::Profile;
 
 /// One registry's API.
@@ -35,6 +35,11 @@ impl Endpoint {
     /// The manifest's URL. Everything in it passed the reference grammar, so nothing needs escaping.
     pub fn manifest_url(&self, reference: &Reference) -> String {
         format!("{}/v2/{}/manifests/{}", self.base, reference.repository(), reference.object())
+    }
+
+    /// The URL of a blob in the repository of a reference.
+    pub fn blob_url(&self, reference: &Reference, digest: &Digest) -> String {
+        format!("{}/v2/{}/blobs/{digest}", self.base, reference.repository())
     }
 }
 

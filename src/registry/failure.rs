@@ -90,9 +90,15 @@ impl Failure {
     /// No answer came.
     pub fn transport(error: TransportError) -> Self {
         let code = match error.cause {
-            Some(Cause::Guard | Cause::Limit | Cause::Deadline | Cause::Overload | Cause::Forbidden) => {
-                Code::NotChecked
-            }
+            Some(
+                Cause::Guard
+                | Cause::Limit
+                | Cause::Deadline
+                | Cause::Overload
+                | Cause::Forbidden
+                | Cause::Plugin
+                | Cause::Schema1,
+            ) => Code::NotChecked,
             Some(Cause::Dns | Cause::Refused | Cause::Timeout | Cause::Tls | Cause::Proxy) => Code::RegistryUnreachable,
             None => Code::RegistryError,
         };

@@ -5,7 +5,7 @@
 
 use url::form_urlencoded;
 
-use crate::reference::Reference;
+use crate::reference::{Digest, Reference};
 use crate::registry::transport::Method;
 
 /// `pull access denied…`, the words around every refusal that containerd reads as "no authorisation".
@@ -30,6 +30,24 @@ pub fn schema_1(reference: &Reference) -> String {
         "rpc error: code = InvalidArgument desc = failed to pull and unpack image \"{normal}\": \
          schema 1 image manifests are no longer supported: invalid argument"
     )
+}
+
+/// An index without an entry for the node's platform.
+pub fn no_match(reference: &Reference, index: &Digest) -> String {
+    let normal = reference.runtime_form();
+    format!(
+        "rpc error: code = NotFound desc = failed to pull and unpack image \"{normal}\": get image config descriptor: \
+         no match for platform in manifest {index}: not found"
+    )
+}
+
+/// The same failure as containerd words it where it pulls by itself, without the transfer service (1.x, 2.0).
+pub fn of_local_pull(line: &str, reference: &Reference) -> String {
+    let normal = reference.runtime_form();
+    if let Some((before, _)) = line.split_once(": get image config descriptor: ") {
+        return format!("{before}: no match for platform in manifest: not found");
+    }
+    line.replacen(": failed to resolve image: ", &format!(": failed to resolve reference \"{normal}\": "), 1)
 }
 
 /// A manifest over containerd's limit.

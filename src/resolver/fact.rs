@@ -94,6 +94,8 @@ impl Fact {
                 | Code::CredentialsMissing
                 | Code::AccessDenied
                 | Code::PullSecretMalformed
+                | Code::PlatformMismatch
+                | Code::ErrImageNeverPull
                 | Code::UnsupportedManifest
                 | Code::BlockedByRegistry
                 | Code::RegistryNotAllowed => NOT_FOUND,

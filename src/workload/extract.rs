@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::spec::{Metadata, Object, OwnerReference, Spec};
-use super::{ContainerImage, ObjectRef, Owner, PullPolicy, PullSecretNames, Shape, Workload};
+use super::{ContainerImage, ObjectRef, Owner, Placement, PullPolicy, PullSecretNames, Shape, Workload};
 
 /// The workload that `object` is, with all of its images; `None` if `meta` names a kind that pullgate does not know, or
 /// the object has no pod template.
@@ -214,6 +214,7 @@ impl Place {
             images,
             pull_secrets: pull_secrets(spec, admitted && self == Self::Pod),
             owner: owner(&object.metadata, self.shape()),
+            placement: Placement::of(spec),
         }
     }
 }

@@ -8,7 +8,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 
-use super::lenient::{Fingerprint, List, Nullable, Text};
+use super::lenient::{List, Nullable, Pairs, Text};
 
 /// The annotation that marks the API server's image of a static pod
 /// (kubernetes/kubernetes `pkg/apis/core/annotation_key_constants.go`).
@@ -90,13 +90,13 @@ pub struct Spec<'a> {
     /// `runtimeClassName`: a `RuntimeClass` may bring a node selector of its own.
     pub runtime_class_name: Text<'a>,
     /// `nodeSelector`.
-    pub node_selector: Fingerprint,
+    pub node_selector: Pairs<'a>,
     /// `affinity`.
-    pub affinity: Fingerprint,
+    pub affinity: Nullable<Affinity<'a>>,
     /// `tolerations`.
-    pub tolerations: Fingerprint,
+    pub tolerations: List<Toleration<'a>>,
     /// `os`.
-    pub os: Fingerprint,
+    pub os: Nullable<Os<'a>>,
     /// The pod template of a Deployment, a Job and the like.
     pub template: Option<Box<Nested<'a>>>,
     /// The job template of a `CronJob`.
@@ -145,6 +145,81 @@ pub struct ImageVolume<'a> {
     pub reference: Text<'a>,
     /// As a container's `imagePullPolicy`.
     pub pull_policy: Text<'a>,
+}
+
+/// `affinity`, without what is about other pods.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Affinity<'a> {
+    /// `nodeAffinity`.
+    #[serde(borrow)]
+    pub node_affinity: Nullable<NodeAffinity<'a>>,
+}
+
+/// `nodeAffinity`, without what is only preferred.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct NodeAffinity<'a> {
+    /// One of its terms must match; absent: no requirement.
+    #[serde(borrow, rename = "requiredDuringSchedulingIgnoredDuringExecution")]
+    pub required: Option<NodeSelector<'a>>,
+}
+
+/// `requiredDuringSchedulingIgnoredDuringExecution`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct NodeSelector<'a> {
+    /// Alternatives.
+    #[serde(borrow)]
+    pub node_selector_terms: List<NodeSelectorTerm<'a>>,
+}
+
+/// One alternative: everything in it must match.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct NodeSelectorTerm<'a> {
+    /// About labels.
+    #[serde(borrow)]
+    pub match_expressions: List<Requirement<'a>>,
+    /// About fields.
+    pub match_fields: List<Requirement<'a>>,
+}
+
+/// One requirement on a label or a field.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Requirement<'a> {
+    /// Of the label or field.
+    #[serde(borrow)]
+    pub key: Text<'a>,
+    /// `In`, `NotIn`, `Exists`, `DoesNotExist`, `Gt`, `Lt`.
+    pub operator: Text<'a>,
+    /// To compare with.
+    pub values: List<Text<'a>>,
+}
+
+/// One entry of `tolerations`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Toleration<'a> {
+    /// Empty for every key.
+    #[serde(borrow)]
+    pub key: Text<'a>,
+    /// `Exists`, `Equal`, or nothing, which is `Equal`.
+    pub operator: Text<'a>,
+    /// For `Equal`.
+    pub value: Text<'a>,
+    /// Empty for every effect.
+    pub effect: Text<'a>,
+}
+
+/// `os`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Os<'a> {
+    /// `linux` or `windows`.
+    #[serde(borrow)]
+    pub name: Text<'a>,
 }
 
 /// A name in the same namespace.
@@ -282,7 +357,8 @@ mod tests {
             r#"{"nodeSelector":{"kubernetes.io/arch":"arm64"},"os":{"name":"windows"}}"#,
             r#"{"nodeSelector":{"kubernetes.io/arch":"arm64"},"os":{"name":"linux"},"nodeName":"n1"}"#,
             r#"{"nodeSelector":{"kubernetes.io/arch":"arm64"},"os":{"name":"linux"},"runtimeClassName":"kata"}"#,
-            r#"{"nodeSelector":{"kubernetes.io/arch":"arm64"},"os":{"name":"linux"},"affinity":{"nodeAffinity":{}}}"#,
+            r#"{"nodeSelector":{"kubernetes.io/arch":"arm64"},"os":{"name":"linux"},"affinity":{"nodeAffinity":{
+                "requiredDuringSchedulingIgnoredDuringExecution":{"nodeSelectorTerms":[{"matchExpressions":[{"key":"a"}]}]}}}}"#,
             r#"{"nodeSelector":{"kubernetes.io/arch":"arm64"},"os":{"name":"linux"},"tolerations":[{"key":"a"}]}"#,
         ] {
             let json = format!(r#"{{"spec":{other}}}"#);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use hyper::Method;
 use pullgate::credentials::Credential;
 use pullgate::demo::registry::{Access, Answer, Bearer, Behaviour, Login, OCI_MANIFEST, Target};
-use pullgate::finding::Code;
+use pullgate::finding::{Cause, Code};
 use pullgate::registry::failure::Failure;
 use pullgate::registry::manifest::{Kind, Manifest};
 
@@ -218,7 +218,7 @@ async fn what_no_runtime_can_run_is_told_apart_as_far_as_the_answer_shows_it() {
 
     world.registry.push_raw("old", "v1", SCHEMA_1, r#"{"schemaVersion":1}"#);
     let failure = outcome(&world, "old:v1", None).await.unwrap_err();
-    assert_eq!(code(&failure), (Code::UnsupportedManifest, None));
+    assert_eq!(code(&failure), (Code::UnsupportedManifest, Some(Cause::Schema1)));
     assert_eq!(
         world.plain(failure.node.as_deref()),
         "rpc error: code = InvalidArgument desc = failed to pull and unpack image \"R/old:v1\": schema 1 image \

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 /// Input to output: no async, no clock, no network, no files. A name ending in `*` includes what lies below.
-const PURE: [&str; 19] = [
+const PURE: [&str; 20] = [
     "admission/patch",
     "admission/response",
     "admission/review*",
@@ -16,6 +16,7 @@ const PURE: [&str; 19] = [
     "finding",
     "manifests",
     "message",
+    "nodes*",
     "policy*",
     "reference*",
     "registry/challenge",
@@ -24,7 +25,7 @@ const PURE: [&str; 19] = [
     "registry/guard",
     "registry/manifest",
     "registry/node",
-    "verdict",
+    "verdict*",
     "workload*",
 ];
 

@@ -10,6 +10,7 @@ mod layering;
 mod logins;
 mod modes;
 mod pinning;
+mod platforms;
 mod schema_drift;
 mod starting;
 mod support;

@@ -25,7 +25,7 @@ use pullgate::resolver::Resolver;
 use pullgate::resolver::fact::Freshness;
 use pullgate::time::Clock;
 use pullgate::verdict::Verdict;
-use pullgate::workload::{ContainerImage, ObjectRef, Owner, PullPolicy, PullSecretNames, Shape, Workload};
+use pullgate::workload::{ContainerImage, ObjectRef, Owner, Placement, PullPolicy, PullSecretNames, Shape, Workload};
 use tempfile::TempDir;
 use tokio::time::Instant;
 
@@ -150,7 +150,7 @@ impl World {
                 credential: Some(Arc::new(credential)),
             },
         };
-        let mut attempts = resolver.resolve(rule, &reference, vec![candidate], freshness, soon()).await;
+        let mut attempts = resolver.resolve(rule, &reference, &[candidate], freshness, soon()).await;
         assert_eq!(attempts.len(), 1);
         attempts.remove(0)
     }
@@ -252,6 +252,7 @@ pub(crate) fn pod(namespace: &str, images: &[String], secrets: &[&str]) -> Workl
         images: images.iter().enumerate().map(image).collect(),
         pull_secrets: PullSecretNames::Final(secrets.iter().map(|name| (*name).to_owned()).collect()),
         owner: Owner::None,
+        placement: Placement::default(),
     }
 }
 

@@ -151,7 +151,9 @@ async fn candidates_are_tried_in_their_order_and_the_first_success_ends_it() {
         credential: Some(Arc::new(Credential::new(user, password))),
     };
     let (bob, ann) = (candidate("first", "bob", "b"), candidate("second", "ann", "a"));
-    let resolve = |candidates| engine.resolver.resolve(rule, &reference, candidates, Freshness::Cached, soon());
+    let resolve = async |candidates: Vec<Candidate>| {
+        engine.resolver.resolve(rule, &reference, &candidates, Freshness::Cached, soon()).await
+    };
     let outcome = |attempts: Vec<pullgate::facts::Attempt>| -> Vec<(String, bool)> {
         attempts.into_iter().map(|attempt| (attempt.source.to_string(), attempt.outcome.is_ok())).collect()
     };

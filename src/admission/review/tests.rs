@@ -148,7 +148,7 @@ fn every_fixture_is_in_the_table() {
 
 fn workload(name: &str) -> Workload {
     match subject_of(&fixture(name)) {
-        Subject::Judge(workload) => workload,
+        Subject::Judge(workload) => *workload,
         other @ (Subject::Pass(_) | Subject::Unreadable { .. }) => panic!("{name}: {other:?}"),
     }
 }

@@ -242,7 +242,10 @@ fn an_update_of_a_template_is_all_or_nothing() {
         with("serviceAccountName", json!("builder")),
         with("nodeSelector", json!({ "kubernetes.io/arch": "arm64" })),
         with("tolerations", json!([{ "operator": "Exists" }])),
-        with("affinity", json!({ "nodeAffinity": {} })),
+        with(
+            "affinity",
+            json!({ "nodeAffinity": { "requiredDuringSchedulingIgnoredDuringExecution": { "nodeSelectorTerms": [] } } }),
+        ),
     ] {
         let workload = update_template(&one("app:1"), &different).unwrap_or_else(|| panic!("{different}"));
         assert!(!workload.images.is_empty(), "{different}");

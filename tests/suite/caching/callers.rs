@@ -79,7 +79,7 @@ async fn what_finishes_after_the_deadline_still_fills_the_cache() {
     let candidates = vec![pullgate::credentials::Candidate::anonymous()];
     let deadline = Instant::now() + Duration::from_millis(10);
     let rule = world.policy.registry(ask.reference.registry());
-    let late = resolver.resolve(rule, &ask.reference, candidates, Freshness::Cached, deadline).await;
+    let late = resolver.resolve(rule, &ask.reference, &candidates, Freshness::Cached, deadline).await;
     assert_eq!(failed(&late[0]), (Code::NotChecked, Some(Cause::Deadline)));
     answered(&world, 1).await;
     assert!(world.resolve(&resolver, "open:v1", None, Freshness::Cached).await.outcome.is_ok());
@@ -98,7 +98,7 @@ async fn hundreds_of_callers_that_go_away_in_a_row_break_nothing() {
             async move {
                 let rule = policy.registry(ask.reference.registry());
                 let candidates = vec![pullgate::credentials::Candidate::anonymous()];
-                resolver.resolve(rule, &ask.reference, candidates, Freshness::Cached, soon()).await
+                resolver.resolve(rule, &ask.reference, &candidates, Freshness::Cached, soon()).await
             }
         });
         tokio::task::yield_now().await;

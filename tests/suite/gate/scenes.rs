@@ -2,9 +2,9 @@
 
 use pullgate::demo::registry::{Access, Answer, Login, NoAccess};
 use pullgate::finding::Code;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::{Gate, GateSpec};
+use super::{Gate, GateSpec, PASSWORD, TEAM};
 
 const SCHEMA_1: &str = "application/vnd.docker.distribution.manifest.v1+prettyjws";
 
@@ -59,9 +59,31 @@ pub(crate) async fn scene(code: Code) -> Scene {
         }
         Code::RegistryUnreachable => registry.stop().await,
         Code::RegistryError => behave(Answer::html(503)),
+        Code::PlatformMismatch => {
+            registry.push_index("team/api", "v1", &["linux/arm64", "linux/s390x"]);
+            gate.cluster(&[gate.login(TEAM, "regcred", "ann", PASSWORD), node()]);
+        }
+        Code::ErrImageNeverPull => gate.cluster(&[node()]),
         Code::NotChecked => image = String::from("169.254.169.254/latest/meta-data:1"),
     }
     let secrets: Vec<&str> = secret.into_iter().collect();
-    let review = gate.pod(&[&image], &secrets);
+    let mut review = gate.pod(&[&image], &secrets);
+    if code == Code::ErrImageNeverPull {
+        review["request"]["object"]["spec"]["containers"][0]["imagePullPolicy"] = json!("Never");
+    }
     Scene { gate, review }
+}
+
+/// A Node that has one image and takes every pod.
+fn node() -> String {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": { "name": "n1", "labels": { "kubernetes.io/arch": "amd64", "kubernetes.io/os": "linux" } },
+        "status": {
+            "nodeInfo": { "architecture": "amd64", "operatingSystem": "linux", "containerRuntimeVersion": "containerd://2.2.1" },
+            "images": [{ "names": ["registry.k8s.io/pause:3.10"] }],
+        },
+    })
+    .to_string()
 }

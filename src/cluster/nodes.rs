@@ -1,0 +1,137 @@
+//! The Nodes of a cluster, followed by a watch: a snapshot is always at hand, and no review waits for one.
+
+use std::collections::{BTreeMap, HashSet};
+use std::pin::pin;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use ::kube::core::{ApiResource, Object};
+use ::kube::runtime::WatchStreamExt as _;
+use ::kube::runtime::watcher::{self, Event, watcher};
+use ::kube::{Api, Client, ResourceExt as _};
+use futures_util::StreamExt as _;
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout, timeout_at};
+use tracing::{info, warn};
+
+use crate::nodes::object::{NodeSpec, NodeStatus};
+use crate::nodes::{Node, Nodes};
+
+/// Nodes change with every heartbeat and every pull; the snapshot changes this often at most.
+const SETTLE: Duration = Duration::from_secs(1);
+
+/// Lists of names that are remembered before those that no node has any more are forgotten.
+const KNOWN_LISTS: usize = 20_000;
+
+type NodeObject = Object<NodeSpec, NodeStatus>;
+
+/// The newest snapshot; none before the first list, and none while pullgate may not list Nodes.
+#[derive(Debug, Default)]
+pub(super) struct NodeWatch {
+    current: RwLock<Option<Arc<Nodes>>>,
+    answered: Notify,
+}
+
+/// What is known while the watch goes on.
+#[derive(Default)]
+struct Following {
+    nodes: BTreeMap<String, Arc<Node>>,
+    known: HashSet<Arc<[String]>>,
+    changed: bool,
+    listing: bool,
+    silenced: bool,
+}
+
+// === impl NodeWatch ===
+
+impl NodeWatch {
+    pub(super) fn snapshot(&self) -> Option<Arc<Nodes>> {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Waits for the first list or the first refusal, for `at_most`.
+    pub(super) async fn first(&self, at_most: Duration) {
+        let answered = self.answered.notified();
+        if self.snapshot().is_none() {
+            timeout(at_most, answered).await.unwrap_or_default();
+        }
+    }
+
+    /// Follows the Nodes for as long as it is polled. `client` must be patient: a watch is silent for minutes.
+    pub(super) async fn follow(&self, client: Client) {
+        let resource = ApiResource::erase::<k8s_openapi::api::core::v1::Node>(&());
+        let nodes: Api<NodeObject> = Api::all_with(client, &resource);
+        let mut events = pin!(watcher(nodes, watcher::Config::default()).default_backoff());
+        let mut following = Following::default();
+        let mut publish_at = Instant::now();
+        loop {
+            let event = if following.changed && !following.listing {
+                timeout_at(publish_at, events.next()).await
+            } else {
+                Ok(events.next().await)
+            };
+            match event {
+                Err(_) => {
+                    self.publish(&mut following);
+                    publish_at = Instant::now() + SETTLE;
+                }
+                Ok(Some(Ok(event))) => following.take(event),
+                Ok(Some(Err(error))) => {
+                    following.complain(&error);
+                    self.answered.notify_waiters();
+                }
+                Ok(None) => return,
+            }
+        }
+    }
+
+    fn publish(&self, following: &mut Following) {
+        let nodes = Nodes::new(following.nodes.values().map(Arc::clone));
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(nodes));
+        following.changed = false;
+        if following.known.len() > KNOWN_LISTS {
+            following.known.retain(|names| Arc::strong_count(names) > 1);
+        }
+        self.answered.notify_waiters();
+    }
+}
+
+// === impl Following ===
+
+impl Following {
+    fn take(&mut self, event: Event<NodeObject>) {
+        match event {
+            Event::Init => {
+                self.nodes.clear();
+                (self.listing, self.changed) = (true, true);
+            }
+            Event::InitDone => {
+                if self.silenced {
+                    info!(nodes = self.nodes.len(), "Nodes are followed again");
+                }
+                (self.listing, self.silenced) = (false, false);
+            }
+            Event::Apply(object) | Event::InitApply(object) => {
+                let name = object.name_any();
+                let labels = object.metadata.labels.unwrap_or_default();
+                let status = object.status.unwrap_or_default();
+                let node = Node::new(&name, labels, object.spec, status, &mut self.known);
+                if self.nodes.get(&name).is_none_or(|old| **old != node) {
+                    self.nodes.insert(name, Arc::new(node));
+                    self.changed = true;
+                }
+            }
+            Event::Delete(object) => {
+                self.changed |= self.nodes.remove(&object.name_any()).is_some();
+            }
+        }
+    }
+
+    /// Once for each time that it goes wrong: the watch goes on trying.
+    fn complain(&mut self, error: &watcher::Error) {
+        if !self.silenced {
+            warn!(%error, "Nodes cannot be followed: platforms are judged by the last state, or not at all");
+        }
+        self.silenced = true;
+    }
+}

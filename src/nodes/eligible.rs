@@ -1,0 +1,109 @@
+//! A pod's placement and all nodes → those that it can land on, grouped by what they pull.
+//!
+//! As the scheduler decides it (kubernetes/component-helpers `scheduling/corev1/nodeaffinity`, `helpers.go`), except that
+//! nothing that passes (a cordon, pressure, a node not ready) excludes a node.
+
+use std::sync::Arc;
+
+use super::{Node, Runtime, Taint};
+use crate::workload::Placement;
+use crate::workload::placement::{Operator, Requirement, Term, Toleration};
+
+/// The nodes that a pod can land on; may be empty.
+#[derive(Debug, Default)]
+pub struct Eligible {
+    /// In the order of their names.
+    pub nodes: Vec<Arc<Node>>,
+    /// The same, grouped.
+    pub classes: Vec<Class>,
+}
+
+/// Nodes that take the same images.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Class {
+    /// `linux`; empty if unknown.
+    pub os: String,
+    /// `amd64`; empty if unknown.
+    pub architecture: String,
+    /// What pulls there.
+    pub runtime: Runtime,
+    /// How many nodes.
+    pub count: usize,
+    /// The first of them.
+    pub first: Arc<str>,
+}
+
+// === impl Eligible ===
+
+impl Eligible {
+    /// Those of `nodes` that `placement` does not exclude.
+    pub fn new(nodes: &[Arc<Node>], placement: &Placement) -> Self {
+        let nodes: Vec<_> = nodes.iter().filter(|node| takes(node, placement)).map(Arc::clone).collect();
+        let mut classes: Vec<Class> = Vec::new();
+        for node in &nodes {
+            let same = |class: &&mut Class| {
+                class.os == node.os && class.architecture == node.architecture && class.runtime == node.runtime
+            };
+            match classes.iter_mut().find(same) {
+                Some(class) => class.count += 1,
+                None => classes.push(Class {
+                    os: node.os.clone(),
+                    architecture: node.architecture.clone(),
+                    runtime: node.runtime,
+                    count: 1,
+                    first: Arc::clone(&node.name),
+                }),
+            }
+        }
+        Self { nodes, classes }
+    }
+
+    /// Whether any of them lists an image of this name.
+    pub fn hold(&self, name: &str) -> bool {
+        self.nodes.iter().any(|node| node.images.hold(name))
+    }
+}
+
+/// Whether a node can take a pod. A pod that names its node has been scheduled: taints do not matter any more.
+fn takes(node: &Node, placement: &Placement) -> bool {
+    let os = placement.os.is_empty() || node.os.is_empty() || node.os == placement.os;
+    if !placement.node_name.is_empty() {
+        return os && *node.name == *placement.node_name;
+    }
+    os && placement.node_selector.iter().all(|(key, value)| node.labels.get(key) == Some(value))
+        && placement.required.as_ref().is_none_or(|terms| terms.iter().any(|term| matches(term, node)))
+        && node.taints.iter().all(|taint| placement.tolerations.iter().any(|toleration| tolerates(toleration, taint)))
+}
+
+/// A term without a requirement matches nothing.
+fn matches(term: &Term, node: &Node) -> bool {
+    let name = |field: &Requirement| (field.key == "metadata.name").then_some(&*node.name);
+    let label = |label: &Requirement| node.labels.get(&label.key).map(String::as_str);
+    !(term.labels.is_empty() && term.fields.is_empty())
+        && term.labels.iter().all(|requirement| holds(requirement, label(requirement)))
+        && term.fields.iter().all(|requirement| holds(requirement, name(requirement)))
+}
+
+fn holds(requirement: &Requirement, actual: Option<&str>) -> bool {
+    let listed = |actual: &str| requirement.values.iter().any(|value| value == actual);
+    let number = |text: &str| text.parse::<i64>().ok();
+    let bound = || requirement.values.first().and_then(|value| number(value));
+    match requirement.operator {
+        Operator::In => actual.is_some_and(listed),
+        Operator::NotIn => !actual.is_some_and(listed),
+        Operator::Exists => actual.is_some(),
+        Operator::DoesNotExist => actual.is_none(),
+        Operator::Gt => matches!((actual.and_then(number), bound()), (Some(actual), Some(bound)) if actual > bound),
+        Operator::Lt => matches!((actual.and_then(number), bound()), (Some(actual), Some(bound)) if actual < bound),
+        Operator::Other => true,
+    }
+}
+
+fn tolerates(toleration: &Toleration, taint: &Taint) -> bool {
+    (toleration.effect.is_empty() || toleration.effect == taint.effect)
+        && (toleration.key.is_empty() || toleration.key == taint.key)
+        && toleration.value.as_ref().is_none_or(|value| *value == taint.value)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,88 @@
+//! One image and what is known of it → a [`Finding`] with all its parts.
+
+use crate::facts::{Attempt, Secrets};
+use crate::finding::{Code, Finding, Tried};
+use crate::message;
+use crate::reference::{self, Reference};
+use crate::registry::failure::Failure;
+use crate::workload::ContainerImage;
+
+/// What a finding about one image is made from.
+pub(crate) struct Draft<'a> {
+    pub(crate) namespace: &'a str,
+    pub(crate) secrets: &'a Secrets,
+    pub(crate) image: &'a ContainerImage,
+    pub(crate) reference: Option<&'a Reference>,
+    pub(crate) attempts: &'a [Attempt],
+}
+
+// === impl Draft ===
+
+impl Draft<'_> {
+    pub(super) fn finding(&self, code: Code, certain: bool, failure: Option<&Failure>) -> Finding {
+        Finding {
+            code,
+            certain,
+            cause: failure.and_then(|failure| failure.cause),
+            path: self.image.path.clone(),
+            container: self.image.container.clone(),
+            image: message::shown(&self.image.image),
+            resolved: self.reference.map(ToString::to_string),
+            message: message::sentence(self, code, certain, failure),
+            registry: failure.and_then(|failure| failure.registry.clone()),
+            node: failure.and_then(|_| node_line(self.attempts)),
+            fix: message::fix(self, code, certain, failure),
+            tried: self.attempts.iter().map(tried).collect(),
+            age: self.attempts.iter().map(|attempt| attempt.age).max(),
+        }
+    }
+
+    pub(super) fn invalid(&self, error: &reference::ReferenceError) -> Finding {
+        let shown = message::shown(&self.image.image);
+        Finding {
+            message: message::of(self.image, &format!("is no image reference: {error}")),
+            node: Some(format!(
+                "Failed to apply default image tag \"{shown}\": couldn't parse image name \"{shown}\": {error}"
+            )),
+            ..self.finding(Code::InvalidImageName, true, None)
+        }
+    }
+
+    pub(super) fn malformed(&self, malformed: &crate::credentials::MalformedSecret) -> Finding {
+        let what = format!(
+            "cannot be pulled: no kubelet can decode Secret \"{}\", and one such Secret fails every image of the pod",
+            malformed.secret
+        );
+        Finding {
+            message: message::of(self.image, &what),
+            node: Some(malformed.go_error.clone()),
+            fix: message::fix_malformed(self.namespace, malformed),
+            ..self.finding(Code::PullSecretMalformed, true, None)
+        }
+    }
+}
+
+/// What the kubelet shows of several failed attempts: equal texts once, several in brackets
+/// (kubernetes/apimachinery `pkg/util/errors`, `aggregate`). Unknown as soon as one of them is.
+fn node_line(attempts: &[Attempt]) -> Option<String> {
+    let mut lines: Vec<&str> = Vec::new();
+    for attempt in attempts {
+        let line = attempt.outcome.as_ref().err()?.node.as_deref()?;
+        if !lines.contains(&line) {
+            lines.push(line);
+        }
+    }
+    match lines.as_slice() {
+        [] => None,
+        [line] => Some((*line).to_owned()),
+        several => Some(format!("[{}]", several.join(", "))),
+    }
+}
+
+fn tried(attempt: &Attempt) -> Tried {
+    let outcome = match &attempt.outcome {
+        Ok(_) => "ok".to_owned(),
+        Err(failure) => failure.code.to_string(),
+    };
+    Tried { source: attempt.source.to_string(), outcome }
+}

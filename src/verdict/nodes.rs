@@ -1,0 +1,188 @@
+//! What the nodes change in a verdict: platforms, runtimes that differ, and images that are there already.
+
+use super::Draft;
+use crate::finding::{Cause, Code, Finding, NoticeCode};
+use crate::message;
+use crate::nodes::platform::Content;
+use crate::nodes::{Class, Eligible, Runtime};
+use crate::policy::Policy;
+use crate::reference::{self, Digest, Reference};
+use crate::registry::failure::Failure;
+use crate::registry::node;
+use crate::workload::{ContainerImage, PullPolicy};
+
+/// The nodes that a pod can land on, under a policy.
+pub(super) struct Ground<'a> {
+    eligible: &'a Eligible,
+    /// With the runtime that the operator declares, if he does.
+    classes: Vec<Class>,
+    runtimes: Vec<Runtime>,
+}
+
+/// What the nodes' runtimes make of a failure.
+pub(super) enum Opinion {
+    /// All of them fail.
+    Fails,
+    /// Some do, or what they do is not known.
+    Differs,
+    /// None of them does.
+    Pulls,
+}
+
+/// What the platforms of an image come to on these nodes.
+pub(super) enum Fit {
+    /// Nothing to say.
+    Good,
+    /// Worth a word.
+    Notice(NoticeCode, String),
+    /// Nothing for any node.
+    Mismatch(Box<Finding>),
+}
+
+// === impl Ground ===
+
+impl<'a> Ground<'a> {
+    pub(super) fn new(policy: &Policy, eligible: &'a Eligible) -> Self {
+        let declared = |class: &Class| Class { runtime: policy.runtime.unwrap_or(class.runtime), ..class.clone() };
+        let classes: Vec<Class> = eligible.classes.iter().map(declared).collect();
+        let mut runtimes: Vec<Runtime> = classes.iter().map(|class| class.runtime).collect();
+        runtimes.sort_unstable();
+        runtimes.dedup();
+        if runtimes.is_empty() {
+            runtimes.push(policy.runtime.unwrap_or_default());
+        }
+        Self { eligible, classes, runtimes }
+    }
+
+    /// Where runtimes differ, what is certain on one is not on the other.
+    pub(super) fn opinion(&self, image: &str, failure: &Failure) -> Opinion {
+        let fails = |runtime: &Runtime| match (runtime, failure.code) {
+            // 1.x converts schema 1, CRI-O still asks for it.
+            (Runtime::Containerd1 | Runtime::CriO, Code::UnsupportedManifest) if schema_1(failure) => Some(false),
+            (Runtime::Other, Code::UnsupportedManifest) if schema_1(failure) => None,
+            // A name without a registry means what the node's registries.conf says, which nobody here has read.
+            (Runtime::CriO | Runtime::Other, _) if reference::image_was_docker_hub_by_default(image) => None,
+            _ => Some(true),
+        };
+        let mut opinions = self.runtimes.iter().map(fails);
+        match opinions.next().flatten() {
+            Some(first) if opinions.all(|opinion| opinion == Some(first)) => {
+                if first {
+                    Opinion::Fails
+                } else {
+                    Opinion::Pulls
+                }
+            }
+            _ => Opinion::Differs,
+        }
+    }
+
+    /// The line that all of these nodes would show, made from containerd 2.1's; `None` where it is not known.
+    pub(super) fn line(&self, line: &str, reference: &Reference) -> Option<String> {
+        let mut lines = self.runtimes.iter().map(|runtime| match runtime {
+            Runtime::Containerd2 => Some(line.to_owned()),
+            Runtime::Containerd1 | Runtime::Containerd20 => Some(node::of_local_pull(line, reference)),
+            Runtime::CriO | Runtime::Other => None,
+        });
+        let first = lines.next().flatten()?;
+        lines.all(|line| line.as_ref() == Some(&first)).then_some(first)
+    }
+
+    /// Whether a node may start the container without a pull. Since 1.35 a kubelet asks whether this pod may use an
+    /// image that was pulled for another; whether it will say yes is not known here, so presence makes nothing certain.
+    pub(super) fn may_hold(&self, image: &ContainerImage, reference: &Reference) -> bool {
+        image.pull_policy == PullPolicy::IfNotPresent && self.eligible.hold(&reference.runtime_form())
+    }
+
+    /// Whether it is known that no node has an image that must never be pulled.
+    pub(super) fn surely_absent(&self, reference: &Reference) -> bool {
+        let name = reference.runtime_form();
+        !self.eligible.nodes.is_empty()
+            && self.eligible.nodes.iter().all(|node| !node.images.may_be_cut() && !node.images.hold(&name))
+    }
+
+    /// Whether a node has something else under this tag: with the digest it would be pulled anew, or not found.
+    pub(super) fn differs(&self, image: &ContainerImage, reference: &Reference, digest: &Digest) -> bool {
+        let (name, pinned) = (reference.runtime_form(), format!("{}@{digest}", reference.name()));
+        image.pull_policy == PullPolicy::IfNotPresent
+            && self
+                .eligible
+                .nodes
+                .iter()
+                .filter_map(|node| node.images.names_of(&name))
+                .any(|names| !names.contains(&pinned))
+    }
+
+    /// Holds the platforms of an image against the nodes.
+    pub(super) fn fit(&self, draft: &Draft<'_>, content: &Content, digest: &Digest) -> Fit {
+        let (fits, misses): (Vec<&Class>, Vec<&Class>) = self.classes.iter().partition(|class| content.fits(class));
+        if misses.is_empty() {
+            return Fit::Good;
+        }
+        let (offered, missing) = (offered(content), nodes(&misses));
+        match content {
+            Content::Single(_) => {
+                let what = format!("is for {offered}; it does not start on {missing}");
+                Fit::Notice(NoticeCode::WrongArchitecture, what)
+            }
+            Content::Index(_) if !fits.is_empty() => {
+                let what = format!("is for {offered}; it cannot be pulled on {missing}");
+                Fit::Notice(NoticeCode::PartialPlatform, what)
+            }
+            Content::Index(_) => {
+                let wanted = wanted(&misses);
+                let what = format!("is for {offered}; the pod can land only on {missing}");
+                let fix = format!(
+                    "build it for {wanted}: docker buildx build --platform {wanted} …; or let the pod land elsewhere (nodeSelector, affinity, tolerations)"
+                );
+                let line =
+                    draft.reference.and_then(|reference| self.line(&node::no_match(reference, digest), reference));
+                Fit::Mismatch(Box::new(Finding {
+                    message: message::of(draft.image, &what),
+                    node: line,
+                    fix,
+                    ..draft.finding(Code::PlatformMismatch, true, None)
+                }))
+            }
+        }
+    }
+}
+
+fn schema_1(failure: &Failure) -> bool {
+    failure.cause == Some(Cause::Schema1)
+}
+
+/// `linux/amd64, linux/arm64`.
+fn offered(content: &Content) -> String {
+    let names = content.names();
+    if names.is_empty() { "no platform".to_owned() } else { several(&names) }
+}
+
+/// `3 nodes with linux/arm64 (arm-1, …)`.
+fn nodes(classes: &[&Class]) -> String {
+    let group = |class: &&Class| {
+        let more = if class.count > 1 { ", …" } else { "" };
+        let nodes = if class.count == 1 { "node" } else { "nodes" };
+        format!("{} {nodes} with {}/{} ({}{more})", class.count, class.os, class.architecture, class.first)
+    };
+    several(&classes.iter().map(group).collect::<Vec<_>>())
+}
+
+/// `linux/amd64,linux/arm64`, as buildx takes it.
+fn wanted(classes: &[&Class]) -> String {
+    let mut platforms: Vec<String> =
+        classes.iter().map(|class| format!("{}/{}", class.os, class.architecture)).collect();
+    platforms.sort_unstable();
+    platforms.dedup();
+    platforms.join(",")
+}
+
+/// A list that stays a line.
+fn several(items: &[String]) -> String {
+    const SHOWN: usize = 6;
+    let shown = items.iter().take(SHOWN).map(|item| message::shown(item)).collect::<Vec<_>>().join(", ");
+    match items.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
