@@ -7,6 +7,7 @@ mod chart;
 mod corrected;
 mod crowd;
 mod modes;
+mod nodes;
 mod refused;
 mod templates;
 mod uncertain;
@@ -21,7 +22,7 @@ use crate::world::{OTHER_TEAM, TEAM, World};
 type Cases = fn(&mut World, &mut Report);
 
 /// The subjects after the installation, in order.
-const SUBJECTS: [(&str, Cases); 12] = [
+const SUBJECTS: [(&str, Cases); 13] = [
     ("chart", chart::installed),
     ("admitted", admitted::cases),
     ("refused", refused::cases),
@@ -30,6 +31,7 @@ const SUBJECTS: [(&str, Cases); 12] = [
     ("templates", templates::cases),
     ("updates", updates::cases),
     ("modes", modes::cases),
+    ("nodes", nodes::cases),
     ("access", access::cases),
     ("crowd", crowd::cases),
     ("trace", access::trace),

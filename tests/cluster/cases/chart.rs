@@ -1,4 +1,4 @@
-//! The chart: what it renders is what this API server takes, field by field, and grants `get` and nothing else.
+//! The chart: what it renders is what this API server takes, field by field, and what it grants is no more than needed.
 
 use std::path::Path;
 
@@ -31,16 +31,22 @@ pub(super) fn rendered(world: &World, report: &mut Report) {
 /// After `helm install`: what pullgate's `ServiceAccount` may do.
 pub(super) fn installed(world: &mut World, report: &mut Report) {
     let world = &*world;
-    report.case("chart: its ServiceAccount may get Secrets and ServiceAccounts and do nothing else", |_| {
-        let user = format!("--as=system:serviceaccount:{OWN_NAMESPACE}:pullgate");
-        for resource in ["secrets", "serviceaccounts", "pods", "configmaps", "namespaces"] {
-            for verb in ["get", "list", "watch", "create", "patch", "delete"] {
-                let may = world.kubectl.run(&format!("auth can-i {verb} {resource} -n team {user}"))?;
-                let expected =
-                    if verb == "get" && matches!(resource, "secrets" | "serviceaccounts") { "yes" } else { "no" };
-                ensure(may.stdout.trim() == expected, || format!("expected {expected}: {may}"))?;
+    report.case(
+        "chart: its ServiceAccount may get Secrets and ServiceAccounts, follow Nodes and do nothing else",
+        |_| {
+            let user = format!("--as=system:serviceaccount:{OWN_NAMESPACE}:pullgate");
+            for resource in ["secrets", "serviceaccounts", "nodes", "pods", "configmaps", "namespaces"] {
+                for verb in ["get", "list", "watch", "create", "patch", "delete"] {
+                    let may = world.kubectl.run(&format!("auth can-i {verb} {resource} -n team {user}"))?;
+                    let granted = matches!(
+                        (verb, resource),
+                        ("get", "secrets" | "serviceaccounts") | ("list" | "watch", "nodes")
+                    );
+                    let expected = if granted { "yes" } else { "no" };
+                    ensure(may.stdout.trim() == expected, || format!("expected {expected}: {may}"))?;
+                }
             }
-        }
-        Ok("30 questions".to_owned())
-    });
+            Ok("36 questions".to_owned())
+        },
+    );
 }
