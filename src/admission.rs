@@ -3,6 +3,7 @@
 //! Whatever goes wrong after the uid was read (a panic, a deadline, an object that does not decode) is answered as an
 //! uncertain finding under that uid; only a body without a uid gets a 4xx.
 
+pub mod affinity;
 pub mod patch;
 pub mod response;
 pub mod review;
@@ -23,7 +24,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 use tracing::{error, info};
 
-use crate::admission::patch::Pin;
+use crate::admission::patch::{Change, Pin};
 use crate::admission::response::Response;
 use crate::admission::review::{Operation, Review, Subject};
 use crate::check::{Engine, Purpose};
@@ -99,7 +100,7 @@ async fn handle(gate: Gate, webhook: Webhook, uri: Uri, headers: HeaderMap, body
         Err(refused) => return (StatusCode::BAD_REQUEST, format!("{refused}\n")).into_response(),
     };
     let snapshot = Arc::clone(&gate.snapshots.borrow());
-    review.look_for(&snapshot.policy.kinds, &body.bytes);
+    review.look_for(&snapshot.policy.kinds);
     let answering = gate.answer(&snapshot, webhook, &review, deadline);
     let answer = AssertUnwindSafe(answering).catch_unwind().await.unwrap_or_else(|_| {
         error!(uid = %review.uid, "A review made pullgate panic; it is answered as not checked");
@@ -171,10 +172,14 @@ impl Gate {
                     return pass(review);
                 }
                 if review.operation == Operation::Update && review.subresource.is_empty() {
-                    return patched(review, &restored(workload));
+                    return patched(review, &restored(workload), None);
                 }
                 match timeout_at(deadline, engine.check(policy, workload, Purpose::Pin, deadline)).await {
-                    Ok(verdict) => patched(review, &pins(policy, &verdict)),
+                    Ok(verdict) => {
+                        let change =
+                            policy.pin.architecture_affinity.then(|| kept(review, workload, &verdict)).flatten();
+                        patched(review, &pins(policy, &verdict), change.as_ref())
+                    }
                     Err(_) => pass(review),
                 }
             }
@@ -237,11 +242,21 @@ fn pass(review: &Review<'_>) -> Answer {
     Answer { response: Response::allow(review.uid.as_ref()), verdict: "pass" }
 }
 
-fn patched(review: &Review<'_>, pins: &[Pin]) -> Answer {
-    match patch::json_patch(pins) {
+fn patched(review: &Review<'_>, pins: &[Pin], change: Option<&Change>) -> Answer {
+    match patch::json_patch(pins, change) {
         Some(patch) => Answer { response: Response::mutate(review.uid.as_ref(), Some(&patch)), verdict: "patch" },
         None => pass(review),
     }
+}
+
+/// The pod's affinity with the architectures of its images; on CREATE only, a pod cannot be moved later.
+fn kept(review: &Review<'_>, workload: &Workload, verdict: &Verdict) -> Option<Change> {
+    if review.operation != Operation::Create {
+        return None;
+    }
+    let old = review.affinity()?;
+    let new = affinity::narrowed(&old, &workload.placement, &affinity::architectures(&verdict.images)?)?;
+    Some(Change { pointer: "/spec/affinity", old, new })
 }
 
 fn pins(policy: &Policy, verdict: &Verdict) -> Vec<Pin> {

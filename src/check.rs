@@ -147,8 +147,11 @@ impl Engine {
         freshness: &(impl Fn(&ContainerImage) -> Freshness + Sync),
     ) -> Facts {
         let Round { workload, eligible, purpose, deadline } = round;
-        // A pin is the digest of what the tag names, whatever is in it.
-        let platforms = purpose == Purpose::Judge && !eligible.classes.is_empty();
+        let platforms = match purpose {
+            Purpose::Judge => !eligible.classes.is_empty(),
+            // A pin is the digest of what the tag names, whatever is in it.
+            Purpose::Pin => policy.pin.architecture_affinity,
+        };
         let images = join_all(workload.images.iter().map(|image| async {
             let reference = Reference::parse(&image.image).map(Arc::new);
             let (mut attempts, mut content) = (Vec::new(), None);

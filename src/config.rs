@@ -122,8 +122,9 @@ fn compile_kind(entry: KindText) -> Result<TemplateKind, Mistake> {
 }
 
 fn compile_pin(pin: PinText) -> Result<PinPolicy, Mistake> {
-    let PinText { enabled, format, owners, skip } = pin;
-    Ok(PinPolicy { enabled, format, owners, skip: each(skip, |glob| at(&glob, Pattern::image))? })
+    let PinText { enabled, format, owners, skip, architecture_affinity } = pin;
+    let skip = each(skip, |glob| at(&glob, Pattern::image))?;
+    Ok(PinPolicy { enabled, format, owners, skip, architecture_affinity })
 }
 
 fn compile_registry(entry: RegistryText) -> Result<RegistryRule, Mistake> {

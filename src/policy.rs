@@ -113,6 +113,8 @@ pub struct PinPolicy {
     pub owners: PinOwners,
     /// Names of images that are left as they are.
     pub skip: Vec<Pattern>,
+    /// Whether pods are also kept to nodes whose architecture all their images have.
+    pub architecture_affinity: bool,
 }
 
 /// What a pinned image looks like.
@@ -268,7 +270,13 @@ impl FromStr for Mode {
 
 impl Default for PinPolicy {
     fn default() -> Self {
-        Self { enabled: true, format: PinFormat::default(), owners: PinOwners::default(), skip: Vec::new() }
+        Self {
+            enabled: true,
+            format: PinFormat::default(),
+            owners: PinOwners::default(),
+            skip: Vec::new(),
+            architecture_affinity: false,
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 mod draft;
 mod nodes;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::civil::Date;
@@ -60,6 +61,8 @@ pub struct Judged {
     pub digest: Option<Digest>,
     /// The digest may be written into the object.
     pub pinnable: bool,
+    /// The architectures of nodes that it is for, where that is known.
+    pub architectures: Option<BTreeSet<String>>,
 }
 
 /// What one image comes to.
@@ -173,7 +176,13 @@ fn judge_image(
     let mut outcome = Outcome {
         finding: None,
         notice: None,
-        judged: Judged { image: Arc::clone(image), reference: None, digest: None, pinnable: false },
+        judged: Judged {
+            image: Arc::clone(image),
+            reference: None,
+            digest: None,
+            pinnable: false,
+            architectures: None,
+        },
     };
     let draft =
         Draft { namespace, secrets, image, reference: facts.reference.as_deref().ok(), attempts: &facts.attempts };
@@ -195,6 +204,8 @@ fn judge_image(
         let digest = &manifest.digest;
         let fit = facts.content.as_ref().map_or(Fit::Good, |content| ground.fit(&draft, content, digest));
         outcome.judged.digest = Some(digest.clone());
+        outcome.judged.architectures =
+            facts.content.as_ref().filter(|_| !stale).and_then(|content| content.architectures());
         outcome.judged.pinnable = !stale
             && reference.digest().is_none()
             && !policy.pin_skipped(reference.name())

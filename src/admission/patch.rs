@@ -5,6 +5,7 @@
 //! Strings that already have a digest are never touched, so pinning twice pins nothing more.
 
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::policy::PinFormat;
 
@@ -19,29 +20,56 @@ pub struct Pin {
     pub new: String,
 }
 
+/// A value to put in the place of another, or where there is none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// JSON pointer to the value.
+    pub pointer: &'static str,
+    /// What must still be there; `null` for nothing.
+    pub old: Value,
+    /// What will be there.
+    pub new: Value,
+}
+
 /// One operation of RFC 6902.
 #[derive(Serialize)]
 struct Operation<'p> {
     op: &'static str,
     path: &'p str,
-    value: &'p str,
+    value: Operand<'p>,
 }
 
-/// The patch that writes all pins; `None` when there is nothing to write.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Operand<'p> {
+    Text(&'p str),
+    Json(&'p Value),
+}
+
+/// The patch that writes all pins, and the change if there is one; `None` when there is nothing to write.
 ///
 /// A patch whose `test` fails makes the API server refuse the request, whatever the `failurePolicy`; that happens only
 /// if the object is not the one that was reviewed.
-pub fn json_patch(pins: &[Pin]) -> Option<Vec<u8>> {
-    let operations: Vec<_> = pins
+pub fn json_patch(pins: &[Pin], change: Option<&Change>) -> Option<Vec<u8>> {
+    let mut operations: Vec<_> = pins
         .iter()
         .filter(|pin| pin.old != pin.new)
         .flat_map(|Pin { pointer, old, new }| {
             [
-                Operation { op: "test", path: pointer, value: old },
-                Operation { op: "replace", path: pointer, value: new },
+                Operation { op: "test", path: pointer, value: Operand::Text(old) },
+                Operation { op: "replace", path: pointer, value: Operand::Text(new) },
             ]
         })
         .collect();
+    if let Some(Change { pointer, old, new }) = change {
+        let put = |op| Operation { op, path: pointer, value: Operand::Json(new) };
+        if old.is_null() {
+            operations.push(put("add"));
+        } else {
+            operations.push(Operation { op: "test", path: pointer, value: Operand::Json(old) });
+            operations.push(put("replace"));
+        }
+    }
     if operations.is_empty() {
         return None;
     }
@@ -133,16 +161,16 @@ mod tests {
 
     #[test]
     fn no_pins_are_no_patch() {
-        assert_eq!(json_patch(&[]), None);
+        assert_eq!(json_patch(&[], None), None);
         let same = Pin { pointer: "/a".to_owned(), old: "x".to_owned(), new: "x".to_owned() };
-        assert_eq!(json_patch(&[same]), None);
+        assert_eq!(json_patch(&[same], None), None);
     }
 
     #[test]
     fn every_replace_stands_behind_its_test() {
         let pin =
             Pin { pointer: "/spec/containers/0/image".to_owned(), old: "a:1".to_owned(), new: "a:1@D".to_owned() };
-        let patch: Value = serde_json::from_slice(&json_patch(&[pin]).expect("a patch")).expect("JSON");
+        let patch: Value = serde_json::from_slice(&json_patch(&[pin], None).expect("a patch")).expect("JSON");
         assert_eq!(
             patch,
             json!([{ "op": "test", "path": "/spec/containers/0/image", "value": "a:1" },
@@ -163,7 +191,7 @@ mod tests {
     }
 
     fn apply(pod: &mut Value, pins: &[Pin]) -> Result<(), json_patch::PatchError> {
-        let patch = json_patch(pins).unwrap_or_else(|| b"[]".to_vec());
+        let patch = json_patch(pins, None).unwrap_or_else(|| b"[]".to_vec());
         json_patch::patch(pod, &serde_json::from_slice::<json_patch::Patch>(&patch).expect("a JSON Patch"))
     }
 

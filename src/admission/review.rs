@@ -7,6 +7,7 @@
 
 use std::borrow::Cow;
 
+use serde_json::Value;
 use thiserror::Error;
 
 use self::envelope::Envelope;
@@ -40,6 +41,7 @@ pub struct Review<'a> {
     pub object: ObjectRef,
     /// What there is to judge.
     pub subject: Subject,
+    body: &'a [u8],
 }
 
 /// `request.operation`.
@@ -131,18 +133,24 @@ pub fn parse(body: &[u8]) -> Result<Review<'_>, ReviewError> {
         username: (!envelope.username.is_empty()).then_some(envelope.username.0),
         object: meta,
         subject,
+        body,
     })
 }
 
 impl Review<'_> {
-    /// Looks again at an object of a kind that is configured; everything else stays as it was read. `body` is what this
-    /// review was parsed from.
-    pub fn look_for(&mut self, kinds: &[TemplateKind], body: &[u8]) {
+    /// `spec.affinity` of the object in full, `null` if it has none; `None` if the body does not decode. A second reading.
+    pub fn affinity(&self) -> Option<Value> {
+        let mut review: Value = serde_json::from_slice(self.body).ok()?;
+        Some(review["request"]["object"]["spec"]["affinity"].take())
+    }
+
+    /// Looks again at an object of a kind that is configured; everything else stays as it was read.
+    pub fn look_for(&mut self, kinds: &[TemplateKind]) {
         let (api_version, kind) = (&self.object.api_version, &self.object.kind);
         let configured = || kinds.iter().find(|known| known.is(api_version, kind));
         let applies = self.subject == Subject::Pass(OTHER_KIND) && self.subresource.is_empty();
         let Some(known) = applies.then(configured).flatten() else { return };
-        let read = serde_json::from_slice::<serde_json::Value>(body).and_then(|review| {
+        let read = serde_json::from_slice::<Value>(self.body).and_then(|review| {
             let request = &review["request"];
             let old = (self.operation == Operation::Update).then(|| &request["oldObject"]);
             known.workload(&request["object"], old, self.object.clone())

@@ -81,13 +81,14 @@ pub(super) struct KindText {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub(super) struct PinText {
     pub(super) enabled: bool,
     pub(super) format: PinFormat,
     pub(super) owners: PinOwners,
     #[serde(deserialize_with = "or_default")]
     pub(super) skip: Vec<Spanned<String>>,
+    pub(super) architecture_affinity: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -124,7 +125,13 @@ pub(super) struct GuardRegistriesText {
 
 impl Default for PinText {
     fn default() -> Self {
-        Self { enabled: true, format: PinFormat::default(), owners: PinOwners::default(), skip: Vec::new() }
+        Self {
+            enabled: true,
+            format: PinFormat::default(),
+            owners: PinOwners::default(),
+            skip: Vec::new(),
+            architecture_affinity: false,
+        }
     }
 }
 

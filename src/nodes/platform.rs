@@ -1,6 +1,7 @@
 //! The platforms of an image against the nodes: which entry of an index a runtime takes
 //! (containerd/platforms `platforms.go`, `compare.go`, `database.go`; containers/image `internal/pkg/platform`).
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use super::{Class, Runtime};
@@ -42,6 +43,27 @@ impl Content {
             }),
             Self::Single(platform) => runs(platform, class),
         }
+    }
+
+    /// The architectures under which Linux nodes find something in it; `None` if that is not said of every entry.
+    pub fn architectures(&self) -> Option<BTreeSet<String>> {
+        let named = match self {
+            Self::Index(entries) => entries.iter().map(Option::as_ref).collect::<Option<Vec<_>>>()?,
+            Self::Single(platform) => vec![platform],
+        };
+        let architecture = |platform: &&Platform| normalised(&platform.architecture, &platform.variant).0;
+        let fitting = |architecture: &String| {
+            let (os, architecture) = ("linux".to_owned(), architecture.clone());
+            self.fits(&Class { os, architecture, runtime: Runtime::Containerd2, count: 0, first: "".into() })
+        };
+        Some(
+            named
+                .iter()
+                .map(architecture)
+                .filter(|name| !name.is_empty() && name != "unknown")
+                .filter(fitting)
+                .collect(),
+        )
     }
 
     /// The platforms that it names, without those of attestations, each once.
@@ -217,6 +239,23 @@ mod tests {
         ] {
             let content = Content::Single(platform(image));
             assert_eq!(content.fits(&class(node, Runtime::Containerd2)), expected, "{image} on {node}");
+        }
+    }
+
+    #[test]
+    fn architectures_are_those_of_linux_nodes() {
+        let index = |entries: &[&str]| Content::Index(entries.iter().map(|entry| Some(platform(entry))).collect());
+        let names =
+            |content: &Content| content.architectures().map(|names| names.into_iter().collect::<Vec<_>>().join(" "));
+        for (content, expected) in [
+            (index(&["linux/amd64", "linux/aarch64/v8", "unknown/unknown", "windows/amd64"]), Some("amd64 arm64")),
+            (index(&["linux/amd64/v3", "linux/386"]), Some("386")),
+            (index(&["windows/amd64"]), Some("")),
+            (Content::Index(vec![None, Some(platform("linux/amd64"))]), None),
+            (Content::Single(platform("linux/arm64")), Some("arm64")),
+            (Content::Single(platform("/")), Some("")),
+        ] {
+            assert_eq!(names(&content).as_deref(), expected, "{content:?}");
         }
     }
 

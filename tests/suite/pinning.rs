@@ -279,3 +279,31 @@ async fn a_template_is_never_pinned() {
     assert!(gate.validate(&review).await.allowed());
     assert!(gate.mutate(&review).await.is_silent());
 }
+
+#[tokio::test]
+async fn a_pod_can_be_kept_to_the_architectures_that_all_its_images_have() {
+    let policy = "mode: enforce\npin: { architectureAffinity: true }";
+    let gate = GateSpec::new().login(Login::None).policy(policy).start().await;
+    gate.registry.push_index("open", "v1", &["linux/amd64", "linux/arm64", "linux/s390x"]);
+    gate.registry.push_index("side", "v1", &["linux/arm64", "linux/amd64"]);
+    let review = gate.pod(&[&gate.image("open:v1"), &gate.image("side:v1")], &[]);
+    let patch = gate.mutate(&review).await.patch().unwrap();
+    let kept = patched(&review, &patch);
+    let arch = json!({ "key": "kubernetes.io/arch", "operator": "In", "values": ["amd64", "arm64"] });
+    let required = json!({ "nodeSelectorTerms": [{ "matchExpressions": [arch] }] });
+    assert_eq!(
+        object(&kept)["spec"]["affinity"],
+        json!({ "nodeAffinity": { "requiredDuringSchedulingIgnoredDuringExecution": required } })
+    );
+    assert!(gate.mutate(&kept).await.patch().is_none(), "twice");
+
+    let mut choosing = review.clone();
+    choosing["request"]["object"]["spec"]["nodeSelector"] = json!({ "kubernetes.io/arch": "arm64" });
+    let patch = gate.mutate(&choosing).await.patch().unwrap();
+    assert!(object(&patched(&choosing, &patch))["spec"].get("affinity").is_none(), "it chooses itself");
+
+    gate.registry.behave("side", Behaviour::from(pullgate::demo::registry::Answer::status(503)));
+    gate.advance(Duration::from_secs(61));
+    let patch = gate.mutate(&review).await.patch().unwrap();
+    assert!(object(&patched(&review, &patch))["spec"].get("affinity").is_none(), "of one image nothing is known");
+}
