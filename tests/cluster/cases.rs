@@ -8,6 +8,7 @@ mod corrected;
 mod crowd;
 mod modes;
 mod refused;
+mod schema;
 mod templates;
 mod uncertain;
 mod updates;
@@ -21,8 +22,9 @@ use crate::world::{OTHER_TEAM, TEAM, World};
 type Cases = fn(&mut World, &mut Report);
 
 /// The subjects after the installation, in order.
-const SUBJECTS: [(&str, Cases); 12] = [
+const SUBJECTS: [(&str, Cases); 13] = [
     ("chart", chart::installed),
+    ("schema", schema::cases),
     ("admitted", admitted::cases),
     ("refused", refused::cases),
     ("corrected", corrected::cases),
