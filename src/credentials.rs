@@ -139,6 +139,11 @@ impl Credential {
         Self { username: username.into(), password: SecretString::from(password.into()) }
     }
 
+    /// The password as the entry gives it; may be empty.
+    pub fn password(&self) -> &SecretString {
+        &self.password
+    }
+
     /// What a containerd node sends: nothing unless both parts are there. With an empty password no `Authorization`
     /// header is sent, with an empty user name the kubelet's password is dropped; either way the pull is anonymous.
     pub fn login(&self) -> Option<Login<'_>> {

@@ -234,9 +234,22 @@ fn lowercase(text: &str) -> String {
     text.chars().map(simple_lowercase).collect()
 }
 
-/// One character for one, as Go's `unicode.ToLower`: `İ` becomes `i`, not `i` with a dot above.
+/// One character for one, as Go's `unicode.ToLower`: `İ` becomes `i`, not `i` with a dot above. Go 1.26 knows the
+/// letters of Unicode 15; those that came later have no case for it.
 fn simple_lowercase(c: char) -> char {
-    c.to_lowercase().next().unwrap_or(c)
+    match c {
+        '\u{1c89}'
+        | '\u{a7cb}'
+        | '\u{a7cc}'
+        | '\u{a7ce}'
+        | '\u{a7d2}'
+        | '\u{a7d4}'
+        | '\u{a7da}'
+        | '\u{a7dc}'
+        | '\u{10d50}'..='\u{10d65}'
+        | '\u{16ea0}'..='\u{16eb8}' => c,
+        _ => c.to_lowercase().next().unwrap_or(c),
+    }
 }
 
 fn echo(text: &str) -> String {

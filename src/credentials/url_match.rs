@@ -64,9 +64,50 @@ fn split_port(host: &[u8]) -> (&[u8], &[u8]) {
 /// Go's `filepath.Match` for the patterns that survive URL parsing: `*`, and an address in brackets without a port,
 /// which is taken for a class of characters.
 fn label_matches(pattern: &[u8], label: &[u8]) -> bool {
-    if let Some(class) = pattern.strip_prefix(b"[") {
-        return class.strip_suffix(b"]").is_some_and(|class| matches!(label, [byte] if class.contains(byte)));
+    let Some(class) = pattern.strip_prefix(b"[") else {
+        return wildcards_match(pattern, label);
+    };
+    let (first, rest) = split_first_char(label);
+    let after = str::from_utf8(class).ok().and_then(|class| strip_class(class, first?));
+    after.is_some_and(|after| wildcards_match(after.as_bytes(), rest))
+}
+
+/// Takes the class of characters from the front, if it is well formed and `first` belongs to it. Characters of an
+/// IPv6 zone can make ranges: `[::1%a-z]`.
+fn strip_class(mut class: &str, first: char) -> Option<&str> {
+    let mut belongs = false;
+    loop {
+        if let Some(after) = class.strip_prefix(']') {
+            return belongs.then_some(after);
+        }
+        let (low, mut after) = class_char(class)?;
+        let mut high = low;
+        if let Some(range) = after.strip_prefix('-') {
+            (high, after) = class_char(range)?;
+        }
+        belongs |= (low..=high).contains(&first);
+        class = after;
     }
+}
+
+fn class_char(class: &str) -> Option<(char, &str)> {
+    let first = class.chars().next().filter(|first| !matches!(first, '-' | ']'))?;
+    Some((first, class.get(first.len_utf8()..)?))
+}
+
+/// As Go decodes: a byte that begins no character is U+FFFD.
+fn split_first_char(label: &[u8]) -> (Option<char>, &[u8]) {
+    let (first, length) = match label.utf8_chunks().next() {
+        None => (None, 0),
+        Some(chunk) => match chunk.valid().chars().next() {
+            Some(first) => (Some(first), first.len_utf8()),
+            None => (Some(char::REPLACEMENT_CHARACTER), 1),
+        },
+    };
+    (first, label.get(length..).unwrap_or_default())
+}
+
+fn wildcards_match(pattern: &[u8], label: &[u8]) -> bool {
     let mut literals = pattern.split(|b| *b == b'*');
     let Some(mut rest) = label.strip_prefix(literals.next().unwrap_or_default()) else {
         return false;
@@ -133,6 +174,18 @@ mod tests {
             ("[::1]:5000", "[::1]:5000/foo", true),
             ("[::1]", "[::1]/foo", false),
             ("[::1]", "1/foo", true),
+            ("[::1%25A-Z]", "M/foo", true),
+            ("[::1%25A-Z]", "m/foo", false),
+            ("[::1%25A-Z]", "MM/foo", false),
+            ("[::1%25A-]", "A/foo", false),
+            ("[::1%25-a]", "M/foo", true),
+            ("[::1%25*]", "*/foo", true),
+            ("[::1%25*]", "M/foo", false),
+            ("[::1%25M]*]", "M/foo", false),
+            ("[::1%25M]*]", "Mx]/foo", true),
+            ("[::1%25É-Ź]", "Ê/foo", true),
+            ("[::1%25M.x]", "M.x]/foo", false),
+            ("[::1%25\u{fffd}]", "%ff/foo", true),
             ("[::1", "[::1]/foo", false),
             ("*]", "[::1]/foo", true),
             ("my_host.com", "my_host.com/foo", true),

@@ -73,6 +73,10 @@ fn refused_references_get_the_error_that_a_node_shows() {
         ("a.io/É", "invalid reference format: repository name (É) must be lowercase"),
         ("Foo_Bar/x", "repository name must be lowercase"),
         ("My_host.com/foo", "repository name must be lowercase"),
+        ("a.io/\u{a7d0}", "invalid reference format: repository name (\u{a7d0}) must be lowercase"),
+        // Upper case since Unicode 16, which Go does not have.
+        ("a.io/\u{1c89}", invalid),
+        ("a.io/\u{10d50}", invalid),
         ("\u{130}_/x", invalid),
         ("\u{130}_a/x", "repository name must be lowercase"),
         ("example.com:/x", invalid),

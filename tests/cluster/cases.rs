@@ -9,6 +9,7 @@ mod crowd;
 mod modes;
 mod nodes;
 mod refused;
+mod schema;
 mod templates;
 mod uncertain;
 mod updates;
@@ -24,6 +25,7 @@ type Cases = fn(&mut World, &mut Report);
 /// The subjects after the installation, in order.
 const SUBJECTS: [(&str, Cases); 13] = [
     ("chart", chart::installed),
+    ("schema", schema::cases),
     ("admitted", admitted::cases),
     ("refused", refused::cases),
     ("corrected", corrected::cases),

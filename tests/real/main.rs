@@ -3,6 +3,8 @@
 //! succeeds; pullgate is asked once; they must agree on whether the image resolves, on its digest and on the class of
 //! the failure, and pullgate's `node` line must be the one that the kubelet would show.
 //!
+//! Before that the kubelet's own parser and keyring are asked ([`keyring`]); with the argument `keyring` nothing else is.
+//!
 //! Built with the feature `real-parts`; `tests/run.sh` builds the parts and runs it.
 
 #![allow(clippy::print_stdout, reason = "its report is its output")]
@@ -11,6 +13,7 @@
 mod cases;
 mod gate;
 mod judge;
+mod keyring;
 mod scene;
 
 // What more than one suite of real parts needs; none needs all of it.
@@ -20,6 +23,9 @@ mod faults;
 #[allow(dead_code, reason = "shared with the suite `cluster`")]
 #[path = "../parts/images.rs"]
 mod images;
+// Shared with the hermetic suite.
+#[path = "../parts/kubelet.rs"]
+mod kubelet;
 #[allow(dead_code, reason = "shared with the suite `cluster`")]
 #[path = "../parts/parts.rs"]
 mod parts;
@@ -27,6 +33,7 @@ mod parts;
 #[path = "../parts/pki.rs"]
 mod pki;
 
+use std::env;
 use std::error::Error;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -82,9 +89,6 @@ fn main() -> ExitCode {
 
 fn run() -> Result<(usize, usize, Figures), Failure> {
     let dir = tempfile::tempdir()?;
-    let mut scene = Scene::new(dir.path())?;
-    let cases = cases::all(&scene.places, &scene.images);
-    let gate = Gate::new(&dir.path().join("gate"), &scene.config, &cases)?;
     let mut figures = Figures::default();
     let (mut passed, mut failed) = (0, 0);
     let mut report = |name: &str, outcome: Result<String, Failure>| match outcome {
@@ -98,6 +102,15 @@ fn run() -> Result<(usize, usize, Figures), Failure> {
         }
     };
 
+    for (name, outcome) in keyring::cases(dir.path())? {
+        report(name, outcome);
+    }
+    if env::args().nth(1).as_deref() == Some("keyring") {
+        return Ok((passed, failed, figures));
+    }
+    let mut scene = Scene::new(dir.path())?;
+    let cases = cases::all(&scene.places, &scene.images);
+    let gate = Gate::new(&dir.path().join("gate"), &scene.config, &cases)?;
     let mut alone = Vec::new();
     for case in &cases {
         let outcome = one(case, &mut scene.oracle, &gate, &mut figures);

@@ -9,6 +9,7 @@ mod hostile;
 mod layering;
 mod logins;
 mod modes;
+mod oracle;
 mod pinning;
 mod platforms;
 mod schema_drift;

@@ -7,7 +7,7 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 out=${TESTBED_BIN:-$(cd "$here/../.." && pwd)/target/testbed/bin}
 
-registries=(registry token-server pull-oracle)
+registries=(registry token-server pull-oracle keyring-oracle)
 # kube-apiserver first: the others are quick once its packages are built
 cluster=(kube-apiserver etcd kubectl kube-controller-manager kube-scheduler helm)
 other_lines=()
@@ -78,6 +78,7 @@ build() {
 	registry) part "$1" oci github.com/distribution/distribution/v3/cmd/registry ;;
 	token-server) part "$1" oci github.com/docker/distribution/contrib/token-server ;;
 	pull-oracle) part "$1" cri ./pull-oracle ;;
+	keyring-oracle) part "$1" ../oracle . ;;
 	etcd) part "$1" k8s go.etcd.io/etcd/server/v3 ;;
 	helm) part "$1" k8s helm.sh/helm/v3/cmd/helm ;;
 	kube-* | kubectl) kubernetes "$1" ;;
