@@ -153,7 +153,7 @@ fn mistakes_are_named_with_their_place() {
         ),
         (config(&format!("{PROVIDER}    args: a\n")), "c.yaml:8:11: "),
         (config(&format!("{PROVIDER}    args: []\n    args: []\n")), "c.yaml:9:5: key \"args\" is given twice"),
-        (config(PROVIDER) + "---\na: 1\n", "c.yaml:8:1: the file holds a second document: keep one"),
+        (config(PROVIDER) + "---\na: 1\n", "c.yaml:9:1: the file holds a second document: keep one"),
     ];
     for (text, expected) in table {
         let error = read(&text).map(|_| ()).unwrap_err();
