@@ -16,6 +16,7 @@ use jiff::SignedDuration;
 use jiff::civil::Date;
 use serde_saphyr::{Location, Spanned};
 
+pub(crate) use self::syntax::describe;
 use self::syntax::{
     ExceptionText, FileText, GuardText, KindText, NamespaceText, OnUncertainText, PinText, RegistryText,
 };

@@ -17,7 +17,7 @@ use std::sync::{Arc, OnceLock};
 use aws_lc_rs::hmac;
 use secrecy::{ExposeSecret, SecretString};
 
-pub use keyring::{Keyring, MalformedSecret};
+pub use keyring::{Entries, Keyring, MalformedSecret};
 pub use url_match::url_match;
 
 /// The Secret types that hold registry logins, each with the data key that goes with it.
@@ -56,7 +56,7 @@ pub struct PullSecret {
     name: Arc<str>,
     kind: String,
     data: BTreeMap<String, Vec<u8>>,
-    decoded: OnceLock<Result<Arc<[keyring::Entry]>, MalformedSecret>>,
+    decoded: OnceLock<Result<Entries, MalformedSecret>>,
 }
 
 /// Where a candidate comes from.
@@ -66,6 +66,10 @@ pub enum Source {
     Anonymous,
     /// The pull secret of this name.
     PullSecret(Arc<str>),
+    /// The docker configuration file of the nodes.
+    NodeConfig,
+    /// The credential provider plugin of this name, which nodes run.
+    Plugin(Arc<str>),
 }
 
 /// One attempt that a node would make.
@@ -149,6 +153,11 @@ impl Credential {
     pub fn login(&self) -> Option<Login<'_>> {
         let complete = !self.username.is_empty() && !self.password.expose_secret().is_empty();
         complete.then_some(Login { username: &self.username, password: &self.password })
+    }
+
+    /// Whether this is its password.
+    pub(crate) fn has_password(&self, password: &SecretString) -> bool {
+        self.password.expose_secret() == password.expose_secret()
     }
 }
 
@@ -255,6 +264,8 @@ impl fmt::Display for Source {
         match self {
             Self::Anonymous => f.write_str("anonymous"),
             Self::PullSecret(name) => write!(f, "Secret \"{name}\""),
+            Self::NodeConfig => f.write_str("node config.json"),
+            Self::Plugin(name) => write!(f, "credential provider \"{name}\""),
         }
     }
 }

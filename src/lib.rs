@@ -25,6 +25,7 @@ pub mod policy;
 // as whom
 pub mod cluster;
 pub mod credentials;
+pub mod node_credentials;
 pub mod nodes;
 // where, and what came of it
 pub mod facts;

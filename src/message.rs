@@ -191,7 +191,7 @@ fn secrets_of(draft: &Draft<'_>) -> Vec<String> {
         .iter()
         .filter_map(|attempt| match &attempt.source {
             Source::PullSecret(name) => Some(name.to_string()),
-            Source::Anonymous => None,
+            Source::Anonymous | Source::NodeConfig | Source::Plugin(_) => None,
         })
         .collect()
 }

@@ -28,6 +28,7 @@ pub struct Metrics {
     unchecked: Counter,
     registry_requests: Family<Asked, Counter>,
     facts: Family<Read, Counter>,
+    plugin_calls: Family<Called, Counter>,
     hosts: Arc<Mutex<BTreeSet<String>>>,
 }
 
@@ -60,6 +61,12 @@ struct Read {
     from: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Called {
+    plugin: String,
+    outcome: &'static str,
+}
+
 /// A registry in the text format of `OpenMetrics`.
 pub fn exposition(registry: &Registry) -> String {
     let mut rendered = String::new();
@@ -88,6 +95,8 @@ impl Metrics {
         registry.register("registry_requests", "Requests for manifests, by status", registry_requests.clone());
         let facts = Family::default();
         registry.register("facts", "Facts read, by where they came from", facts.clone());
+        let plugin_calls = Family::default();
+        registry.register("credential_plugin_calls", "Calls of credential provider plugins", plugin_calls.clone());
         let metrics = Self {
             registry: Arc::new(registry),
             reviews,
@@ -96,6 +105,7 @@ impl Metrics {
             unchecked,
             registry_requests,
             facts,
+            plugin_calls,
             hosts: Arc::default(),
         };
         metrics.start_at_zero();
@@ -162,6 +172,16 @@ impl Metrics {
     /// One fact read: `cache`, `registry`, `stale`, `breaker`, or `content` for the platforms behind a digest.
     pub fn fact(&self, from: &'static str) {
         self.facts.get_or_create(&Read { from }).inc();
+    }
+
+    /// One call of a declared credential provider plugin: `ok`, or how it failed.
+    pub fn credential_plugin_call(&self, plugin: &str, outcome: &'static str) {
+        self.plugin_calls.get_or_create(&Called { plugin: plugin.to_owned(), outcome }).inc();
+    }
+
+    /// A plugin that is declared: its good calls start at zero.
+    pub fn credential_plugin(&self, plugin: &str) {
+        drop(self.plugin_calls.get_or_create(&Called { plugin: plugin.to_owned(), outcome: "ok" }));
     }
 }
 

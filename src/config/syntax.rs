@@ -204,7 +204,7 @@ fn or_default<'de, T: Default + Deserialize<'de>, D: Deserializer<'de>>(deserial
 }
 
 /// serde's complaint, in the words of the file.
-pub(super) fn describe(error: &Error) -> String {
+pub(crate) fn describe(error: &Error) -> String {
     let mut complaint = error.without_snippet();
     if let Error::AliasError { error, .. } = complaint {
         complaint = error.without_snippet();

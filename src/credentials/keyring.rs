@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::docker_config::{self, Malformed};
+use super::docker_config::{self, Malformed, Shape};
 use super::go_url::Url;
 use super::url_match::Pattern;
 use super::{Candidate, Credential, PullSecret, Source, contribution};
@@ -13,12 +13,16 @@ const DEFAULT_REGISTRY_KEY: &str = "index.docker.io";
 /// How much of the name of a bad entry an error repeats, in bytes.
 const MAX_ENTRY: usize = 200;
 
-/// The logins of a pod's pull secrets.
+/// The logins of a pod's pull secrets, or of one part of what a node holds.
 #[derive(Clone, Debug, Default)]
 pub struct Keyring {
     /// In the order of the secrets.
-    secrets: Vec<Arc<[Entry]>>,
+    secrets: Vec<Entries>,
 }
+
+/// The logins of one source, their names turned into keys. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Entries(Arc<[Entry]>);
 
 /// One entry of a secret.
 #[derive(Debug)]
@@ -61,6 +65,13 @@ impl Keyring {
     /// Hub's, the entries under exactly `index.docker.io`. If there are none either, one anonymous attempt; it is never
     /// made after a login.
     pub fn candidates(&self, repository_name: &str) -> Vec<Candidate> {
+        let found = self.matching(repository_name);
+        if found.is_empty() { vec![Candidate::anonymous()] } else { found }
+    }
+
+    /// The same without the anonymous attempt: one part of a union, where every part has its own order and its own turn
+    /// to `index.docker.io`, and nothing is anonymous unless all parts are empty.
+    pub fn matching(&self, repository_name: &str) -> Vec<Candidate> {
         let repository = Pattern::parse(repository_name.as_bytes());
         let matches = |entry: &&Entry| match (&entry.pattern, &repository) {
             (Some(pattern), Some(repository)) => pattern.matches(repository),
@@ -69,9 +80,6 @@ impl Keyring {
         let mut found: Vec<&Entry> = self.entries().filter(matches).collect();
         if found.is_empty() && counts_as_default_registry(repository_name) {
             found = self.entries().filter(|entry| &*entry.key == DEFAULT_REGISTRY_KEY).collect();
-        }
-        if found.is_empty() {
-            return vec![Candidate::anonymous()];
         }
         // Stable: entries of one key stay in the order of their secrets.
         found.sort_by(|a, b| b.key.cmp(&a.key));
@@ -86,7 +94,48 @@ impl Keyring {
     }
 
     fn entries(&self) -> impl Iterator<Item = &Entry> {
-        self.secrets.iter().flat_map(|entries| entries.iter())
+        self.secrets.iter().flat_map(|entries| entries.0.iter())
+    }
+}
+
+impl FromIterator<Entries> for Keyring {
+    fn from_iter<T: IntoIterator<Item = Entries>>(parts: T) -> Self {
+        Self { secrets: parts.into_iter().collect() }
+    }
+}
+
+// === impl Entries ===
+
+impl Entries {
+    /// The logins of `source` by name. A name that is no URL is left out, as the kubelet does; two names that give the
+    /// same key stay in the order they come in.
+    pub fn new(source: &Source, named: impl IntoIterator<Item = (String, Credential)>) -> Self {
+        let entry = |(name, credential): (String, Credential)| {
+            let key: Arc<str> = key_of(&name)?.into();
+            let pattern = Pattern::parse(key.as_bytes());
+            Some(Entry { key, pattern, source: source.clone(), credential: Arc::new(credential) })
+        };
+        Self(named.into_iter().filter_map(entry).collect())
+    }
+
+    /// The logins of a `config.json`.
+    ///
+    /// # Errors
+    /// Go's text for what does not decode.
+    pub fn from_config_json(source: &Source, text: &[u8]) -> Result<Self, String> {
+        Self::decode(source, Shape::DockerConfigJson, text)
+    }
+
+    /// The logins of a `.dockercfg`.
+    ///
+    /// # Errors
+    /// Go's text for what does not decode.
+    pub fn from_dockercfg(source: &Source, text: &[u8]) -> Result<Self, String> {
+        Self::decode(source, Shape::DockerCfg, text)
+    }
+
+    fn decode(source: &Source, shape: Shape, text: &[u8]) -> Result<Self, String> {
+        docker_config::decode(shape, text).map(|named| Self::new(source, named)).map_err(|error| error.go_error)
     }
 }
 
@@ -106,23 +155,17 @@ impl Entry {
 
 impl PullSecret {
     /// Its entries; none if it does not contribute.
-    fn entries(&self) -> Result<Arc<[Entry]>, MalformedSecret> {
+    fn entries(&self) -> Result<Entries, MalformedSecret> {
         self.decoded.get_or_init(|| self.decode()).clone()
     }
 
-    fn decode(&self) -> Result<Arc<[Entry]>, MalformedSecret> {
+    fn decode(&self) -> Result<Entries, MalformedSecret> {
         let Ok((shape, value)) = contribution(self) else {
-            return Ok(Arc::default());
+            return Ok(Entries::default());
         };
-        let entries = docker_config::decode(shape, value).map_err(|error| MalformedSecret::new(&self.name, error))?;
-        let source = Source::PullSecret(Arc::clone(&self.name));
+        let named = docker_config::decode(shape, value).map_err(|error| MalformedSecret::new(&self.name, error))?;
         // Two names of one secret may give the same key. Their order is random in Go; here it is that of the names.
-        let entry = |(name, credential): (String, Credential)| {
-            let key: Arc<str> = key_of(&name)?.into();
-            let pattern = Pattern::parse(key.as_bytes());
-            Some(Entry { key, pattern, source: source.clone(), credential: Arc::new(credential) })
-        };
-        Ok(entries.into_iter().filter_map(entry).collect())
+        Ok(Entries::new(&Source::PullSecret(Arc::clone(&self.name)), named))
     }
 }
 

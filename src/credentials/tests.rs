@@ -76,4 +76,6 @@ fn nothing_secret_is_printed() {
     assert_eq!(format!("{:?}", CredentialId::ANONYMOUS), format!("CredentialId({})", "0".repeat(32)));
     assert_eq!(Source::PullSecret("regcred".into()).to_string(), "Secret \"regcred\"");
     assert_eq!(Source::Anonymous.to_string(), "anonymous");
+    assert_eq!(Source::NodeConfig.to_string(), "node config.json");
+    assert_eq!(Source::Plugin("ecr".into()).to_string(), "credential provider \"ecr\"");
 }

@@ -9,7 +9,7 @@ const MAX_GLOB_LABEL: usize = 255;
 
 /// A key or a repository, taken apart for matching.
 #[derive(Clone, Debug)]
-pub(super) struct Pattern {
+pub(crate) struct Pattern {
     labels: Vec<Vec<u8>>,
     port: Vec<u8>,
     path: Vec<u8>,
@@ -31,14 +31,15 @@ pub fn url_match(key: &str, repository_name: &str) -> bool {
 // === impl Pattern ===
 
 impl Pattern {
-    pub(super) fn parse(text: &[u8]) -> Option<Self> {
+    /// `None`: no URL once `https://` stands before it.
+    pub(crate) fn parse(text: &[u8]) -> Option<Self> {
         let url = Url::parse(text)?;
         let (host, port) = split_port(&url.host);
         let labels = host.split(|b| *b == b'.').map(<[u8]>::to_vec).collect();
         Some(Self { labels, port: port.to_vec(), path: url.path })
     }
 
-    pub(super) fn matches(&self, repository: &Self) -> bool {
+    pub(crate) fn matches(&self, repository: &Self) -> bool {
         self.port == repository.port
             && self.labels.len() == repository.labels.len()
             && repository.path.starts_with(&self.path)

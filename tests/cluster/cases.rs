@@ -23,7 +23,7 @@ use crate::world::{OTHER_TEAM, TEAM, World};
 type Cases = fn(&mut World, &mut Report);
 
 /// The subjects after the installation, in order.
-const SUBJECTS: [(&str, Cases); 13] = [
+const SUBJECTS: [(&str, Cases); 14] = [
     ("chart", chart::installed),
     ("schema", schema::cases),
     ("admitted", admitted::cases),
