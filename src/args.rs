@@ -57,6 +57,9 @@ pub struct ServeArgs {
     /// Which cluster, said as kubectl takes it
     #[command(flatten)]
     pub kube: KubeArgs,
+    /// What nodes hold by themselves
+    #[command(flatten)]
+    pub nodes: NodeArgs,
     /// The namespace that pullgate itself runs in: never judged (default: that of its `ServiceAccount`)
     #[arg(long, env = "PULLGATE_NAMESPACE", value_name = "NAMESPACE")]
     pub own_namespace: Option<String>,
@@ -69,6 +72,29 @@ pub struct ServeArgs {
     /// Log format
     #[arg(long, env = "PULLGATE_LOG_FORMAT", default_value = "json", value_name = "FORMAT")]
     pub log_format: crate::telemetry::LogFormat,
+}
+
+/// Flags that declare what nodes hold by themselves, named as the kubelet names its own.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct NodeArgs {
+    /// The kubelets' CredentialProviderConfig: a file, or a directory of .json, .yaml and .yml
+    #[arg(
+        long,
+        env = "PULLGATE_IMAGE_CREDENTIAL_PROVIDER_CONFIG",
+        value_name = "PATH",
+        requires = "image_credential_provider_bin_dir"
+    )]
+    pub image_credential_provider_config: Option<PathBuf>,
+    /// Directory of the plugins that it names
+    #[arg(long, env = "PULLGATE_IMAGE_CREDENTIAL_PROVIDER_BIN_DIR", value_name = "DIR")]
+    pub image_credential_provider_bin_dir: Option<PathBuf>,
+    /// Make `ServiceAccount` tokens for plugins that want one. Needs `create` on serviceaccounts/token: who may do that
+    /// may act as any workload
+    #[arg(long, env = "PULLGATE_IMAGE_CREDENTIAL_PROVIDER_TOKENS")]
+    pub image_credential_provider_tokens: bool,
+    /// The nodes' docker configuration file; may be given several times, the first that is of use counts
+    #[arg(long = "node-docker-config", env = "PULLGATE_NODE_DOCKER_CONFIG", value_name = "FILE")]
+    pub node_docker_configs: Vec<PathBuf>,
 }
 
 /// Flags that name a cluster.
@@ -94,6 +120,9 @@ pub struct SourceArgs {
     /// Which cluster, said as kubectl takes it
     #[command(flatten)]
     pub kube: KubeArgs,
+    /// What nodes hold by themselves
+    #[command(flatten)]
+    pub nodes: NodeArgs,
     /// Namespace of objects that name none
     #[arg(short, long, default_value = "default", value_name = "NAMESPACE")]
     pub namespace: String,

@@ -9,9 +9,10 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::cluster::{Cluster, Reading};
-use crate::credentials::{self, Keyring, PullSecret};
+use crate::credentials::{self, Candidate, Keyring, PullSecret};
 use crate::facts::{Attempt, Facts, ImageFacts, Secrets, Unreadable};
 use crate::finding::{Cause, Finding};
+use crate::node_credentials::{Account, NodeCredentials, NodeLookup};
 use crate::nodes::Eligible;
 use crate::policy::Policy;
 use crate::reference::Reference;
@@ -29,6 +30,8 @@ const FIRST_PASS: f64 = 0.7;
 pub struct Engine {
     /// Where Secrets and `ServiceAccounts` are read.
     pub cluster: Arc<dyn Cluster>,
+    /// What nodes hold by themselves, as far as it is declared.
+    pub node_credentials: NodeCredentials,
     /// Where images are resolved.
     pub resolver: Resolver,
     /// What time it is.
@@ -139,6 +142,25 @@ impl Engine {
         secrets
     }
 
+    /// The candidates that every node has for a repository.
+    async fn held_by_nodes(
+        &self,
+        workload: &Workload,
+        reference: &Reference,
+        freshness: Freshness,
+        deadline: Instant,
+    ) -> NodeLookup {
+        if self.node_credentials.is_empty() {
+            return NodeLookup::default();
+        }
+        let account = Account { namespace: &workload.object.namespace, name: &workload.account };
+        let not_before = match freshness {
+            Freshness::Cached | Freshness::Recent => None,
+            Freshness::Asked(began) | Freshness::Fresh(began) => Some(began),
+        };
+        self.node_credentials.candidates(reference.name(), account, not_before, deadline).await
+    }
+
     async fn gather(
         &self,
         policy: &Policy,
@@ -154,13 +176,25 @@ impl Engine {
         };
         let images = join_all(workload.images.iter().map(|image| async {
             let reference = Reference::parse(&image.image).map(Arc::new);
-            let (mut attempts, mut content) = (Vec::new(), None);
+            let (mut attempts, mut content, mut unusable) = (Vec::new(), None, Vec::new());
             if let (Ok(reference), Ok(keyring)) = (&reference, &secrets.keyring)
                 && verdict::worth_asking(policy, image, reference)
             {
                 let rule = policy.registry(reference.registry());
-                let candidates = keyring.candidates(reference.name());
-                attempts = self.resolver.resolve(rule, reference, &candidates, freshness(image), deadline).await;
+                let fresh = freshness(image);
+                let mut candidates = keyring.matching(reference.name());
+                attempts = self.resolver.resolve(rule, reference, &candidates, fresh, deadline).await;
+                // The nodes' own come after all of the pod's, so they are looked up only where those do not suffice.
+                if !attempts.last().is_some_and(|attempt| attempt.outcome.is_ok()) {
+                    let NodeLookup { candidates: mut more, broken } =
+                        self.held_by_nodes(workload, reference, fresh, deadline).await;
+                    unusable = broken;
+                    if candidates.is_empty() && more.is_empty() {
+                        more.push(Candidate::anonymous());
+                    }
+                    attempts.extend(self.resolver.resolve(rule, reference, &more, fresh, deadline).await);
+                    candidates.extend(more);
+                }
                 if platforms
                     && let Some((Attempt { outcome: Ok(manifest), .. }, candidate)) =
                         attempts.iter().zip(&candidates).next_back()
@@ -168,7 +202,7 @@ impl Engine {
                     content = self.resolver.content(rule, reference, candidate, manifest, deadline).await;
                 }
             }
-            ImageFacts { image: Arc::clone(image), reference, attempts, content }
+            ImageFacts { image: Arc::clone(image), reference, attempts, content, unusable }
         }))
         .await;
         Facts { secrets, images, eligible: Arc::clone(eligible) }

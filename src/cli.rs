@@ -9,14 +9,15 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use crate::args::{KubeArgs, SourceArgs};
+use crate::args::{KubeArgs, NodeArgs, SourceArgs};
 use crate::check::Engine;
 use crate::cluster::files::{FileCluster, FileClusterError};
-use crate::cluster::{Cluster, KubeCluster, KubeError, KubeOptions};
+use crate::cluster::{Cluster, KubeCluster, KubeError, KubeOptions, KubeTokens};
 use crate::config::{self, ConfigError};
 use crate::credentials::IdentityKey;
 use crate::manifests::ManifestError;
 use crate::metrics::Metrics;
+use crate::node_credentials::{self, DeclarationError, Declared, NodeCredentials};
 use crate::policy::Policy;
 use crate::registry::Registry;
 use crate::registry::guard::Guard;
@@ -58,6 +59,9 @@ pub enum CommandError {
     /// There is no cluster.
     #[error("no cluster: give --cluster-from PATH or --kubeconfig FILE, or run in a pod with a ServiceAccount token")]
     NoCluster,
+    /// What is declared of nodes is wrong.
+    #[error("--image-credential-provider-config {0}")]
+    NodeCredentials(#[from] DeclarationError),
     /// A manifest cannot be read.
     #[error("--file {path}: {source}")]
     ManifestFile {
@@ -120,6 +124,15 @@ pub fn print(text: &str) -> io::Result<()> {
     }
 }
 
+/// A cluster, and who makes tokens there.
+#[derive(Debug)]
+pub struct Opened {
+    /// Where objects are read.
+    pub cluster: Arc<dyn Cluster>,
+    /// None for files.
+    pub tokens: Option<KubeTokens>,
+}
+
 /// Installs the one crypto provider of the program.
 pub fn install_crypto() {
     // An error says that one is installed already, and there is only one in the program.
@@ -139,14 +152,14 @@ pub fn load_policy(path: Option<&Path>) -> Result<Policy, CommandError> {
 ///
 /// # Errors
 /// What was named and cannot be used.
-pub async fn open_cluster(path: Option<&Path>, kube: &KubeArgs) -> Result<Option<Arc<dyn Cluster>>, CommandError> {
+pub async fn open_cluster(path: Option<&Path>, kube: &KubeArgs) -> Result<Option<Opened>, CommandError> {
     if let Some(path) = path {
-        return Ok(Some(Arc::new(FileCluster::open(path)?)));
+        return Ok(Some(Opened { cluster: Arc::new(FileCluster::open(path)?), tokens: None }));
     }
     let KubeArgs { kubeconfig, context } = kube.clone();
     let named = kubeconfig.is_some() || context.is_some();
     match KubeCluster::connect(&KubeOptions { kubeconfig, context }, Clock::system()).await {
-        Ok(cluster) => Ok(Some(Arc::new(cluster))),
+        Ok(cluster) => Ok(Some(Opened { tokens: Some(cluster.tokens()), cluster: Arc::new(cluster) })),
         Err(error) if named => Err(error.into()),
         Err(_) => Ok(None),
     }
@@ -156,7 +169,12 @@ pub async fn open_cluster(path: Option<&Path>, kube: &KubeArgs) -> Result<Option
 ///
 /// # Errors
 /// When a file that the rule of a registry names cannot be used.
-pub fn engine(policy: &Policy, cluster: Arc<dyn Cluster>, metrics: Metrics) -> Result<Engine, CommandError> {
+pub fn engine(
+    policy: &Policy,
+    cluster: Arc<dyn Cluster>,
+    node_credentials: NodeCredentials,
+    metrics: Metrics,
+) -> Result<Engine, CommandError> {
     let clock = Clock::system();
     let guard = Guard { allow: policy.allow_addresses().to_vec() };
     let transport = Arc::new(HttpTransport::new(guard));
@@ -170,7 +188,7 @@ pub fn engine(policy: &Policy, cluster: Arc<dyn Cluster>, metrics: Metrics) -> R
     // A failing random source leaves a key that is known; keys guard against other processes, and none is shared yet.
     _ = aws_lc_rs::rand::fill(&mut key);
     let resolver = Resolver::new(registry, IdentityKey::new(&key), clock.clone(), metrics);
-    Ok(Engine { cluster, resolver, clock })
+    Ok(Engine { cluster, node_credentials, resolver, clock })
 }
 
 /// Runs a command on a runtime of its own.
@@ -179,10 +197,38 @@ fn block_on<T>(work: impl Future<Output = Result<T, CommandError>>) -> Result<T,
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
 }
 
-/// The cluster of the command line; an empty one where nothing names one.
-async fn source_cluster(source: &SourceArgs) -> Result<Arc<dyn Cluster>, CommandError> {
+/// What nodes hold by themselves, as the flags declare it.
+///
+/// # Errors
+/// A declaration that a kubelet would refuse.
+pub fn node_credentials(
+    args: NodeArgs,
+    tokens: Option<KubeTokens>,
+    metrics: &Metrics,
+) -> Result<NodeCredentials, CommandError> {
+    let NodeArgs {
+        image_credential_provider_config: config,
+        image_credential_provider_bin_dir: bin_dir,
+        image_credential_provider_tokens: with_tokens,
+        node_docker_configs: docker_configs,
+    } = args;
+    let declared = Declared {
+        providers: config.as_deref().map(node_credentials::read).transpose()?.unwrap_or_default(),
+        bin_dir: bin_dir.unwrap_or_default(),
+        docker_configs,
+        tokens: tokens.filter(|_| with_tokens).map(|tokens| Arc::new(tokens) as _),
+    };
+    Ok(NodeCredentials::new(declared, &Clock::system(), metrics))
+}
+
+/// The engine of the command line; over an empty cluster where nothing names one.
+async fn source_engine(source: &SourceArgs, policy: &Policy) -> Result<Engine, CommandError> {
+    let metrics = Metrics::new();
     let opened = open_cluster(source.cluster_from.as_deref(), &source.kube).await?;
-    Ok(opened.unwrap_or_else(|| Arc::new(FileCluster::empty())))
+    let Opened { cluster, tokens } =
+        opened.unwrap_or_else(|| Opened { cluster: Arc::new(FileCluster::empty()), tokens: None });
+    let node_credentials = node_credentials(source.nodes.clone(), tokens, &metrics)?;
+    engine(policy, cluster, node_credentials, metrics)
 }
 
 /// The policy of the command line: judged as `enforce`, templates too, in every namespace.

@@ -3,8 +3,10 @@
 pub mod files;
 mod kube;
 mod nodes;
+mod tokens;
 
 pub use self::kube::{KubeCluster, KubeError, KubeOptions};
+pub use self::tokens::KubeTokens;
 
 use std::collections::BTreeMap;
 use std::fmt;

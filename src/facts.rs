@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::credentials::{Keyring, MalformedSecret, NotContributing, Source};
+use crate::node_credentials::Broken;
 use crate::nodes::Eligible;
 use crate::nodes::platform::Content;
 use crate::reference::{Reference, ReferenceError};
@@ -55,6 +56,8 @@ pub struct ImageFacts {
     pub reference: Result<Arc<Reference>, ReferenceError>,
     /// Every candidate tried; empty where nothing was asked.
     pub attempts: Vec<Attempt>,
+    /// What nodes hold and could not be read; a login may be missing among the attempts.
+    pub unusable: Vec<Broken>,
     /// Its platforms, where they matter and could be read.
     pub content: Option<Arc<Content>>,
 }

@@ -100,6 +100,11 @@ impl NodeCredentials {
         }))
     }
 
+    /// Whether nothing is declared.
+    pub fn is_empty(&self) -> bool {
+        self.0.plugins.is_empty() && self.0.docker_config.is_empty()
+    }
+
     /// Whether a plugin is declared for this repository, whatever it would answer.
     pub fn has_plugin_for(&self, repository_name: &str) -> bool {
         self.matching(repository_name).next().is_some()

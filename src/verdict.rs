@@ -3,6 +3,7 @@
 mod draft;
 mod nodes;
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use self::nodes::{Fit, Ground, Opinion};
 use crate::facts::{Attempt, Facts, ImageFacts, Secrets};
 use crate::finding::{Cause, Code, Finding, Notice, NoticeCode};
 use crate::message;
+use crate::node_credentials::Broken;
 use crate::policy::{Mode, NodeAccess, PinOwners, Policy, TemplatesAction, UncertainAction};
 use crate::reference::{self, Digest, Reference};
 use crate::registry::failure::Failure;
@@ -220,7 +222,8 @@ fn judge_image(
             Fit::Mismatch(finding) => Some(*finding),
         }
     } else {
-        decisive(&facts.attempts).and_then(|failure| {
+        decisive(&facts.attempts).map(|failure| without_plugins(failure, &facts.unusable)).and_then(|failure| {
+            let failure = failure.as_ref();
             let opinion = ground.opinion(&image.image, failure);
             let elsewhere = policy.node_access(reference.registry()) == NodeAccess::Unknown;
             let open = failure.code.refusal() && (elsewhere || !secrets.unreadable.is_empty());
@@ -243,6 +246,16 @@ fn judge_image(
         finding.message.push_str("; nodes that have it already do not pull it (IfNotPresent)");
     }
     outcome
+}
+
+/// A refusal says nothing where a login that nodes have could not be had.
+fn without_plugins<'f>(failure: &'f Failure, unusable: &[Broken]) -> Cow<'f, Failure> {
+    match unusable.first() {
+        Some(broken) if failure.code.refusal() => {
+            Cow::Owned(Failure::own(Code::NotChecked, Cause::Plugin, broken.to_string()))
+        }
+        _ => Cow::Borrowed(failure),
+    }
 }
 
 /// The attempt that speaks for all: an uncertain one first, else the one that got furthest.

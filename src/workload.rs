@@ -39,6 +39,8 @@ pub struct Workload {
     pub pull_secrets: PullSecretNames,
     /// Who made the pod.
     pub owner: Owner,
+    /// `serviceAccountName`, or `default`.
+    pub account: String,
     /// Which nodes it can land on.
     pub placement: Placement,
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use pullgate::admission::review::{self, Subject};
+use pullgate::args::NodeArgs;
 use pullgate::check::Engine;
 use pullgate::cluster::files::{Contents, FileCluster};
 use pullgate::demo::registry::{Authority, LOOPBACK_NAMES, Login, Registry, RegistrySpec};
@@ -111,7 +112,8 @@ impl Bed {
     /// An engine that knows nothing yet: no fact, no token, no connection.
     pub(crate) fn engine(&self, metrics: Metrics) -> Result<Engine, Failure> {
         let contents = Contents::parse(&self.cluster().to_string(), "cluster.json")?;
-        Ok(cli::engine(&self.policy()?, Arc::new(FileCluster::of(contents)), metrics)?)
+        let node_credentials = cli::node_credentials(NodeArgs::default(), None, &metrics)?;
+        Ok(cli::engine(&self.policy()?, Arc::new(FileCluster::of(contents)), node_credentials, metrics)?)
     }
 
     /// Pushes a private image and returns its reference.

@@ -10,10 +10,9 @@ use tokio::time::Instant;
 
 use crate::args::{CheckArgs, Output, SourceArgs};
 use crate::check::Purpose;
-use crate::cli::{CommandError, block_on, engine, exit, load_policy, print, source_cluster, strict_policy};
+use crate::cli::{CommandError, block_on, exit, load_policy, print, source_engine, strict_policy};
 use crate::manifests;
 use crate::message;
-use crate::metrics::Metrics;
 use crate::output::Report;
 use crate::workload::configured::TemplateKind;
 use crate::workload::spec::Object;
@@ -49,7 +48,7 @@ pub fn run(args: CheckArgs) -> Result<ExitCode, CommandError> {
 /// Judges workloads, in order.
 pub(super) async fn judge(source: &SourceArgs, workloads: Vec<Workload>) -> Result<Report, CommandError> {
     let policy = strict_policy(source, workloads.iter().map(|workload| workload.object.namespace.clone()))?;
-    let engine = engine(&policy, source_cluster(source).await?, Metrics::new())?;
+    let engine = source_engine(source, &policy).await?;
     let judged: Vec<_> = stream::iter(&workloads)
         .map(|workload| engine.check(&policy, workload, Purpose::Judge, Instant::now() + source.timeout))
         .buffered(AT_ONCE)

@@ -6,10 +6,9 @@ use serde_json::{Value, json};
 
 use crate::args::{ExplainArgs, Output};
 use crate::cli::check::{judge, pod_of};
-use crate::cli::{CommandError, block_on, engine, exit, print, source_cluster, strict_policy};
+use crate::cli::{CommandError, block_on, exit, print, source_engine, strict_policy};
 use crate::credentials::Candidate;
 use crate::facts::{Secrets, Unreadable};
-use crate::metrics::Metrics;
 use crate::output::Report;
 use crate::reference::Reference;
 use crate::workload::Workload;
@@ -22,7 +21,7 @@ pub fn run(args: ExplainArgs) -> Result<ExitCode, CommandError> {
     let pod = pod_of(std::slice::from_ref(&image), &source)?;
     let secrets = block_on(async {
         let policy = strict_policy(&source, [])?;
-        let engine = engine(&policy, source_cluster(&source).await?, Metrics::new())?;
+        let engine = source_engine(&source, &policy).await?;
         Ok(engine.secrets(&pod, None).await)
     })?;
     let candidates = secrets.keyring.as_ref().map(|keyring| keyring.candidates(reference.name())).unwrap_or_default();

@@ -10,7 +10,8 @@ use tracing::info;
 
 use crate::admission::{self, Gate, Snapshot};
 use crate::args::ServeArgs;
-use crate::cli::{CommandError, block_on, engine, load_policy, open_cluster};
+use crate::check::Engine;
+use crate::cli::{CommandError, Opened, block_on, engine, load_policy, node_credentials, open_cluster};
 use crate::metrics::Metrics;
 use crate::policy::{Mode, Policy};
 use crate::server::reload::FileWatch;
@@ -39,6 +40,7 @@ async fn serve(args: ServeArgs) -> Result<ExitCode, CommandError> {
         mode,
         cluster_from,
         kube,
+        nodes,
         own_namespace,
         shutdown_delay,
         log: _,
@@ -52,8 +54,10 @@ async fn serve(args: ServeArgs) -> Result<ExitCode, CommandError> {
 
     let policy = overrides.load()?;
     let metrics = Metrics::new();
-    let cluster = open_cluster(cluster_from.as_deref(), &kube).await?.ok_or(CommandError::NoCluster)?;
-    let engine = engine(&policy, cluster, metrics.clone())?;
+    let Opened { cluster, tokens } =
+        open_cluster(cluster_from.as_deref(), &kube).await?.ok_or(CommandError::NoCluster)?;
+    let node_credentials = node_credentials(nodes, tokens, &metrics)?;
+    let engine = engine(&policy, cluster, node_credentials, metrics.clone())?;
     let certificate = Arc::new(Certificate::load(tls_files)?);
     let tls = Arc::new(server::server_config(Arc::clone(&certificate))?);
     let (sender, snapshots) = watch::channel(Arc::new(Snapshot { policy, engine }));
@@ -127,7 +131,8 @@ fn reload(
     let engine = if same_ways {
         before.engine.clone()
     } else {
-        engine(&policy, Arc::clone(&before.engine.cluster), metrics.clone())?
+        let Engine { cluster, node_credentials, .. } = before.engine.clone();
+        engine(&policy, cluster, node_credentials, metrics.clone())?
     };
     sender.send_replace(Arc::new(Snapshot { policy, engine }));
     Ok(true)

@@ -11,9 +11,11 @@ use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
 use moka::future::Cache;
 use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
+use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
 use crate::cluster::nodes::NodeWatch;
+use crate::cluster::tokens::KubeTokens;
 use crate::cluster::{Cluster, ReadFuture, Reading, account_names, pull_secret};
 use crate::credentials::PullSecret;
 use crate::nodes::Nodes;
@@ -29,7 +31,7 @@ const UNAVAILABLE_HELD: Duration = Duration::from_secs(1);
 const LAST_RESORT: Duration = Duration::from_mins(10);
 
 /// Limit for one call. A review has registries to ask as well.
-const CALL: Duration = Duration::from_secs(2);
+pub(super) const CALL: Duration = Duration::from_secs(2);
 
 /// How long a watch may be silent: an API server ends one after 5 to 10 minutes at most, the client asks for less.
 const WATCH: Duration = Duration::from_secs(295);
@@ -122,6 +124,11 @@ impl KubeCluster {
         cluster.following = Some(tokio::spawn(async move { nodes.follow(patient).await }).abort_handle());
         cluster.nodes.first(CALL).await;
         Ok(cluster)
+    }
+
+    /// Tokens of its `ServiceAccounts`.
+    pub fn tokens(&self) -> KubeTokens {
+        KubeTokens::new(self.client.clone(), self.clock.clone())
     }
 
     /// The cluster behind a client; its Nodes are not followed.
@@ -249,7 +256,15 @@ where
         let _turn = turns.acquire().await;
         api.get(name).await
     });
-    match asked.await {
+    reading(asked.await, convert)
+}
+
+/// What a call within [`CALL`] came to.
+pub(super) fn reading<K, T>(
+    asked: Result<Result<K, ::kube::Error>, Elapsed>,
+    convert: impl FnOnce(K) -> T,
+) -> Reading<T> {
+    match asked {
         Ok(Ok(object)) => Reading::Found(convert(object)),
         Ok(Err(::kube::Error::Api(status))) if status.code == 404 => Reading::Absent,
         Ok(Err(::kube::Error::Api(status))) if matches!(status.code, 401 | 403) => Reading::Forbidden,

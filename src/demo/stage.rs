@@ -11,6 +11,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::admission::{self, Gate, Snapshot};
+use crate::args::NodeArgs;
 use crate::cli::{self, CommandError};
 use crate::cluster::files::{Contents, FileCluster};
 use crate::config;
@@ -78,7 +79,9 @@ impl Stage {
         let policy = config::parse(&policy, "demo.yaml")?;
         let contents = Contents::parse(&names.secrets(&bearer.host(), &basic.host(), &hiding.host()), "demo cluster")?;
         let metrics = Metrics::new();
-        let engine = cli::engine(&policy, Arc::new(FileCluster::of(contents)), metrics.clone())?;
+        let cluster = Arc::new(FileCluster::of(contents));
+        let node_credentials = cli::node_credentials(NodeArgs::default(), None, &metrics)?;
+        let engine = cli::engine(&policy, cluster, node_credentials, metrics.clone())?;
         let (_, snapshots) = watch::channel(Arc::new(Snapshot { policy, engine }));
         let issued = authority.issue(&LOOPBACK_NAMES).map_err(failed)?;
         let certificate = files.write("tls.crt", &issued.certificate_pem)?;

@@ -39,6 +39,10 @@ impl DockerConfig {
         Self { paths, clock, held: Mutex::default() }
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.paths.is_empty()
+    }
+
     /// The logins; with `not_before`, as read at that time or later. No path: no logins.
     pub(super) async fn entries(&self, not_before: Option<Timestamp>) -> Result<Entries, Unusable> {
         if self.paths.is_empty() {

@@ -214,6 +214,7 @@ impl Place {
             images,
             pull_secrets: pull_secrets(spec, admitted && self == Self::Pod),
             owner: owner(&object.metadata, self.shape()),
+            account: account(spec).to_owned(),
             placement: Placement::of(spec),
         }
     }
@@ -269,11 +270,12 @@ fn pull_secrets(spec: &Spec<'_>, is_final: bool) -> PullSecretNames {
     if is_final || (listed.is_empty() && !spec.image_pull_secrets.is_empty()) {
         return PullSecretNames::Final(listed);
     }
-    let account = [&spec.service_account_name, &spec.service_account]
-        .into_iter()
-        .find(|name| !name.is_empty())
-        .map_or_else(|| "default".to_owned(), |name| name.to_string());
-    PullSecretNames::ThroughServiceAccount { listed, account }
+    PullSecretNames::ThroughServiceAccount { listed, account: account(spec).to_owned() }
+}
+
+fn account<'o>(spec: &'o Spec<'_>) -> &'o str {
+    let named = [&spec.service_account_name, &spec.service_account].into_iter().find(|name| !name.is_empty());
+    named.map_or("default", |name| name)
 }
 
 /// The controller owner. A Deployment owns `ReplicaSets`, never a pod; a pod that names one was made by something else.

@@ -18,6 +18,7 @@ use pullgate::cluster::files::{Contents, FileCluster};
 use pullgate::credentials::IdentityKey;
 use pullgate::demo::registry::{Authority, LOOPBACK_NAMES, Login, Registry, RegistrySpec};
 use pullgate::metrics::Metrics;
+use pullgate::node_credentials::{Declared, NodeCredentials};
 use pullgate::policy::Policy;
 use pullgate::registry::guard::Guard;
 use pullgate::registry::http::HttpTransport;
@@ -121,7 +122,8 @@ impl GateSpec {
         let asking = pullgate::registry::Registry::new(transport, clock.clone(), metrics.clone());
         let resolver = Resolver::new(asking, IdentityKey::new(&[7; 32]), clock.clone(), metrics.clone());
         let cluster = Arc::new(FileCluster::of(secrets(&registry.host())));
-        let engine = Engine { cluster: Arc::clone(&cluster) as _, resolver, clock };
+        let node_credentials = NodeCredentials::new(Declared::default(), &clock, &metrics);
+        let engine = Engine { cluster: Arc::clone(&cluster) as _, node_credentials, resolver, clock };
         let (snapshots, receiver) = watch::channel(Arc::new(Snapshot { policy, engine }));
 
         let issued = authority.issue(&LOOPBACK_NAMES).unwrap();

@@ -9,6 +9,7 @@ mod hostile;
 mod layering;
 mod logins;
 mod modes;
+mod node_credentials;
 mod oracle;
 mod pinning;
 mod platforms;

@@ -14,6 +14,7 @@ use pullgate::demo::registry::{Authority, Login, Registry, RegistrySpec};
 use pullgate::facts::Attempt;
 use pullgate::finding::{Cause, Code};
 use pullgate::metrics::Metrics;
+use pullgate::node_credentials::{Declared, NodeCredentials};
 use pullgate::policy::Policy;
 use pullgate::reference::Reference;
 pub(crate) use pullgate::registry::Ask;
@@ -116,7 +117,14 @@ impl World {
 
     /// An engine over `cluster` that knows nothing yet.
     pub(crate) fn engine(&self, cluster: &Arc<FileCluster>) -> Engine {
-        Engine { cluster: Arc::clone(cluster) as _, resolver: self.resolver(), clock: self.clock.clock() }
+        self.engine_with(cluster, Declared::default())
+    }
+
+    /// The same with what is declared of nodes.
+    pub(crate) fn engine_with(&self, cluster: &Arc<FileCluster>, declared: Declared) -> Engine {
+        let clock = self.clock.clock();
+        let node_credentials = NodeCredentials::new(declared, &clock, &Metrics::new());
+        Engine { cluster: Arc::clone(cluster) as _, node_credentials, resolver: self.resolver(), clock }
     }
 
     /// `repository:tag` as it stands in a pod.
@@ -252,6 +260,7 @@ pub(crate) fn pod(namespace: &str, images: &[String], secrets: &[&str]) -> Workl
         images: images.iter().enumerate().map(image).collect(),
         pull_secrets: PullSecretNames::Final(secrets.iter().map(|name| (*name).to_owned()).collect()),
         owner: Owner::None,
+        account: "default".to_owned(),
         placement: Placement::default(),
     }
 }
