@@ -20,6 +20,8 @@ use crate::metrics::Metrics;
 use crate::policy::Policy;
 use crate::registry::Registry;
 use crate::registry::guard::Guard;
+use crate::registry::hosts::Ways;
+use crate::registry::hosts::directory::{self, CertsDirError};
 use crate::registry::http::HttpTransport;
 use crate::registry::transport::Profile;
 use crate::resolver::Resolver;
@@ -46,6 +48,17 @@ pub enum CommandError {
     Registry {
         /// The rule.
         host: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The directory of the nodes' registry hosts is not usable.
+    #[error("--config nodes.certsDir: {0}")]
+    CertsDir(#[from] CertsDirError),
+    /// A file that it names is not usable.
+    #[error("--config nodes.certsDir: {path}/hosts.toml: {reason}")]
+    Hosts {
+        /// The directory of the `hosts.toml`.
+        path: String,
         /// What is wrong.
         reason: String,
     },
@@ -132,7 +145,15 @@ pub fn load_policy(path: Option<&Path>) -> Result<Policy, CommandError> {
     let name = path.display().to_string();
     let text =
         std::fs::read_to_string(path).map_err(|source| CommandError::ConfigFile { path: name.clone(), source })?;
-    Ok(config::parse(&text, &name)?)
+    with_hosts(config::parse(&text, &name)?)
+}
+
+/// The same policy with what nodes are declared to have.
+fn with_hosts(mut policy: Policy) -> Result<Policy, CommandError> {
+    if let Some(dir) = &policy.nodes.certs_dir {
+        policy.nodes.hosts = Some(Arc::new(directory::read(dir)?));
+    }
+    Ok(policy)
 }
 
 /// The cluster that the flags name: files, a kubeconfig, the pod's own. `None` where nothing names one.
@@ -165,7 +186,13 @@ pub fn engine(policy: &Policy, cluster: Arc<dyn Cluster>, metrics: Metrics) -> R
             .prepare(&Profile::of(rule))
             .map_err(|reason| CommandError::Registry { host: rule.host.as_str().to_owned(), reason })?;
     }
-    let registry = Registry::new(transport, clock.clone(), metrics.clone());
+    let ways = Ways::new(policy);
+    for (path, profile) in ways.iter().flat_map(Ways::profiles) {
+        transport
+            .prepare(&profile)
+            .map_err(|reason| CommandError::Hosts { path: path.display().to_string(), reason })?;
+    }
+    let registry = Registry::new(transport, clock.clone(), metrics.clone()).with_ways(ways);
     let mut key = [0; 32];
     // A failing random source leaves a key that is known; keys guard against other processes, and none is shared yet.
     _ = aws_lc_rs::rand::fill(&mut key);

@@ -7,7 +7,9 @@ mod registry;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 use jiff::civil::Date;
@@ -16,6 +18,7 @@ use serde::{Deserialize, Serialize};
 pub use self::pattern::{Pattern, PatternError};
 pub use self::registry::{Guard, NodeAccess, RegistryRule};
 use crate::finding::Code;
+use crate::registry::hosts::CertsDir;
 use crate::workload::configured::TemplateKind;
 
 /// Namespaces that are left alone unless the configuration names them.
@@ -42,6 +45,8 @@ pub struct Policy {
     pub registries: Vec<RegistryRule>,
     /// What may be asked at all.
     pub guard: Guard,
+    /// What nodes have that pods do not name.
+    pub nodes: Nodes,
     /// The namespace that pullgate runs in.
     pub own_namespace: Option<String>,
     /// The rule for registries that no other rule is for.
@@ -134,6 +139,15 @@ pub enum PinOwners {
     Any,
 }
 
+/// What nodes have that pods do not name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Nodes {
+    /// A copy of containerd's `certs.d` directory.
+    pub certs_dir: Option<PathBuf>,
+    /// What it holds, once it is read.
+    pub hosts: Option<Arc<CertsDir>>,
+}
+
 /// A finding that the operator has chosen to overlook.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exception {
@@ -224,6 +238,7 @@ impl Default for Policy {
             pin: PinPolicy::default(),
             registries: Vec::new(),
             guard: Guard::default(),
+            nodes: Nodes::default(),
             own_namespace: None,
             other_registries: RegistryRule::new(Pattern::any()),
         }

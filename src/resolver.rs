@@ -5,6 +5,7 @@
 
 pub mod fact;
 mod health;
+mod walk;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -134,7 +135,9 @@ impl Resolver {
             };
         }
         let (cached, ask) = (cached.as_deref(), ask());
-        if let Err((failure, at)) = inner.health.admit(&ask.endpoint.host, ask.id, now) {
+        // Where nodes have several hosts, each of them is looked after on the way.
+        let declared = inner.registry.declares(&ask.endpoint.host);
+        if !declared && let Err((failure, at)) = inner.health.admit(&ask.endpoint.host, ask.id, now) {
             inner.metrics.fact("breaker");
             return inner.or_stale(cached, failure, at, now);
         }
@@ -206,7 +209,9 @@ impl Inner {
             let detail = format!("{MAX_DIALOGUES} other images are being resolved");
             Err(Failure::own(Code::NotChecked, Cause::Overload, detail))
         };
-        self.health.report(host, ask.id, &asked, (self.clock)());
+        if !self.registry.declares(host) {
+            self.health.report(host, ask.id, &asked, (self.clock)());
+        }
         if let (Ok(manifest), None) = (&asked, ask.reference.digest()) {
             // What was checked is what is pinned: the pinned form is known under the same credential.
             let pinned = Key { reference: pinned_form(&ask.reference, manifest), ..key.clone() };
@@ -220,6 +225,9 @@ impl Inner {
             Freshness::Fresh(began) => Some(began),
             Freshness::Cached | Freshness::Recent | Freshness::Asked(_) => None,
         };
+        if let Some(ways) = self.registry.ways(ask) {
+            return self.walk(ask, &ways, began.is_some()).await;
+        }
         let refused = match (old, began) {
             // Asked for this very review, only not for its reason.
             (Some(Fact { outcome: Err(failure), at, .. }), Some(began)) if *at >= began && !failure.explained => {

@@ -52,6 +52,8 @@ pub enum NodeAccess {
     None,
     /// They may: a refusal is uncertain.
     Unknown,
+    /// They hold what is declared under `nodes` and nothing else, so a refusal is certain.
+    Declared,
 }
 
 /// Which addresses and registries may be asked.
