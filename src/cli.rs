@@ -139,13 +139,17 @@ pub fn install_crypto() {
     drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
 }
 
-/// The policy of a file, or the default one.
+/// The policy of a file, or the default one, with everything that it names.
 pub fn load_policy(path: Option<&Path>) -> Result<Policy, CommandError> {
+    with_hosts(read_policy(path)?)
+}
+
+fn read_policy(path: Option<&Path>) -> Result<Policy, CommandError> {
     let Some(path) = path else { return Ok(Policy::default()) };
     let name = path.display().to_string();
     let text =
         std::fs::read_to_string(path).map_err(|source| CommandError::ConfigFile { path: name.clone(), source })?;
-    with_hosts(config::parse(&text, &name)?)
+    Ok(config::parse(&text, &name)?)
 }
 
 /// The same policy with what nodes are declared to have.

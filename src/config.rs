@@ -19,7 +19,9 @@ use serde_saphyr::{Location, Spanned};
 use self::syntax::{
     ExceptionText, FileText, GuardText, KindText, NamespaceText, NodesText, OnUncertainText, PinText, RegistryText,
 };
-use crate::policy::{Exception, Guard, Mode, Nodes, OnUncertain, Pattern, PinPolicy, Policy, RegistryRule, UncertainAction};
+use crate::policy::{
+    Exception, Guard, Mode, Nodes, OnUncertain, Pattern, PinPolicy, Policy, RegistryRule, UncertainAction,
+};
 use crate::workload::configured::TemplateKind;
 
 /// A configuration that cannot be used, and where the mistake is.

@@ -83,10 +83,8 @@ pub(crate) fn sentence(draft: &Draft<'_>, code: Code, certain: bool, failure: Op
         }
         Code::NotChecked => format!("was not checked: {}", detail.unwrap_or("no detail")),
     };
-    let spoken = matches!(
-        code,
-        Code::UnsupportedManifest | Code::RegistryUnreachable | Code::RegistryError | Code::NotChecked
-    );
+    let spoken =
+        matches!(code, Code::UnsupportedManifest | Code::RegistryUnreachable | Code::RegistryError | Code::NotChecked);
     if let Some(detail) = detail.filter(|_| !spoken) {
         // What each of the nodes' hosts said, where they have several.
         what.push_str(&format!(" ({detail})"));

@@ -10,7 +10,7 @@ use tracing::info;
 
 use crate::admission::{self, Gate, Snapshot};
 use crate::args::ServeArgs;
-use crate::cli::{CommandError, block_on, engine, load_policy, open_cluster};
+use crate::cli::{CommandError, block_on, engine, open_cluster, read_policy, with_hosts};
 use crate::metrics::Metrics;
 use crate::policy::{Mode, Policy};
 use crate::server::reload::FileWatch;
@@ -104,9 +104,9 @@ struct Overrides {
 
 impl Overrides {
     fn load(&self) -> Result<Policy, CommandError> {
-        let policy = load_policy(self.config.as_deref().map(Path::new))?;
+        let policy = read_policy(self.config.as_deref().map(Path::new))?;
         self.certs_dir.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&policy.nodes.certs_dir);
-        let policy = policy.with_own_namespace(self.own_namespace.clone());
+        let policy = with_hosts(policy)?.with_own_namespace(self.own_namespace.clone());
         Ok(match self.mode {
             Some(mode) => policy.with_mode(mode),
             None => policy,
@@ -135,7 +135,9 @@ fn reload(
     if policy == before.policy {
         return Ok(false);
     }
-    let same_ways = policy.registries == before.policy.registries && policy.guard == before.policy.guard && policy.nodes == before.policy.nodes;
+    let same_ways = policy.registries == before.policy.registries
+        && policy.guard == before.policy.guard
+        && policy.nodes == before.policy.nodes;
     let engine = if same_ways {
         before.engine.clone()
     } else {

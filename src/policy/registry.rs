@@ -160,8 +160,10 @@ mod tests {
         ] {
             assert_eq!(silent.effective_node_access(host), expected, "{host}");
         }
-        let told = RegistryRule { node_access: Some(NodeAccess::None), ..silent };
-        assert_eq!(told.effective_node_access("gcr.io"), NodeAccess::None);
+        for word in [NodeAccess::None, NodeAccess::Declared] {
+            let told = RegistryRule { node_access: Some(word), ..silent.clone() };
+            assert_eq!(told.effective_node_access("gcr.io"), word);
+        }
     }
 
     #[test]

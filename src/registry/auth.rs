@@ -193,12 +193,7 @@ async fn send(
     // A client certificate is a credential of the registry it was configured for, not of its token server's host.
     let foreign = url.host_str().is_none_or(|host| ask.api_host.split(':').next() != Some(host));
     let profile = if foreign && ask.profile.carries_credentials() {
-        &Profile {
-            client_cert_file: None,
-            client_pair: None,
-            headers: Headers::default(),
-            ..ask.profile.clone()
-        }
+        &Profile { client_cert_file: None, client_pair: None, headers: Headers::default(), ..ask.profile.clone() }
     } else {
         ask.profile
     };

@@ -46,7 +46,7 @@ fn clean(path: &str) -> String {
             part => parts.push(part),
         }
     }
-    parts.iter().map(|part| format!("/{part}")).collect()
+    parts.iter().flat_map(|part| ["/", part]).collect()
 }
 
 /// Whether Go's `time.ParseDuration` takes a text.

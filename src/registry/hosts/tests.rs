@@ -1,3 +1,5 @@
+//! What containerd 2.2.9 makes of these files, row by row as its own reader was seen to.
+
 use std::path::Path;
 
 use super::*;
@@ -75,7 +77,11 @@ fn a_file_names_the_hosts_of_a_registry_in_order() {
         ("server = 'x.io'\ncapabilities = []", corp, &["https://x.io/v2 ns"]),
         ("[host.'https://m.io']", corp, &["https://m.io/v2 ns", upstream]),
         ("[host.'m.io:5000']\n[host.'a.io']", corp, &["https://m.io:5000/v2 ns", "https://a.io/v2 ns", upstream]),
-        ("[host.'z.io'.header]\nx-a = 'b'\n[host.'a.io']", corp, &["https://z.io/v2 ns x-a=b", "https://a.io/v2 ns", upstream]),
+        (
+            "[host.'z.io'.header]\nx-a = 'b'\n[host.'a.io']",
+            corp,
+            &["https://z.io/v2 ns x-a=b", "https://a.io/v2 ns", upstream],
+        ),
         // A header that comes back to an earlier table names it again.
         (
             "[host.'a.io']\n[host.'b.io']\n[host.'a.io'.header]\nx = ['1', '2']",
@@ -96,7 +102,11 @@ fn a_file_names_the_hosts_of_a_registry_in_order() {
             corp,
             &["https://a.io/v2 ns ca=a.pem ca=/etc/b.pem client=c.pem+k.pem client=both.pem", upstream],
         ),
-        ("[host.'a.io']\nclient = 'both.pem'\ndial_timeout = '1m30.5s'", corp, &["https://a.io/v2 ns client=both.pem", upstream]),
+        (
+            "[host.'a.io']\nclient = 'both.pem'\ndial_timeout = '1m30.5s'",
+            corp,
+            &["https://a.io/v2 ns client=both.pem", upstream],
+        ),
         ("[host.'a.io']\nunknown = 1\n[plugins]\nx = 2", corp, &["https://a.io/v2 ns", upstream]),
         ("[host.'mirror.io']", "docker.io", &["https://mirror.io/v2 ns", "https://registry-1.docker.io/v2"]),
         ("server = 'https://registry-1.docker.io'", "docker.io", &["https://registry-1.docker.io/v2"]),
@@ -158,8 +168,8 @@ fn a_directory_is_found_by_port_then_name_then_default() {
         let host = Host { authority: name.to_owned(), ..Host::default() };
         (name.to_owned(), (PathBuf::from(name), HostsFile { hosts: vec![host] }))
     };
-    let names = ["a.io_5000_", "a.io:5000", "a.io", "[::1]_5000_", "b.io:5000", "_default"];
-    let dir = CertsDir { files: names.into_iter().map(named).collect(), ..CertsDir::default() };
+    let present = ["a.io_5000_", "a.io:5000", "a.io", "[::1]_5000_", "b.io:5000", "_default"];
+    let dir = CertsDir { files: present.into_iter().map(named).collect(), ..CertsDir::default() };
     for (namespace, expected) in [
         ("a.io:5000", "a.io_5000_"),
         ("a.io", "a.io"),

@@ -52,9 +52,8 @@ impl Ways {
             "http".clone_into(&mut last.scheme);
             last.tls.skip_verify = None;
         }
-        let eligible = |host: &&Host| {
-            host.can_be_asked() && host.capabilities.pull && (by_digest || host.capabilities.resolve)
-        };
+        let eligible =
+            |host: &&Host| host.can_be_asked() && host.capabilities.pull && (by_digest || host.capabilities.resolve);
         Some(hosts.iter().filter(eligible).map(|host| self.way(host, namespace, upstream)).collect())
     }
 
