@@ -196,7 +196,7 @@ impl fmt::Debug for Headers {
 }
 
 /// The port of `host:port`, as Go's `net.SplitHostPort` finds it.
-pub(super) fn port(authority: &str) -> Option<&str> {
+pub fn port(authority: &str) -> Option<&str> {
     let (host, port) = authority.rsplit_once(':')?;
     let bracketed = host.starts_with('[') && host.ends_with(']');
     (bracketed || !host.contains(':')).then_some(port).filter(|port| !port.is_empty() && !port.ends_with(']'))

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::finding::{Cause, Code};
 use crate::registry::failure::{Failure, Weight};
-use crate::registry::hosts::Way;
+use crate::registry::hosts::{self, Way};
 use crate::registry::manifest::Manifest;
 use crate::registry::{Ask, Endpoint, node};
 use crate::resolver::Inner;
@@ -80,17 +80,13 @@ fn at(ask: &Ask, endpoint: &Arc<Endpoint>) -> Ask {
 /// the URL names none.
 fn speaks_plain_http(failure: &Failure, endpoint: &Endpoint) -> bool {
     let words = failure.node.as_deref().unwrap_or_default();
-    let no_port = || !endpoint.api_host().trim_end_matches(']').rsplit(':').next().is_some_and(is_port);
+    let no_port = || hosts::port(endpoint.api_host()).is_none();
     match failure.cause {
         Some(Cause::Tls) => words.contains("server gave HTTP response to HTTPS client"),
         Some(Cause::Refused) => words.contains("connection refused") && no_port(),
         Some(Cause::Timeout) => no_port(),
         _ => false,
     }
-}
-
-fn is_port(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// The failure that decides for the node: the heaviest, the first of equals.

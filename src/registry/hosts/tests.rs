@@ -209,3 +209,14 @@ fn the_value_of_a_header_is_not_printed() {
     let shown = format!("{file:?}");
     assert!(shown.contains("x-token") && !shown.contains("hunter2"), "{shown}");
 }
+
+proptest::proptest! {
+    #[test]
+    fn no_text_is_too_strange_to_be_read(text in "[\\[\\]{}=.'\"#a-c\\n /:]{0,60}|\\PC{0,40}", namespace in "[a-z.:\\[\\]0-9]{0,20}") {
+        if let Ok(file) = read(&text) {
+            let hosts = file.hosts(&namespace);
+            assert_eq!(hosts.len(), file.hosts.len());
+        }
+        drop(read(&format!("[host.'{text}']\nserver = '''{text}'''")));
+    }
+}

@@ -4,7 +4,7 @@
 use super::{ALICE, Case, Secret, WRONG};
 use crate::faults::MANIFEST;
 use crate::images::{Images, sha256};
-use crate::judge::Class::{Authorization, Network, NotFound, RegistryFault};
+use crate::judge::Class::{Authorization, Network, NotFound, RateLimited, RegistryFault};
 use crate::scene::Places;
 
 /// The texts of `hosts.toml` files.
@@ -114,6 +114,20 @@ fn refused(places: &Places) -> Vec<Case> {
         pair("404 before 403", "lost", "denied").fails(&[Authorization]),
         pair("404 before a token server that refuses", "lost", "token-forbidden").fails(&[NotFound]),
         pair("a token server that refuses before 404", "token-forbidden", "lost").fails(&[NotFound]),
+        pair("401 without a challenge before 404", "mute", "lost").fails(&[Authorization]),
+        pair("a token that does not help before 404", "deaf", "lost").fails(&[Authorization]),
+        pair("a token that the mirror calls invalid in a second challenge, before 404", "stale-token", "lost")
+            .fails(&[Authorization]),
+        pair("429 before 404", "rate", "lost").fails(&[RateLimited]),
+        pair("404 before an upstream that wants a login", "lost", "rate-after-login").fails(&[RateLimited]),
+        case("a mirror that wants a login, and there is none", "", {
+            up("lost").table(&format!("https://{}", places.basic), "")
+        })
+        .fails(&[NotFound]),
+        case("a digest that no host has", &format!("@{}", sha256(MANIFEST)), up("lost").host('A', "lost", ""))
+            .fails(&[NotFound]),
+        case("three refusals", "", up("lost").host('A', "token-forbidden", "").host('B', "denied", ""))
+            .fails(&[Authorization]),
         pair("403 before 500: the first status speaks", "denied", "internal")
             .fails(&[Authorization])
             .uncertain("RegistryError"),
