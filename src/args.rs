@@ -77,7 +77,7 @@ pub struct ServeArgs {
 /// Flags that declare what nodes hold by themselves, named as the kubelet names its own.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct NodeArgs {
-    /// The kubelets' CredentialProviderConfig: a file, or a directory of .json, .yaml and .yml
+    /// The kubelets' `CredentialProviderConfig`: a file, or a directory of .json, .yaml and .yml
     #[arg(
         long,
         env = "PULLGATE_IMAGE_CREDENTIAL_PROVIDER_CONFIG",

@@ -185,7 +185,7 @@ impl Engine {
                 let mut candidates = keyring.matching(reference.name());
                 attempts = self.resolver.resolve(rule, reference, &candidates, fresh, deadline).await;
                 // The nodes' own come after all of the pod's, so they are looked up only where those do not suffice.
-                if !attempts.last().is_some_and(|attempt| attempt.outcome.is_ok()) {
+                if attempts.last().is_none_or(|attempt| attempt.outcome.is_err()) {
                     let NodeLookup { candidates: mut more, broken } =
                         self.held_by_nodes(workload, reference, fresh, deadline).await;
                     unusable = broken;

@@ -21,6 +21,8 @@ use crate::node_credentials::{self, DeclarationError, Declared, NodeCredentials}
 use crate::policy::Policy;
 use crate::registry::Registry;
 use crate::registry::guard::Guard;
+use crate::registry::hosts::Ways;
+use crate::registry::hosts::directory::{self, CertsDirError};
 use crate::registry::http::HttpTransport;
 use crate::registry::transport::Profile;
 use crate::resolver::Resolver;
@@ -47,6 +49,17 @@ pub enum CommandError {
     Registry {
         /// The rule.
         host: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The directory of the nodes' registry hosts is not usable.
+    #[error("--config nodes.certsDir: {0}")]
+    CertsDir(#[from] CertsDirError),
+    /// A file that it names is not usable.
+    #[error("--config nodes.certsDir: {path}/hosts.toml: {reason}")]
+    Hosts {
+        /// The directory of the `hosts.toml`.
+        path: String,
         /// What is wrong.
         reason: String,
     },
@@ -139,13 +152,25 @@ pub fn install_crypto() {
     drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
 }
 
-/// The policy of a file, or the default one.
+/// The policy of a file, or the default one, with everything that it names.
 pub fn load_policy(path: Option<&Path>) -> Result<Policy, CommandError> {
+    with_hosts(read_policy(path)?)
+}
+
+fn read_policy(path: Option<&Path>) -> Result<Policy, CommandError> {
     let Some(path) = path else { return Ok(Policy::default()) };
     let name = path.display().to_string();
     let text =
         std::fs::read_to_string(path).map_err(|source| CommandError::ConfigFile { path: name.clone(), source })?;
     Ok(config::parse(&text, &name)?)
+}
+
+/// The same policy with what nodes are declared to have.
+fn with_hosts(mut policy: Policy) -> Result<Policy, CommandError> {
+    if let Some(dir) = &policy.nodes.certs_dir {
+        policy.nodes.hosts = Some(Arc::new(directory::read(dir)?));
+    }
+    Ok(policy)
 }
 
 /// The cluster that the flags name: files, a kubeconfig, the pod's own. `None` where nothing names one.
@@ -183,7 +208,13 @@ pub fn engine(
             .prepare(&Profile::of(rule))
             .map_err(|reason| CommandError::Registry { host: rule.host.as_str().to_owned(), reason })?;
     }
-    let registry = Registry::new(transport, clock.clone(), metrics.clone());
+    let ways = Ways::new(policy);
+    for (path, profile) in ways.iter().flat_map(Ways::profiles) {
+        transport
+            .prepare(&profile)
+            .map_err(|reason| CommandError::Hosts { path: path.display().to_string(), reason })?;
+    }
+    let registry = Registry::new(transport, clock.clone(), metrics.clone()).with_ways(ways);
     let mut key = [0; 32];
     // A failing random source leaves a key that is known; keys guard against other processes, and none is shared yet.
     _ = aws_lc_rs::rand::fill(&mut key);

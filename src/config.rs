@@ -18,9 +18,11 @@ use serde_saphyr::{Location, Spanned};
 
 pub(crate) use self::syntax::describe;
 use self::syntax::{
-    ExceptionText, FileText, GuardText, KindText, NamespaceText, OnUncertainText, PinText, RegistryText,
+    ExceptionText, FileText, GuardText, KindText, NamespaceText, NodesText, OnUncertainText, PinText, RegistryText,
 };
-use crate::policy::{Exception, Guard, Mode, OnUncertain, Pattern, PinPolicy, Policy, RegistryRule, UncertainAction};
+use crate::policy::{
+    Exception, Guard, Mode, Nodes, OnUncertain, Pattern, PinPolicy, Policy, RegistryRule, UncertainAction,
+};
 use crate::workload::configured::TemplateKind;
 
 /// A configuration that cannot be used, and where the mistake is.
@@ -58,8 +60,19 @@ fn config_error(file_name: &str, at: Location, sentence: String) -> ConfigError 
 }
 
 fn compile(file: FileText) -> Result<Policy, Mistake> {
-    let FileText { mode, templates, on_uncertain, namespaces, exceptions, kinds, pin, registries, runtime, guard } =
-        file;
+    let FileText {
+        mode,
+        templates,
+        on_uncertain,
+        namespaces,
+        exceptions,
+        kinds,
+        pin,
+        registries,
+        runtime,
+        guard,
+        nodes,
+    } = file;
     Ok(Policy {
         mode,
         templates,
@@ -71,6 +84,7 @@ fn compile(file: FileText) -> Result<Policy, Mistake> {
         registries: each(registries, compile_registry)?,
         runtime: runtime.declared(),
         guard: compile_guard(guard)?,
+        nodes: compile_nodes(nodes)?,
         ..Policy::default()
     })
 }
@@ -156,6 +170,11 @@ fn compile_guard(guard: GuardText) -> Result<Guard, Mistake> {
     })
 }
 
+fn compile_nodes(nodes: NodesText) -> Result<Nodes, Mistake> {
+    let NodesText { certs_dir } = nodes;
+    Ok(Nodes { certs_dir: certs_dir.map(|dir| at(&dir, directory)).transpose()?, hosts: None })
+}
+
 fn each<T, U>(items: Vec<T>, compile: impl Fn(T) -> Result<U, Mistake>) -> Result<Vec<U>, Mistake> {
     items.into_iter().map(compile).collect()
 }
@@ -203,6 +222,15 @@ fn duration(text: &str) -> Result<Duration, String> {
 
 fn file_path(text: &str) -> Result<PathBuf, &'static str> {
     if text.is_empty() { Err("the name of a file is empty") } else { Ok(PathBuf::from(text)) }
+}
+
+/// containerd splits a list of directories at colons; one of them holds what nodes read.
+fn directory(text: &str) -> Result<PathBuf, &'static str> {
+    match text {
+        "" => Err("the name of a directory is empty"),
+        text if text.contains(':') => Err("name one directory: a list with colons is not read here"),
+        text => Ok(PathBuf::from(text)),
+    }
 }
 
 /// The value may hold a login, so the sentence does not repeat it.

@@ -6,7 +6,7 @@
 mod docker_config;
 mod go_base64;
 mod go_json;
-mod go_url;
+pub(crate) mod go_url;
 mod keyring;
 pub mod url_match;
 

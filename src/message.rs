@@ -47,7 +47,7 @@ pub(crate) fn sentence(draft: &Draft<'_>, code: Code, certain: bool, failure: Op
     let detail = failure.and_then(|failure| failure.detail.as_deref());
     let quoted = said.map(|said| format!(": \"{said}\"")).unwrap_or_default();
     let who = who(draft);
-    let what = match code {
+    let mut what = match code {
         Code::InvalidImageName => "is no image reference".to_owned(),
         Code::TagNotFound | Code::DigestNotFound => format!("is not in the registry{quoted}"),
         Code::RepositoryNotFound => format!("names a repository that {host} does not have{quoted}"),
@@ -87,6 +87,12 @@ pub(crate) fn sentence(draft: &Draft<'_>, code: Code, certain: bool, failure: Op
         }
         Code::NotChecked => format!("was not checked: {}", detail.unwrap_or("no detail")),
     };
+    let spoken =
+        matches!(code, Code::UnsupportedManifest | Code::RegistryUnreachable | Code::RegistryError | Code::NotChecked);
+    if let Some(detail) = detail.filter(|_| !spoken) {
+        // What each of the nodes' hosts said, where they have several.
+        what.push_str(&format!(" ({detail})"));
+    }
     of(draft.image, &what)
 }
 

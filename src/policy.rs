@@ -7,7 +7,9 @@ mod registry;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 use jiff::civil::Date;
@@ -17,6 +19,7 @@ pub use self::pattern::{Pattern, PatternError};
 pub use self::registry::{Guard, NodeAccess, RegistryRule};
 use crate::finding::Code;
 use crate::nodes::Runtime;
+use crate::registry::hosts::CertsDir;
 use crate::workload::configured::TemplateKind;
 
 /// Namespaces that are left alone unless the configuration names them.
@@ -45,6 +48,8 @@ pub struct Policy {
     pub runtime: Option<Runtime>,
     /// What may be asked at all.
     pub guard: Guard,
+    /// What nodes have that pods do not name.
+    pub nodes: Nodes,
     /// The namespace that pullgate runs in.
     pub own_namespace: Option<String>,
     /// The rule for registries that no other rule is for.
@@ -139,6 +144,15 @@ pub enum PinOwners {
     Any,
 }
 
+/// What nodes have that pods do not name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Nodes {
+    /// A copy of containerd's `certs.d` directory.
+    pub certs_dir: Option<PathBuf>,
+    /// What it holds, once it is read.
+    pub hosts: Option<Arc<CertsDir>>,
+}
+
 /// A finding that the operator has chosen to overlook.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exception {
@@ -230,6 +244,7 @@ impl Default for Policy {
             registries: Vec::new(),
             runtime: None,
             guard: Guard::default(),
+            nodes: Nodes::default(),
             own_namespace: None,
             other_registries: RegistryRule::new(Pattern::any()),
         }

@@ -11,6 +11,7 @@ mod content;
 mod endpoint;
 pub mod failure;
 pub mod guard;
+pub mod hosts;
 pub mod http;
 mod logins;
 pub mod manifest;
@@ -29,7 +30,8 @@ use crate::metrics::Metrics;
 use crate::reference::{Algorithm, Digest, Reference};
 use crate::registry::challenge::Challenge;
 pub use crate::registry::endpoint::Endpoint;
-use crate::registry::failure::{Authority, Failure, Presented, Refusal};
+use crate::registry::failure::{Authority, Failure, Presented, Refusal, Weight};
+use crate::registry::hosts::{Way, Ways};
 use crate::registry::manifest::{Manifest, Nature};
 use crate::registry::session::{Authorization, Session};
 use crate::registry::transport::{Method, Request, Response, Transport};
@@ -60,6 +62,7 @@ pub struct Registry {
     transport: Arc<dyn Transport>,
     session: Session,
     metrics: Metrics,
+    ways: Option<Ways>,
 }
 
 // === impl Registry ===
@@ -67,10 +70,26 @@ pub struct Registry {
 impl Registry {
     /// A client over `transport`.
     pub fn new(transport: Arc<dyn Transport>, clock: Clock, metrics: Metrics) -> Self {
-        Self { transport, session: Session::new(clock), metrics }
+        Self { transport, session: Session::new(clock), metrics, ways: None }
     }
 
-    /// Resolves as a node would, with one candidate.
+    /// The same, for nodes that ask other hosts than the one in a reference.
+    #[must_use]
+    pub fn with_ways(self, ways: Option<Ways>) -> Self {
+        Self { ways, ..self }
+    }
+
+    /// Whether nodes are declared to have hosts of their own for a registry.
+    pub fn declares(&self, host: &str) -> bool {
+        self.ways.as_ref().is_some_and(|ways| ways.declares(host))
+    }
+
+    /// The hosts that nodes ask, in order; `None` where only the endpoint of the question is.
+    pub fn ways(&self, ask: &Ask) -> Option<Vec<Way>> {
+        self.ways.as_ref()?.of(&ask.endpoint, &ask.reference)
+    }
+
+    /// Resolves as a node would at one endpoint, with one candidate.
     ///
     /// # Errors
     /// A [`Failure`]; `explained` is false where one GET could still bring the registry's own words.
@@ -133,7 +152,8 @@ impl Registry {
                 }
             }
         }
-        Err(Failure::nonsense(format!("{} keeps asking for another login", ask.endpoint.host), None))
+        let detail = format!("{} keeps asking for another login", ask.endpoint.host);
+        Err(Failure { weight: Weight::Status, ..Failure::nonsense(detail, None) })
     }
 
     /// Answers a first challenge; anonymous where no challenge can be answered by a token.
@@ -154,6 +174,7 @@ impl Registry {
                 node: Some(node::resolve_line(&ask.reference, &node::no_basic_credentials())),
                 retry_after: None,
                 explained: true,
+                weight: Weight::Unanswered,
             }),
             (Some(Challenge::Bearer { .. } | Challenge::Basic), _) => {
                 self.session.answer(self.transport.as_ref(), ask, challenge).await
@@ -188,8 +209,10 @@ impl Registry {
 
     async fn request(&self, ask: &Ask, method: Method, presented: &Authorization<'_>) -> Result<Response, Failure> {
         let url = ask.endpoint.manifest_url(&ask.reference);
-        let url = Url::parse(&url)
-            .map_err(|_| Failure::nonsense(format!("{} is no host that a URL can name", ask.endpoint.host), None))?;
+        let url = Url::parse(&url).map_err(|_| {
+            let detail = format!("{} is no host that a URL can name", ask.endpoint.host);
+            Failure { weight: Weight::Unanswered, ..Failure::nonsense(detail, None) }
+        })?;
         let request = Request {
             profile: &ask.endpoint.profile,
             method,
@@ -214,7 +237,8 @@ impl Registry {
         let length = |answer: &Response| answer.header("content-length").and_then(|value| value.parse::<u64>().ok());
         if let Some(bytes) = length(&answer).filter(|bytes| *bytes > manifest::MAX_SIZE as u64) {
             let detail = format!("its manifest has {bytes} bytes; containerd takes at most {}", manifest::MAX_SIZE);
-            return Err(unsupported(detail, node::too_large(&ask.reference, bytes)));
+            let large = unsupported(detail, node::too_large(&ask.reference, bytes));
+            return Err(Failure { weight: Weight::TooLarge, ..large });
         }
         let mut announced = announced_digest(ask, &answer)?;
         if method == Method::Head && (announced.is_none() || length(&answer).is_none()) {
@@ -277,6 +301,7 @@ fn unsupported(detail: impl Into<String>, node: String) -> Failure {
         node: Some(node),
         retry_after: None,
         explained: true,
+        weight: Weight::Final,
     }
 }
 

@@ -5,6 +5,7 @@
 
 pub mod fact;
 mod health;
+mod walk;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -158,7 +159,7 @@ impl Resolver {
             credential: candidate.credential.clone(),
             id,
         };
-        if inner.health.admit(&ask.endpoint.host, id, now).is_err() {
+        if !inner.registry.declares(&ask.endpoint.host) && inner.health.admit(&ask.endpoint.host, id, now).is_err() {
             return None;
         }
         let task = tokio::spawn({
@@ -192,7 +193,9 @@ impl Resolver {
             };
         }
         let (cached, ask) = (cached.as_deref(), ask());
-        if let Err((failure, at)) = inner.health.admit(&ask.endpoint.host, ask.id, now) {
+        // Where nodes have several hosts, each of them is looked after on the way.
+        let declared = inner.registry.declares(&ask.endpoint.host);
+        if !declared && let Err((failure, at)) = inner.health.admit(&ask.endpoint.host, ask.id, now) {
             inner.metrics.fact("breaker");
             return inner.or_stale(cached, failure, at, now);
         }
@@ -257,7 +260,7 @@ impl Inner {
             let Ok(Ok(_turn)) = timeout(TURN, self.turns.acquire()).await else {
                 return Known::Unreadable((self.clock)());
             };
-            match timeout(DIALOGUE, self.registry.content(&ask, &manifest)).await {
+            match timeout(DIALOGUE, self.content(&ask, &manifest)).await {
                 Ok(Ok(content)) => Known::Content(Arc::new(content)),
                 Ok(Err(_)) | Err(_) => Known::Unreadable((self.clock)()),
             }
@@ -283,7 +286,9 @@ impl Inner {
             let detail = format!("{MAX_DIALOGUES} other images are being resolved");
             Err(Failure::own(Code::NotChecked, Cause::Overload, detail))
         };
-        self.health.report(host, ask.id, &asked, (self.clock)());
+        if !self.registry.declares(host) {
+            self.health.report(host, ask.id, &asked, (self.clock)());
+        }
         if let (Ok(manifest), None) = (&asked, ask.reference.digest()) {
             // What was checked is what is pinned: the pinned form is known under the same credential.
             let pinned = Key { reference: pinned_form(&ask.reference, manifest), ..key.clone() };
@@ -297,6 +302,9 @@ impl Inner {
             Freshness::Fresh(began) => Some(began),
             Freshness::Cached | Freshness::Recent | Freshness::Asked(_) => None,
         };
+        if let Some(ways) = self.registry.ways(ask) {
+            return self.walk(ask, &ways, began.is_some()).await;
+        }
         let refused = match (old, began) {
             // Asked for this very review, only not for its reason.
             (Some(Fact { outcome: Err(failure), at, .. }), Some(began)) if *at >= began && !failure.explained => {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -11,7 +11,7 @@ use tracing::info;
 use crate::admission::{self, Gate, Snapshot};
 use crate::args::ServeArgs;
 use crate::check::Engine;
-use crate::cli::{CommandError, Opened, block_on, engine, load_policy, node_credentials, open_cluster};
+use crate::cli::{CommandError, Opened, block_on, engine, node_credentials, open_cluster, read_policy, with_hosts};
 use crate::metrics::Metrics;
 use crate::policy::{Mode, Policy};
 use crate::server::reload::FileWatch;
@@ -47,10 +47,10 @@ async fn serve(args: ServeArgs) -> Result<ExitCode, CommandError> {
         log_format: _,
     } = args;
     let own_namespace = own_namespace.or_else(|| std::fs::read_to_string(NAMESPACE_FILE).ok());
-    let overrides = Overrides { config, mode, own_namespace };
+    let overrides = Overrides { config, mode, own_namespace, certs_dir: Arc::default() };
     let tls_files = TlsFiles { cert: tls_cert_file, key: tls_private_key_file };
     let watch_tls = FileWatch::new("certificate", vec![tls_files.cert.clone(), tls_files.key.clone()]).await;
-    let watch_config = FileWatch::new("configuration", overrides.config.iter().cloned().collect()).await;
+    let watch_config = FileWatch::of("configuration", overrides.files()).await;
 
     let policy = overrides.load()?;
     let metrics = Metrics::new();
@@ -100,18 +100,30 @@ struct Overrides {
     config: Option<PathBuf>,
     mode: Option<Mode>,
     own_namespace: Option<String>,
+    /// As the configuration named it when it was last read.
+    certs_dir: Arc<Mutex<Option<PathBuf>>>,
 }
 
 // === impl Overrides ===
 
 impl Overrides {
     fn load(&self) -> Result<Policy, CommandError> {
-        let policy = load_policy(self.config.as_deref().map(Path::new))?;
-        let policy = policy.with_own_namespace(self.own_namespace.clone());
+        let policy = read_policy(self.config.as_deref().map(Path::new))?;
+        self.certs_dir.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&policy.nodes.certs_dir);
+        let policy = with_hosts(policy)?.with_own_namespace(self.own_namespace.clone());
         Ok(match self.mode {
             Some(mode) => policy.with_mode(mode),
             None => policy,
         })
+    }
+
+    /// The files that a configuration is made of, as far as is known: the directory is named in one of them.
+    fn files(&self) -> impl Fn() -> Vec<PathBuf> + Send + 'static {
+        let (config, certs_dir) = (self.config.clone(), Arc::clone(&self.certs_dir));
+        move || {
+            let certs_dir = certs_dir.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            config.iter().cloned().chain(certs_dir).collect()
+        }
     }
 }
 
@@ -127,7 +139,9 @@ fn reload(
     if policy == before.policy {
         return Ok(false);
     }
-    let same_ways = policy.registries == before.policy.registries && policy.guard == before.policy.guard;
+    let same_ways = policy.registries == before.policy.registries
+        && policy.guard == before.policy.guard
+        && policy.nodes == before.policy.nodes;
     let engine = if same_ways {
         before.engine.clone()
     } else {

@@ -31,6 +31,8 @@ pub(super) struct FileText {
     pub(super) runtime: RuntimeText,
     #[serde(deserialize_with = "or_default")]
     pub(super) guard: GuardText,
+    #[serde(deserialize_with = "or_default")]
+    pub(super) nodes: NodesText,
 }
 
 /// What the nodes pull with.
@@ -119,6 +121,12 @@ pub(super) struct GuardRegistriesText {
     pub(super) allow: Option<Vec<Spanned<String>>>,
     #[serde(deserialize_with = "or_default")]
     pub(super) deny: Vec<Spanned<String>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(super) struct NodesText {
+    pub(super) certs_dir: Option<Spanned<String>>,
 }
 
 // === impl PinText ===

@@ -26,6 +26,7 @@ registries:                      # first match wins; host globs
 guard:
   allowAddresses: [127.0.0.0/8, "::1"]
   registries: { allow: ["*"], deny: [docker.io] }
+nodes: { certsDir: /etc/pullgate/certs.d }
 "#;
 
 fn refusal(text: &str) -> String {
@@ -54,6 +55,7 @@ fn every_key_is_understood() {
     assert_eq!(corp.timeout, Some(Duration::from_millis(1500)));
     assert_eq!(policy.node_access("eu.corp.io"), NodeAccess::Unknown);
     assert_eq!(policy.allow_addresses().len(), 2);
+    assert_eq!(policy.nodes.certs_dir, Some(PathBuf::from("/etc/pullgate/certs.d")));
     assert!(policy.registry_allowed("quay.io") && !policy.registry_allowed("docker.io"));
 }
 
@@ -90,7 +92,7 @@ fn a_mistake_is_named_with_file_line_and_column() {
     for (text, expected) in [
         (
             "mode: audit\nmodes: audit\n",
-            "2:1: unknown key \"modes\"; known here: mode, templates, onUncertain, namespaces, exceptions, kinds, pin, registries, runtime, guard",
+            "2:1: unknown key \"modes\"; known here: mode, templates, onUncertain, namespaces, exceptions, kinds, pin, registries, runtime, guard, nodes",
         ),
         (
             "registries:\n  - host: a.io\n    plainHttp: true\n",
@@ -98,9 +100,15 @@ fn a_mistake_is_named_with_file_line_and_column() {
         ),
         ("mode: deny", "1:7: \"deny\" is not known here: use enforce, warn, audit"),
         (
-            "registries:\n  - { host: a.io, nodeAccess: declared }",
-            "2:31: \"declared\" is not known here: use none, unknown",
+            "registries:\n  - { host: a.io, nodeAccess: some }",
+            "2:31: \"some\" is not known here: use none, unknown, declared",
         ),
+        ("nodes: { certsDir: \"\" }", "1:20: the name of a directory is empty"),
+        (
+            "nodes:\n  certsDir: /etc/containerd/certs.d:/etc/docker/certs.d",
+            "2:13: name one directory: a list with colons is not read here",
+        ),
+        ("nodes: { mirrors: [] }", "1:10: unknown key \"mirrors\"; known here: certsDir"),
         ("onUncertain: maybe", "1:14: \"maybe\" is not known here: use allow, deny, or a map"),
         ("onUncertain: { RateLimited: maybe }", "1:29: \"maybe\" is not known here: use allow, deny"),
         ("mode: audit\nmode: warn\n", "2:1: key \"mode\" is given twice"),

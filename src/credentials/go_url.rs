@@ -1,14 +1,14 @@
-//! The part of Go's `net/url` that decides what a key of a docker config means: authority and path of an `https` URL.
+//! The part of Go's `net/url` that decides what a key of a docker config or of a `hosts.toml` means: authority and path of an `https` URL.
 
 use std::net::Ipv6Addr;
 
 /// Host with port, and path, of a URL; escapes are decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Url {
+pub(crate) struct Url {
     /// As `URL.Host`: brackets and port included, userinfo not.
-    pub(super) host: Vec<u8>,
+    pub(crate) host: Vec<u8>,
     /// As `URL.Path`.
-    pub(super) path: Vec<u8>,
+    pub(crate) path: Vec<u8>,
 }
 
 /// What may be escaped, and what must be.
@@ -23,7 +23,7 @@ enum Part {
 
 impl Url {
     /// Parses what follows `https://` or `http://`; `None` where Go reports an error.
-    pub(super) fn parse(text: &[u8]) -> Option<Self> {
+    pub(crate) fn parse(text: &[u8]) -> Option<Self> {
         let (text, fragment) = cut(text, b'#');
         unescape(fragment.unwrap_or_default(), Part::Other)?;
         if text.iter().any(u8::is_ascii_control) {

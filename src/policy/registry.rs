@@ -52,6 +52,8 @@ pub enum NodeAccess {
     None,
     /// They may: a refusal is uncertain.
     Unknown,
+    /// They hold what is declared under `nodes` and nothing else, so a refusal is certain.
+    Declared,
 }
 
 /// Which addresses and registries may be asked.
@@ -158,8 +160,10 @@ mod tests {
         ] {
             assert_eq!(silent.effective_node_access(host), expected, "{host}");
         }
-        let told = RegistryRule { node_access: Some(NodeAccess::None), ..silent };
-        assert_eq!(told.effective_node_access("gcr.io"), NodeAccess::None);
+        for word in [NodeAccess::None, NodeAccess::Declared] {
+            let told = RegistryRule { node_access: Some(word), ..silent.clone() };
+            assert_eq!(told.effective_node_access("gcr.io"), word);
+        }
     }
 
     #[test]

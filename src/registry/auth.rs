@@ -11,7 +11,8 @@ use url::{Url, form_urlencoded};
 
 use crate::credentials::Login;
 use crate::finding::{Cause, Code};
-use crate::registry::failure::{Authority, Failure, Presented, Refusal};
+use crate::registry::failure::{Authority, Failure, Presented, Refusal, Weight};
+use crate::registry::hosts::Headers;
 use crate::registry::node;
 use crate::registry::transport::{Method, Profile, Request, Response, Transport};
 
@@ -106,7 +107,7 @@ fn check_realm(ask: &TokenRequest<'_>) -> Result<Url, Box<Failure>> {
     let login = ask.login.is_some();
     if ask.realm.is_empty() {
         let node = node::token_failed(login, "no realm specified for token auth challenge");
-        return Err(Box::new(Failure::nonsense("the challenge names no token server", Some(node))));
+        return Err(Box::new(nonsense("the challenge names no token server", node)));
     }
     let guard = |detail: String| Err(Box::new(Failure::own(Code::NotChecked, Cause::Guard, detail)));
     if ask.realm.len() > MAX_REALM {
@@ -118,7 +119,7 @@ fn check_realm(ask: &TokenRequest<'_>) -> Result<Url, Box<Failure>> {
             // containerd refuses a relative realm too: there is no host to ask.
             let node = node::token_failed(login, &format!("Get \"{}\": unsupported protocol scheme \"\"", ask.realm));
             let detail = "the challenge's realm is not an absolute URL";
-            return Err(Box::new(Failure::nonsense(detail, Some(node))));
+            return Err(Box::new(nonsense(detail, node)));
         }
     };
     match url.scheme() {
@@ -126,6 +127,11 @@ fn check_realm(ask: &TokenRequest<'_>) -> Result<Url, Box<Failure>> {
         "http" if ask.profile.plain_http => Ok(url),
         _ => guard("the challenge names a token server that is not HTTPS; no login is sent there".to_owned()),
     }
+}
+
+/// No authorisation comes of it; another host may still be asked.
+fn nonsense(detail: &str, node: String) -> Failure {
+    Failure { weight: Weight::Unanswered, ..Failure::nonsense(detail, Some(node)) }
 }
 
 async fn post(
@@ -186,9 +192,10 @@ async fn send(
 ) -> Result<Response, (Failure, Option<u16>)> {
     // A client certificate is a credential of the registry it was configured for, not of its token server's host.
     let foreign = url.host_str().is_none_or(|host| ask.api_host.split(':').next() != Some(host));
-    let profile = match &ask.profile.client_cert_file {
-        Some(_) if foreign => &Profile { client_cert_file: None, ..ask.profile.clone() },
-        _ => ask.profile,
+    let profile = if foreign && ask.profile.carries_credentials() {
+        &Profile { client_cert_file: None, client_pair: None, headers: Headers::default(), ..ask.profile.clone() }
+    } else {
+        ask.profile
     };
     let request =
         Request { profile, method, url, accept: None, authorization, form, max_body: MAX_TOKEN_BODY, max_redirects: 0 };
@@ -231,7 +238,7 @@ fn accept(
     });
     let Some(value) = value.filter(|value| !value.expose_secret().is_empty()) else {
         let node = node::token_failed(login, "authorization server did not include a token in the response");
-        return Err((Failure::nonsense("the token server's answer holds no token", Some(node)), None));
+        return Err((nonsense("the token server's answer holds no token", node), None));
     };
     Ok(Token {
         value,

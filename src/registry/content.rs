@@ -2,8 +2,6 @@
 //!
 //! Bytes are checked against the digest that names them, so what is read here is true for everybody who knows the digest.
 
-use std::sync::Arc;
-
 use serde::Deserialize;
 use url::Url;
 
@@ -51,13 +49,12 @@ struct PlatformText {
 // === impl Registry ===
 
 impl Registry {
-    /// The platforms of `manifest`, which `ask` was just resolved to with the same credential.
+    /// The platforms of `manifest`, which `ask` names by its digest, and which was just resolved with the same credential.
     ///
     /// # Errors
     /// Whatever the registry answered instead; the image itself is there.
     pub async fn content(&self, ask: &Ask, manifest: &Manifest) -> Result<Content, Failure> {
-        let by_digest = Ask { reference: Arc::new(ask.reference.at(&manifest.digest)), ..ask.clone() };
-        let (answer, _) = self.converse(&by_digest, Method::Get).await?;
+        let (answer, _) = self.converse(ask, Method::Get).await?;
         let body: Body = checked(&answer.body, &manifest.digest, ask)?;
         match (manifest.kind, body) {
             (Kind::Index, Body { manifests, .. }) => {
@@ -72,7 +69,7 @@ impl Registry {
                         None,
                     ));
                 };
-                let body = self.blob(&by_digest, &digest).await?;
+                let body = self.blob(ask, &digest).await?;
                 Ok(Content::Single(checked::<PlatformText>(&body, &digest, ask)?.into()))
             }
         }

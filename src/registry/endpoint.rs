@@ -1,5 +1,7 @@
 //! Where a registry is asked: the API host behind the name in a reference, and how to reach it.
 
+use url::form_urlencoded;
+
 use crate::policy::RegistryRule;
 use crate::reference::{Digest, Reference};
 use crate::registry::transport::Profile;
@@ -7,12 +9,14 @@ use crate::registry::transport::Profile;
 /// One registry's API.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Endpoint {
-    /// As in the reference: `docker.io`, `registry.corp.io:5000`.
+    /// As in the reference: `docker.io`, `registry.corp.io:5000`; of a mirror, its own name.
     pub host: String,
-    /// `https://registry-1.docker.io`.
+    /// The root of the API: `https://registry-1.docker.io/v2`.
     pub base: String,
     /// How to reach it.
     pub profile: Profile,
+    /// The registry that it stands in for, which it is told as `?ns=`.
+    pub namespace: Option<String>,
 }
 
 // === impl Endpoint ===
@@ -24,22 +28,35 @@ impl Endpoint {
         let host = reference.registry();
         let api = if host == "docker.io" { "registry-1.docker.io" } else { host };
         let scheme = if rule.plain_http { "http" } else { "https" };
-        Self { host: host.to_owned(), base: format!("{scheme}://{api}"), profile: Profile::of(rule) }
+        let (base, profile) = (format!("{scheme}://{api}/v2"), Profile::of(rule));
+        Self { host: host.to_owned(), base, profile, namespace: None }
     }
 
     /// `host[:port]` of the API.
     pub fn api_host(&self) -> &str {
-        self.base.split_once("://").map_or(self.base.as_str(), |(_, host)| host)
+        let rest = self.base.split_once("://").map_or(self.base.as_str(), |(_, rest)| rest);
+        rest.split_once('/').map_or(rest, |(host, _)| host)
     }
 
     /// The manifest's URL. Everything in it passed the reference grammar, so nothing needs escaping.
     pub fn manifest_url(&self, reference: &Reference) -> String {
-        format!("{}/v2/{}/manifests/{}", self.base, reference.repository(), reference.object())
+        self.url(reference, "manifests", reference.object())
     }
 
     /// The URL of a blob in the repository of a reference.
     pub fn blob_url(&self, reference: &Reference, digest: &Digest) -> String {
-        format!("{}/v2/{}/blobs/{digest}", self.base, reference.repository())
+        self.url(reference, "blobs", digest.as_str())
+    }
+
+    fn url(&self, reference: &Reference, kind: &str, object: &str) -> String {
+        let url = format!("{}/{}/{kind}/{object}", self.base, reference.repository());
+        match &self.namespace {
+            None => url,
+            Some(namespace) => {
+                let query = form_urlencoded::Serializer::new(String::new()).append_pair("ns", namespace).finish();
+                format!("{url}?{query}")
+            }
+        }
     }
 }
 
@@ -54,6 +71,7 @@ impl Profile {
             proxy: rule.proxy.clone(),
             plain_http: rule.plain_http,
             timeout: rule.timeout,
+            ..Self::default()
         }
     }
 }

@@ -30,6 +30,24 @@ pub struct Failure {
     pub retry_after: Option<Duration>,
     /// The reason is known: there was a body, or there is nothing further to ask.
     pub explained: bool,
+    /// What it counts where a node has other hosts to ask.
+    pub weight: Weight,
+}
+
+/// How a node with several hosts weighs a failure of one: it goes on to the next unless the failure is final, and shows
+/// the heaviest, the first of equals (containerd/containerd `core/remotes/docker/resolver.go`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Weight {
+    /// No answer of the registry: no connection, no authorisation.
+    Unanswered,
+    /// 404.
+    NotFound,
+    /// Another status.
+    Status,
+    /// A manifest over the limit.
+    TooLarge,
+    /// The host resolved, or answered nonsense: no other one is asked.
+    Final,
 }
 
 /// Which authority answered.
@@ -84,6 +102,7 @@ impl Failure {
             node: None,
             retry_after: None,
             explained: true,
+            weight: Weight::Unanswered,
         }
     }
 
@@ -110,6 +129,7 @@ impl Failure {
             node: error.go,
             retry_after: None,
             explained: true,
+            weight: Weight::Unanswered,
         }
     }
 
@@ -123,6 +143,7 @@ impl Failure {
             node,
             retry_after: None,
             explained: true,
+            weight: Weight::Final,
         }
     }
 
@@ -138,7 +159,19 @@ impl Failure {
             node: Some(node),
             retry_after: (code == Code::RateLimited).then(|| retry_after(answer.header("retry-after"))).flatten(),
             explained: refusal.asked_for_body || !code.certain(),
+            weight: weight(refusal),
         }
+    }
+}
+
+fn weight(refusal: Refusal<'_>) -> Weight {
+    match (refusal.authority, refusal.status) {
+        (Authority::Token, _) => Weight::Unanswered,
+        // containerd's authorizer ends here, before the answer counts as one.
+        (Authority::Manifest, 401) if refusal.error.is_some() => Weight::Unanswered,
+        (Authority::Manifest, 404) => Weight::NotFound,
+        (Authority::Manifest, 400..) => Weight::Status,
+        (Authority::Manifest, _) => Weight::Final,
     }
 }
 

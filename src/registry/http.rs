@@ -3,6 +3,7 @@
 
 mod clients;
 mod errors;
+mod unverified;
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use url::{Host, Url};
 
 use crate::finding::Cause;
 use crate::registry::guard::Guard;
+use crate::registry::hosts::Headers;
 use crate::registry::transport::{Method, Profile, Request, Response, Sending, Transport, TransportError};
 
 /// Limit for one exchange, redirects included, where the configuration names none.
@@ -59,6 +61,7 @@ impl HttpTransport {
 
     async fn follow(&self, client: &reqwest::Client, request: Request<'_>) -> Result<Response, TransportError> {
         let mut url = request.url.clone();
+        let mut client = client.clone();
         let mut authorization = request.authorization.as_ref();
         let mut redirected_to = None;
         for _ in 0..=request.max_redirects {
@@ -102,6 +105,10 @@ impl HttpTransport {
             url.set_fragment(None);
             redirected_to = Some(host(&url));
             authorization = None;
+            if !request.profile.headers.0.is_empty() {
+                let headers = Headers::default();
+                client = self.clients.get(&Profile { headers, ..request.profile.clone() })?;
+            }
         }
         Err(TransportError {
             cause: Some(Cause::Limit),

@@ -13,6 +13,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use crate::finding::Cause;
+use crate::registry::hosts::Headers;
 
 /// How one registry is reached: everything that needs an HTTP client of its own.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -27,6 +28,14 @@ pub struct Profile {
     pub plain_http: bool,
     /// Limit for one request, from connect to the last byte.
     pub timeout: Option<Duration>,
+    /// PEM files with authorities to trust beside the others.
+    pub more_ca_files: Vec<PathBuf>,
+    /// Client certificate as a node holds it: PEM file, and the key's where that is another one.
+    pub client_pair: Option<(PathBuf, Option<PathBuf>)>,
+    /// The server's certificate is not looked at.
+    pub skip_verify: bool,
+    /// Sent with every request to the host itself, never along a redirect.
+    pub headers: Headers,
 }
 
 /// The methods that the dialogue needs.
@@ -93,6 +102,15 @@ pub type Sending<'a> = Pin<Box<dyn Future<Output = Result<Response, TransportErr
 pub trait Transport: fmt::Debug + Send + Sync + 'static {
     /// Sends `request` and reads the answer within all bounds.
     fn send<'a>(&'a self, request: Request<'a>) -> Sending<'a>;
+}
+
+// === impl Profile ===
+
+impl Profile {
+    /// Whether a client made of it proves who it is, which is for the registry's own host to see.
+    pub fn carries_credentials(&self) -> bool {
+        self.client_cert_file.is_some() || self.client_pair.is_some() || !self.headers.0.is_empty()
+    }
 }
 
 // === impl Response ===

@@ -1,8 +1,9 @@
-//! Files that change → a call, by comparing what they hold.
+//! Files and directories that change → a call, by comparing what they hold.
 //!
 //! A mounted Secret or `ConfigMap` changes by swapping a symbolic link, which a watch on the file misses; so the files
 //! are read every few seconds and compared.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,24 +14,38 @@ use tracing::{info, warn};
 use super::shutdown::Hangups;
 
 /// A set of files and what they held when last looked at.
-#[derive(Debug)]
 pub struct FileWatch {
     name: &'static str,
-    files: Vec<PathBuf>,
+    files: Box<dyn Fn() -> Vec<PathBuf> + Send>,
     seen: Seen,
 }
 
 /// A hash per file, so that no key is kept in memory for comparing; none for a file that cannot be read.
-type Seen = Vec<Option<Vec<u8>>>;
+type Seen = Vec<(Option<Vec<u8>>, PathBuf)>;
+
+/// How far below a directory is looked: a directory per registry, and the files in it.
+const DEEPEST: u8 = 2;
 
 // === impl FileWatch ===
+
+impl fmt::Debug for FileWatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FileWatch").field("name", &self.name).finish_non_exhaustive()
+    }
+}
 
 impl FileWatch {
     /// Looks at the files. Make this before the files are loaded for the first time, or a change in between goes unseen.
     /// `name` is what the log calls them.
     pub async fn new(name: &'static str, files: Vec<PathBuf>) -> Self {
-        let seen = look(&files).await;
-        Self { name, files, seen }
+        Self::of(name, move || files.clone()).await
+    }
+
+    /// The same for files that are known only by and by: `files` is asked before each look. A directory stands for
+    /// everything in it.
+    pub async fn of(name: &'static str, files: impl Fn() -> Vec<PathBuf> + Send + 'static) -> Self {
+        let seen = look(files()).await;
+        Self { name, files: Box::new(files), seen }
     }
 
     /// Looks again `every` so often, and calls `load` when anything is different; at SIGHUP calls it in any case. `load`
@@ -54,7 +69,7 @@ impl FileWatch {
                     listening
                 }
             };
-            let now = look(&files).await;
+            let now = look(files()).await;
             if !told && now == seen {
                 continue;
             }
@@ -69,10 +84,21 @@ impl FileWatch {
     }
 }
 
-async fn look(files: &[PathBuf]) -> Seen {
+async fn look(files: Vec<PathBuf>) -> Seen {
     let mut seen = Vec::with_capacity(files.len());
-    for file in files {
-        seen.push(hash(file).await);
+    let mut ahead: Vec<(PathBuf, u8)> = files.into_iter().map(|file| (file, 0)).collect();
+    while let Some((path, depth)) = ahead.pop() {
+        let Ok(mut entries) = tokio::fs::read_dir(&path).await else {
+            seen.push((hash(&path).await, path));
+            continue;
+        };
+        let mut below = Vec::new();
+        while let Ok(Some(entry)) = entries.next_entry().await {
+            below.push((entry.path(), depth + 1));
+        }
+        below.sort();
+        // A link that leads back up would have no end.
+        ahead.extend(below.into_iter().filter(|(_, depth)| *depth <= DEEPEST));
     }
     seen
 }

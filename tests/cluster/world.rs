@@ -104,7 +104,7 @@ impl World {
         let on = |port: u16| format!("127.0.0.1:{port}");
         let fault = |port: Port| -> Result<String, Failure> {
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-            let site = Site { own: on(listener.local_addr()?.port()), elsewhere: on(open) };
+            let site = Site { own: on(listener.local_addr()?.port()), elsewhere: on(open), witness: None };
             Ok(faults::listen(listener, &leaf, port, site)?.to_string())
         };
         let places = Places {

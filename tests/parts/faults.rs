@@ -3,7 +3,7 @@
 
 use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -40,7 +40,12 @@ pub(crate) struct Site {
     pub(crate) own: String,
     /// `host:port` of a sound registry, for redirects.
     pub(crate) elsewhere: String,
+    /// Where requests are noted, and under which letter.
+    pub(crate) witness: Option<(char, Witness)>,
 }
+
+/// What several listeners were asked, in order: letter, method, path with query, and the scheme of a login.
+pub(crate) type Witness = Arc<Mutex<Vec<String>>>;
 
 struct Request {
     method: String,
@@ -93,6 +98,11 @@ fn serve(mut stream: TcpStream, tls: Arc<ServerConfig>, port: Port, site: &Site)
     let Some(request) = read_request(&mut stream)? else {
         return Ok(());
     };
+    if let Some((letter, witness)) = &site.witness {
+        let login = request.authorization.as_deref().and_then(|value| value.split(' ').next()).unwrap_or("-");
+        let line = format!("{letter} {} {} {login}", request.method, request.path);
+        witness.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+    }
     match port {
         Port::Registry => {
             let head_only = request.method == "HEAD";
@@ -155,12 +165,17 @@ fn write_answer(stream: &mut impl Write, answer: &Answer, head_only: bool) -> Re
     Ok(())
 }
 
-/// The misbehaviour is the repository's last segment: `/v2/fault/KIND/manifests/…`, `/token/KIND`.
+/// The misbehaviour is the repository's last segment: `/v2/fault/KIND/manifests/…`, `/token/KIND`; or a mirror's path,
+/// whatever the repository is: `/v2/as/KIND/…`.
 fn answer(request: &Request, site: &Site) -> Answer {
     if let Some(kind) = request.path.strip_prefix("/token/") {
         return token(kind.split('?').next().unwrap_or_default(), request);
     }
-    let kind = request.path.strip_prefix("/v2/fault/").and_then(|rest| rest.split('/').next());
+    let path = &request.path;
+    let kind = path
+        .strip_prefix("/v2/fault/")
+        .or_else(|| path.strip_prefix("/v2/as/"))
+        .and_then(|rest| rest.split('/').next());
     let login = request.authorization.as_deref();
     match kind.unwrap_or_default() {
         "rate" => error("429 Too Many Requests", "TOOMANYREQUESTS").with("Retry-After", "7"),

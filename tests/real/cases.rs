@@ -4,6 +4,7 @@
 mod basic;
 mod bearer;
 mod faulty;
+mod mirrors;
 mod open;
 
 use base64::Engine as _;
@@ -66,6 +67,10 @@ pub(crate) struct Case {
     pub(crate) slow: bool,
     /// A code that is right as well, though its class is another.
     pub(crate) or_code: Option<&'static str>,
+    /// The `hosts.toml` of the image's registry; the case is asked through `certs.d` then.
+    pub(crate) hosts: Option<String>,
+    /// pullgate must not be certain, though the node's failure alone would let it.
+    pub(crate) uncertain: bool,
 }
 
 /// Every case, numbered.
@@ -74,6 +79,7 @@ pub(crate) fn all(places: &Places, images: &Images) -> Vec<Case> {
     cases.extend(bearer::cases(places, images));
     cases.extend(open::cases(places, images));
     cases.extend(faulty::cases(places, images));
+    cases.extend(mirrors::cases(places, images));
     for (index, case) in cases.iter_mut().enumerate() {
         case.number = index + 1;
     }
@@ -93,6 +99,8 @@ impl Case {
             want: Want::Failures(Vec::new()),
             slow: false,
             or_code: None,
+            hosts: None,
+            uncertain: false,
         }
     }
 
@@ -127,11 +135,28 @@ impl Case {
         self
     }
 
+    /// Nodes have these hosts for the image's registry.
+    fn with_hosts(mut self, hosts: String) -> Self {
+        self.hosts = Some(hosts);
+        self
+    }
+
+    fn uncertain(mut self, code: &'static str) -> Self {
+        self.uncertain = true;
+        self.or_code(code)
+    }
+
+    /// The directory of the image's registry in `certs.d`.
+    pub(crate) fn directory(&self) -> String {
+        let host = self.image.split('/').next().unwrap_or_default();
+        host.rsplit_once(':').map_or_else(|| host.to_owned(), |(name, port)| format!("{name}_{port}_"))
+    }
+
     /// Whether the case can stand beside others in one process: its registry is sound and none of its logins is one
     /// that the registry refuses, for those are counted per registry and process.
     pub(crate) fn may_share(&self) -> bool {
         let refused = |login: &Login| ![ALICE, BOB, CAROL, NOBODY].contains(login);
-        !self.slow && !self.image.contains("/fault/") && !self.candidates.iter().any(refused)
+        self.hosts.is_none() && !self.slow && !self.image.contains("/fault/") && !self.candidates.iter().any(refused)
     }
 }
 

@@ -186,6 +186,15 @@ pub(crate) fn config(ca: &Path, hosts: &[&str], plain_http: &[&str], slow: &[&st
     config + "guard: { allowAddresses: [127.0.0.0/8] }\n"
 }
 
+/// The configuration by containerd's own means: everything that can be said in `certs.d` is said there.
+pub(crate) fn certs_config(hosts_dir: &Path) -> String {
+    format!(
+        "mode: enforce\nregistries: [{{ host: \"*\", nodeAccess: declared }}]\nnodes: {{ certsDir: \"{}\" }}\n\
+         guard: {{ allowAddresses: [127.0.0.0/8] }}\n",
+        hosts_dir.display()
+    )
+}
+
 pub(crate) fn pod_name(case: &Case) -> String {
     format!("case-{}", case.number)
 }

@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use crate::Failure;
 use crate::parts::OracleAnswer;
 
 /// The classes that both sides are compared by.
@@ -124,4 +125,24 @@ pub(crate) fn node_line(failures: &[OracleAnswer]) -> Option<NodeLine> {
     };
     let fixed = |failure: &OracleAnswer| Class::of_oracle(&failure.error).is_some_and(|class| class != Class::Network);
     Some(NodeLine { text, fixed: failures.iter().all(fixed) })
+}
+
+/// Whether pullgate asked the hosts for manifests as containerd did: the same paths with the same kind of login, in the
+/// same order. Repetitions count once (containerd tries again where pullgate does not); before a denial pullgate walks a
+/// second time, and leaves out a host whose token server it already knows to refuse.
+pub(crate) fn same_walk(theirs: &[String], mine: &[String]) -> Result<(), Failure> {
+    let walk = |noted: &[String]| {
+        let heads = noted.iter().filter(|line| line.contains(" HEAD ") && line.contains("/manifests/"));
+        let mut walk: Vec<String> = heads.cloned().collect();
+        walk.dedup();
+        walk
+    };
+    let (theirs, mine) = (walk(theirs), walk(mine));
+    let mut left = theirs.iter();
+    let again = mine.get(theirs.len()..).unwrap_or_default().iter().all(|line| left.any(|known| known == line));
+    if mine.starts_with(&theirs) && again {
+        Ok(())
+    } else {
+        Err(format!("containerd asked {theirs:#?}\npullgate asked {mine:#?}").into())
+    }
 }

@@ -36,9 +36,11 @@ mod pki;
 use std::env;
 use std::error::Error;
 use std::process::ExitCode;
+use std::sync::PoisonError;
 use std::time::Instant;
 
 use self::cases::{Case, Want};
+use self::faults::Witness;
 use self::gate::{Gate, PodAnswer};
 use self::judge::{Class, NodeLine};
 use self::parts::{Oracle, OracleAnswer, Question};
@@ -111,9 +113,18 @@ fn run() -> Result<(usize, usize, Figures), Failure> {
     let mut scene = Scene::new(dir.path())?;
     let cases = cases::all(&scene.places, &scene.images);
     let gate = Gate::new(&dir.path().join("gate"), &scene.config, &cases)?;
+    let certs_gate = Gate::new(&dir.path().join("certs-gate"), &scene.certs_config, &cases)?;
+    for case in &cases {
+        if let Some(hosts) = &case.hosts {
+            let dir = scene.hosts_dir.join(case.directory());
+            std::fs::create_dir_all(&dir)?;
+            std::fs::write(dir.join("hosts.toml"), hosts)?;
+        }
+    }
     let mut alone = Vec::new();
     for case in &cases {
-        let outcome = one(case, &mut scene.oracle, &gate, &mut figures);
+        let gate = if case.hosts.is_some() { &certs_gate } else { &gate };
+        let outcome = one(case, &mut scene.oracle, gate, &scene.witness, &mut figures);
         let remark = outcome.map(|(answer, remark)| {
             alone.push((case, answer));
             remark
@@ -121,6 +132,7 @@ fn run() -> Result<(usize, usize, Figures), Failure> {
         report(&case.name, remark);
     }
     report("many pods in one process answer as each alone", together(&alone, &gate, &mut figures));
+    report("the same through the certs.d directory of the nodes", together(&alone, &certs_gate, &mut figures));
     if failed > 0 {
         println!("{}", scene.logs());
     }
@@ -128,12 +140,22 @@ fn run() -> Result<(usize, usize, Figures), Failure> {
 }
 
 /// One case, on its own.
-fn one(case: &Case, oracle: &mut Oracle, gate: &Gate, figures: &mut Figures) -> Result<(PodAnswer, String), Failure> {
+fn one(
+    case: &Case,
+    oracle: &mut Oracle,
+    gate: &Gate,
+    witness: &Witness,
+    figures: &mut Figures,
+) -> Result<(PodAnswer, String), Failure> {
+    let noted = || std::mem::take(&mut *witness.lock().unwrap_or_else(PoisonError::into_inner));
+    noted();
     let verdict = ask_oracle(case, oracle, figures)?;
+    let theirs = noted();
     let line = judge::node_line(&verdict.failures);
     expected(case, &verdict)?;
     figures.processes += 1;
     let run = gate.check(&[case])?;
+    judge::same_walk(&theirs, &noted())?;
     let answer = run.pods.get(&gate::pod_name(case)).ok_or("pullgate does not answer for the pod")?;
     let with_answer = |text: String| Failure::from(format!("{text}\n{answer:?}\n{}", run.stderr));
     let remark = agree(case, &verdict, line.as_ref(), answer, figures)
@@ -202,7 +224,7 @@ fn agree(
     if !also && !mine.iter().any(|class| theirs.contains(class)) {
         return Err(format!("the oracle says {theirs:?}, pullgate says {code}").into());
     }
-    let certain = !theirs.iter().any(|class| class.may_pass());
+    let certain = !theirs.iter().any(|class| class.may_pass()) && !case.uncertain;
     if finding.certain != certain {
         return Err(format!("{code} with certain={}, for {theirs:?}", finding.certain).into());
     }

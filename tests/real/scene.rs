@@ -2,10 +2,11 @@
 //! loopback and all in one temporary directory.
 
 use std::net::{Ipv4Addr, TcpListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::Failure;
-use crate::faults::{self, Port, Site};
+use crate::faults::{self, Port, Site, Witness};
 use crate::gate;
 use crate::images::{self, Images};
 use crate::parts::{Login, Oracle, Part, Workshop, free_ports};
@@ -13,6 +14,10 @@ use crate::pki::{Authority, Leaf, TokenKey};
 
 /// `host:port` of everything that an image reference can name here.
 pub(crate) struct Places {
+    /// The file with the authority of all that is sound.
+    pub(crate) ca: String,
+    /// Three registries of [`faults`] that note what they are asked.
+    pub(crate) noting: [String; 3],
     /// A registry with HTTP Basic logins.
     pub(crate) basic: String,
     /// A registry with a token server; a user may pull `USER/*` only.
@@ -45,6 +50,11 @@ pub(crate) struct Scene {
     pub(crate) images: Images,
     /// pullgate's configuration file.
     pub(crate) config: String,
+    /// The same by containerd's own means: it names the directory that the oracle reads.
+    pub(crate) certs_config: String,
+    pub(crate) hosts_dir: PathBuf,
+    /// What the noting places were asked.
+    pub(crate) witness: Witness,
     parts: Vec<Part>,
 }
 
@@ -74,12 +84,21 @@ impl Scene {
         let on = |port: u16| format!("127.0.0.1:{port}");
         let fault = |port: Port, leaf: &Leaf| -> Result<String, Failure> {
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-            let site = Site { own: on(listener.local_addr()?.port()), elsewhere: on(open) };
+            let site = Site { own: on(listener.local_addr()?.port()), elsewhere: on(open), witness: None };
             Ok(faults::listen(listener, leaf, port, site)?.to_string())
         };
         let stranger = Authority::new("an authority that nobody trusts")?.issue(&["127.0.0.1"])?;
         let misnamed = authority.issue(&["registry.example"])?;
+        let witness = Witness::default();
+        let noting = |letter: char| -> Result<String, Failure> {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+            let own = on(listener.local_addr()?.port());
+            let site = Site { own, elsewhere: on(open), witness: Some((letter, Arc::clone(&witness))) };
+            Ok(faults::listen(listener, &leaf, Port::Registry, site)?.to_string())
+        };
         let places = Places {
+            ca: ca.display().to_string(),
+            noting: [noting('A')?, noting('B')?, noting('U')?],
             basic: on(basic),
             bearer: on(bearer),
             open: on(open),
@@ -96,7 +115,9 @@ impl Scene {
         };
         let hosts_dir = places.write_hosts(&workshop, &ca)?;
         let config = gate::config(&ca, &places.over_tls(), &[&places.plain_http], &[&places.silent, &places.dripping]);
-        Ok(Self { oracle: workshop.oracle(&hosts_dir)?, places, images, config, parts })
+        let certs_config = gate::certs_config(&hosts_dir);
+        let oracle = workshop.oracle(&hosts_dir)?;
+        Ok(Self { oracle, places, images, config, certs_config, hosts_dir, witness, parts })
     }
 
     /// The ends of all logs.

@@ -8,6 +8,7 @@ mod gate;
 mod hostile;
 mod layering;
 mod logins;
+mod mirrors;
 mod modes;
 mod node_credentials;
 mod oracle;

@@ -1,5 +1,5 @@
 //! What nodes hold by themselves, declared by the operator: after the pod's own Secrets, and never instead of them.
-#![cfg(unix)]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

@@ -189,6 +189,18 @@ fn a_start_that_cannot_work_is_one_sentence_and_exit_code_2() {
     let (junk, other, bad) = (files.path("junk.pem"), files.path("other.key"), files.path("bad.yaml"));
     let bad_cluster = files.path("bad-cluster.yaml");
     let key_line = other_key.lines().nth(1).unwrap();
+    for (name, text) in [
+        ("syntax", "[host.\"a.io\"]\ncapabilities = [\"fetch\"]\n"),
+        ("named", "ca = \"no.pem\"\n"),
+        ("junk", "ca = \"../../junk.pem\"\n"),
+    ] {
+        std::fs::create_dir_all(files.directory.path().join(name).join("a.io")).unwrap();
+        files.write(&format!("{name}/a.io/hosts.toml"), text);
+        files.write(&format!("{name}.yaml"), &format!("nodes: {{ certsDir: {} }}\n", files.path(name)));
+    }
+    files.write("nowhere.yaml", "nodes: { certsDir: /nowhere }\n");
+    let [syntax, named, in_junk, nowhere] =
+        ["syntax", "named", "junk", "nowhere"].map(|name| files.path(&format!("{name}.yaml")));
     for (more, expected) in [
         (("--tls-cert-file", "/nowhere.crt"), "pullgate: --tls-cert-file /nowhere.crt: cannot read the file: No such file".to_owned()),
         (("--tls-cert-file", &*junk), "pullgate: --tls-cert-file DIR/junk.pem: ".to_owned()),
@@ -198,6 +210,10 @@ fn a_start_that_cannot_work_is_one_sentence_and_exit_code_2() {
         (("--admin-listen", &*taken), format!("pullgate: --admin-listen {taken}: cannot listen: Address already in use")),
         (("--config", &*bad), "pullgate: --config DIR/bad.yaml:2:1: ".to_owned()),
         (("--config", "/nowhere.yaml"), "pullgate: --config /nowhere.yaml: No such file".to_owned()),
+        (("--config", &*nowhere), "pullgate: --config nodes.certsDir: /nowhere: No such file".to_owned()),
+        (("--config", &*syntax), "pullgate: --config nodes.certsDir: DIR/syntax/a.io/hosts.toml:2:16: unknown capability \"fetch\": use pull".to_owned()),
+        (("--config", &*named), "pullgate: --config nodes.certsDir: DIR/named/a.io/hosts.toml names DIR/named/a.io/no.pem: No such file".to_owned()),
+        (("--config", &*in_junk), "pullgate: --config nodes.certsDir: DIR/junk/a.io/hosts.toml: DIR/junk/a.io/../../junk.pem holds no PEM certificate".to_owned()),
         (("--cluster-from", &*bad_cluster), "pullgate: --cluster-from DIR/bad-cluster.yaml:1:".to_owned()),
         (("--mode", "strict"), "error: invalid value 'strict' for '--mode <MODE>': \"strict\" is not a mode: use enforce, warn or audit".to_owned()),
         (("--log", "pullgate=loud"), "pullgate: --log \"pullgate=loud\" is not a level or a filter: ".to_owned()),
@@ -289,6 +305,23 @@ fn a_bad_configuration_is_said_in_the_log_and_a_good_one_is_taken() {
     server.signal("HUP");
     let line = server.logged("Reloaded");
     assert!(line.contains("\"what\":\"configuration\""), "{line}");
+}
+
+#[test]
+fn a_change_in_the_directory_of_the_nodes_hosts_is_taken_and_a_mistake_is_not() {
+    let files = Files::new();
+    std::fs::create_dir_all(files.directory.path().join("certs.d/docker.io")).unwrap();
+    files.write("certs.d/docker.io/hosts.toml", "[host.\"https://one.example\"]\n");
+    files.write("config.yaml", &format!("nodes: {{ certsDir: {} }}\n", files.path("certs.d")));
+    let server = files.start();
+    files.write("certs.d/docker.io/hosts.toml", "[host.\"https://two.example\"]\n");
+    // No signal: the directory is watched.
+    let line = server.logged("Reloaded");
+    assert!(line.contains("\"what\":\"configuration\""), "{line}");
+    files.write("certs.d/docker.io/hosts.toml", "[host.\n");
+    server.signal("HUP");
+    let line = server.logged("Not reloaded");
+    assert!(line.contains("docker.io/hosts.toml:1:"), "{line}");
 }
 
 #[test]

@@ -20,6 +20,7 @@ use pullgate::reference::Reference;
 pub(crate) use pullgate::registry::Ask;
 use pullgate::registry::failure::Failure;
 use pullgate::registry::guard::Guard;
+use pullgate::registry::hosts::{Ways, directory};
 use pullgate::registry::http::HttpTransport;
 use pullgate::registry::{self, Endpoint};
 use pullgate::resolver::Resolver;
@@ -47,7 +48,7 @@ pub(crate) struct World {
     pub(crate) clock: HandClock,
     pub(crate) policy: Policy,
     authority: Arc<Authority>,
-    _files: TempDir,
+    files: TempDir,
 }
 
 // === impl HandClock ===
@@ -96,7 +97,7 @@ impl World {
             patience.as_millis()
         );
         let policy = pullgate::config::parse(&policy, "test.yaml").unwrap();
-        Self { registry, clock: HandClock::new(), policy, authority, _files: files }
+        Self { registry, clock: HandClock::new(), policy, authority, files }
     }
 
     /// A second registry that the same client trusts.
@@ -108,6 +109,23 @@ impl World {
     pub(crate) fn client(&self) -> registry::Registry {
         let guard = Guard { allow: self.policy.allow_addresses().to_vec() };
         registry::Registry::new(Arc::new(HttpTransport::new(guard)), self.clock.clock(), Metrics::new())
+            .with_ways(Ways::new(&self.policy))
+    }
+
+    /// Declares what nodes have in the directory `name` of their `certs.d`: the text of its `hosts.toml`, and other
+    /// files.
+    pub(crate) fn declare(&mut self, name: &str, hosts: &str, files: &[(&str, &str)]) {
+        let root = self.files.path().join("certs.d");
+        std::fs::create_dir_all(root.join(name)).unwrap();
+        for (file, text) in files.iter().chain([&("hosts.toml", hosts)]).filter(|(_, text)| !text.is_empty()) {
+            std::fs::write(root.join(name).join(file), text).unwrap();
+        }
+        self.policy.nodes.hosts = Some(Arc::new(directory::read(&root).unwrap()));
+    }
+
+    /// The directory of this registry in `certs.d`.
+    pub(crate) fn directory(&self) -> String {
+        self.registry.host().replace(':', "_") + "_"
     }
 
     /// A resolver that knows nothing yet.

@@ -250,6 +250,7 @@ fn entry(asked: &Asked, caller: &Caller) -> LoggedRequest {
         path: asked.path.clone(),
         kind: asked.kind,
         repository: asked.repository.clone(),
+        namespace: asked.query("ns").map(str::to_owned),
         scopes: asked.scopes.clone(),
         accept: asked.accept.clone(),
         sent_login: asked.authorization.is_some() || asked.form("password").or(asked.form("refresh_token")).is_some(),

@@ -1,5 +1,5 @@
 //! What the registry was asked, in order of arrival: one entry per request, with the answer's status once it is known.
-//! Secrets never enter: no query, no header value but `Accept`, no body.
+//! Secrets never enter: no query but `ns`, no header value but `Accept`, no body.
 
 use std::collections::VecDeque;
 
@@ -37,6 +37,8 @@ pub struct LoggedRequest {
     pub kind: Kind,
     /// The repository that the path names.
     pub repository: Option<String>,
+    /// The registry that a mirror is asked for, from `?ns=`.
+    pub namespace: Option<String>,
     /// The scopes that a token request asked for.
     pub scopes: Vec<String>,
     /// The `Accept` header lines, joined with `, `.

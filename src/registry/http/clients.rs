@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
@@ -14,6 +15,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use crate::finding::Cause;
 use crate::registry::guard::Guard;
 use crate::registry::http::CONNECT_TIMEOUT;
+use crate::registry::http::unverified::AnyServer;
 use crate::registry::transport::{Profile, TransportError};
 
 /// The clients made so far. Profiles come from the configuration, so there are few.
@@ -76,6 +78,9 @@ impl Clients {
             .tcp_nodelay(true)
             .http1_max_headers(super::MAX_HEADERS)
             .http2_max_header_list_size(64 * 1024);
+        if !profile.headers.0.is_empty() {
+            builder = builder.default_headers(headers(profile)?);
+        }
         if let Some(proxy) = &profile.proxy {
             // The message of a bad proxy URL may repeat a password in it.
             builder = builder.proxy(reqwest::Proxy::all(proxy).map_err(|_| "the proxy URL is not usable".to_owned())?);
@@ -94,19 +99,49 @@ fn tls(profile: &Profile) -> Result<ClientConfig, String> {
         let system = rustls_native_certs::load_native_certs();
         roots.add_parsable_certificates(system.certs);
     }
-    let builder = ClientConfig::builder().with_root_certificates(roots);
-    let mut config = match &profile.client_cert_file {
+    for file in &profile.more_ca_files {
+        for certificate in certificates(file)? {
+            roots.add(certificate).map_err(|error| format!("ca {}: {error}", file.display()))?;
+        }
+    }
+    let builder = if profile.skip_verify {
+        ClientConfig::builder().dangerous().with_custom_certificate_verifier(Arc::new(AnyServer::new()))
+    } else {
+        ClientConfig::builder().with_root_certificates(roots)
+    };
+    let pair = match (&profile.client_cert_file, &profile.client_pair) {
+        (Some(file), _) => Some(("clientCertFile", file, file)),
+        (None, Some((certificate, key))) => Some(("client", certificate, key.as_ref().unwrap_or(certificate))),
+        (None, None) => None,
+    };
+    let mut config = match pair {
         None => builder.with_no_client_auth(),
-        Some(file) => {
-            let key = PrivateKeyDer::from_pem_file(file)
-                .map_err(|error| format!("clientCertFile {}: no private key: {error}", file.display()))?;
+        Some((setting, certificate, key)) => {
+            let key = PrivateKeyDer::from_pem_file(key)
+                .map_err(|error| format!("{setting} {}: no private key: {error}", key.display()))?;
             builder
-                .with_client_auth_cert(certificates(file)?, key)
-                .map_err(|error| format!("clientCertFile {}: {error}", file.display()))?
+                .with_client_auth_cert(certificates(certificate)?, key)
+                .map_err(|error| format!("{setting} {}: {error}", certificate.display()))?
         }
     };
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(config)
+}
+
+/// Header lines for every request. No sentence repeats a value.
+fn headers(profile: &Profile) -> Result<HeaderMap, String> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in &profile.headers.0 {
+        if name.eq_ignore_ascii_case("host") {
+            continue;
+        }
+        let unusable = || format!("header {name:?} cannot be sent over HTTP");
+        let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| unusable())?;
+        let mut value = HeaderValue::from_str(value).map_err(|_| unusable())?;
+        value.set_sensitive(true);
+        headers.append(header, value);
+    }
+    Ok(headers)
 }
 
 fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {

@@ -1,0 +1,156 @@
+//! The hosts that nodes ask for one image, in order, until one of them resolves; else one failure that speaks for all.
+//!
+//! Order, and which failure a node shows: containerd/containerd `core/remotes/docker/resolver.go`. Certainty is
+//! pullgate's own: a host that could not answer may answer the next time, whatever the others said.
+
+use std::sync::Arc;
+
+use crate::finding::{Cause, Code};
+use crate::nodes::platform::Content;
+use crate::registry::failure::{Failure, Weight};
+use crate::registry::hosts::{self, Way};
+use crate::registry::manifest::Manifest;
+use crate::registry::{Ask, Endpoint, node};
+use crate::resolver::Inner;
+
+/// What one host said instead of a manifest.
+struct Said {
+    ask: Ask,
+    failure: Failure,
+}
+
+// === impl Inner ===
+
+impl Inner {
+    /// Asks host after host; `explain` brings the reason of a certain refusal.
+    pub(super) async fn walk(&self, ask: &Ask, ways: &[Way], explain: bool) -> Result<Manifest, Failure> {
+        let mut said: Vec<Said> = Vec::with_capacity(ways.len());
+        for way in ways {
+            let (asked, outcome) = self.try_way(ask, way).await;
+            let failure = match outcome {
+                Ok(manifest) => return Ok(manifest),
+                Err(failure) => failure,
+            };
+            let last = failure.weight == Weight::Final;
+            said.push(Said { ask: asked, failure });
+            if last {
+                break;
+            }
+        }
+        if explain && let Some(speaker) = speaker(&said).and_then(|index| said.get_mut(index)) {
+            let Said { ask, failure } = speaker;
+            if failure.code.certain() && !failure.explained {
+                let weight = failure.weight;
+                *failure = Failure { weight, ..self.registry.explain(ask, failure.clone()).await };
+            }
+        }
+        Err(together(ask, said))
+    }
+
+    /// The platforms of a manifest, from the first host that says them.
+    pub(super) async fn content(&self, ask: &Ask, manifest: &Manifest) -> Result<Content, Failure> {
+        let by_digest = Ask { reference: Arc::new(ask.reference.at(&manifest.digest)), ..ask.clone() };
+        let Some(ways) = self.registry.ways(&by_digest) else {
+            return self.registry.content(&by_digest, manifest).await;
+        };
+        let mut failure = nobody(&by_digest);
+        for way in &ways {
+            for endpoint in [Some(&way.endpoint), way.plain.as_ref()].into_iter().flatten() {
+                match self.registry.content(&at(&by_digest, endpoint), manifest).await {
+                    Ok(content) => return Ok(content),
+                    Err(said) => failure = said,
+                }
+            }
+        }
+        Err(failure)
+    }
+
+    async fn try_way(&self, ask: &Ask, way: &Way) -> (Ask, Result<Manifest, Failure>) {
+        let asked = at(ask, &way.endpoint);
+        let outcome = self.try_host(&asked).await;
+        match (&outcome, &way.plain) {
+            (Err(failure), Some(plain)) if speaks_plain_http(failure, &way.endpoint) => {
+                let asked = at(ask, plain);
+                let outcome = self.try_host(&asked).await;
+                (asked, outcome)
+            }
+            _ => (asked, outcome),
+        }
+    }
+
+    /// One host, unless it is known not to answer now: a dead mirror costs its time once, and closes nobody else.
+    async fn try_host(&self, ask: &Ask) -> Result<Manifest, Failure> {
+        let host = &ask.endpoint.base;
+        if let Err((failure, _)) = self.health.admit(host, ask.id, (self.clock)()) {
+            // The line of the node is about another image.
+            return Err(Failure { node: None, ..failure });
+        }
+        let outcome = self.registry.resolve(ask).await;
+        self.health.report(host, ask.id, &outcome, (self.clock)());
+        outcome
+    }
+}
+
+fn at(ask: &Ask, endpoint: &Arc<Endpoint>) -> Ask {
+    Ask { endpoint: Arc::clone(endpoint), ..ask.clone() }
+}
+
+/// Whether a try with TLS says that the host wants none: it spoke HTTP, or nothing listens on the port of HTTPS while
+/// the URL names none.
+fn speaks_plain_http(failure: &Failure, endpoint: &Endpoint) -> bool {
+    let words = failure.node.as_deref().unwrap_or_default();
+    let no_port = || hosts::port(endpoint.api_host()).is_none();
+    match failure.cause {
+        Some(Cause::Tls) => words.contains("server gave HTTP response to HTTPS client"),
+        Some(Cause::Refused) => words.contains("connection refused") && no_port(),
+        Some(Cause::Timeout) => no_port(),
+        _ => false,
+    }
+}
+
+/// The failure that decides for the node: the heaviest, the first of equals.
+fn decisive(said: &[Said]) -> Option<usize> {
+    // `max_by_key` takes the last of equals.
+    said.iter().enumerate().rev().max_by_key(|(_, said)| said.failure.weight).map(|(index, _)| index)
+}
+
+/// The failure that decides for pullgate: the first uncertain one, else the node's.
+fn speaker(said: &[Said]) -> Option<usize> {
+    said.iter().position(|said| !said.failure.code.certain()).or_else(|| decisive(said))
+}
+
+/// One failure for all hosts: code and words of the speaker, the line of the node, and who said what.
+fn together(ask: &Ask, said: Vec<Said>) -> Failure {
+    let (Some(speaker), Some(decisive)) = (speaker(&said), decisive(&said)) else {
+        return nobody(ask);
+    };
+    let own = matches!(said.as_slice(), [only] if only.ask.endpoint.namespace.is_none());
+    let node = said.get(decisive).and_then(|said| said.failure.node.clone());
+    let detail: Vec<String> = said.iter().map(words).collect();
+    match said.into_iter().nth(speaker) {
+        Some(Said { failure, .. }) if own => failure,
+        Some(Said { failure, .. }) => Failure { node, detail: Some(detail.join("; ")), ..failure },
+        None => nobody(ask),
+    }
+}
+
+fn words(said: &Said) -> String {
+    let (host, failure) = (said.ask.endpoint.host.as_str(), &said.failure);
+    match failure.detail.as_deref() {
+        Some(detail) if detail.contains(host) => detail.to_owned(),
+        Some(detail) => format!("{host}: {detail}"),
+        None => format!("{host} says {}", failure.code),
+    }
+}
+
+/// No host of the list may be asked for this.
+fn nobody(ask: &Ask) -> Failure {
+    let what = if ask.reference.digest().is_some() { "content" } else { "tags" };
+    let host = &ask.endpoint.host;
+    let detail = format!("no host that nodes have for {host} may be asked for {what}");
+    let line = format!(
+        "rpc error: code = NotFound desc = {}",
+        node::resolve_line(&ask.reference, "no resolve hosts: not found")
+    );
+    Failure { code: Code::NotChecked, ..Failure::nonsense(detail, Some(line)) }
+}
