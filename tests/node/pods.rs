@@ -1,0 +1,130 @@
+//! Rows → the objects of the cluster, and the node's answer read back from a pod's status.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use crate::cases::{Field, Row, Secret};
+use crate::node;
+
+/// The namespace of all rows.
+pub(crate) const NAMESPACE: &str = "rows";
+
+/// What the node did with the image of a row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Saw {
+    /// The container ran and ended with 0.
+    Ran,
+    /// The image is there; this came of it.
+    Pulled(String),
+    /// The container waits.
+    Waits { reason: String, message: String },
+}
+
+/// Everything that the rows need, pods last; `sound` is an image that anybody may pull.
+pub(crate) fn objects(rows: &[Row], sound: &str) -> Value {
+    let mut items = vec![json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": NAMESPACE } })];
+    // No controller makes it, and without it no pod is admitted.
+    items.push(account("default", Vec::new()));
+    for row in rows {
+        let all = row
+            .secrets
+            .iter()
+            .map(|secret| (secret, ""))
+            .chain(row.account_secrets.iter().map(|secret| (secret, "account-")));
+        for (index, (secret, of)) in all.enumerate() {
+            items.extend(stored(&secret_name(row, of, index), secret));
+        }
+        if !row.account_secrets.is_empty() {
+            let offset = row.secrets.len();
+            let names = (0..row.account_secrets.len()).map(|index| secret_name(row, "account-", offset + index));
+            items.push(account(&row.pod(), names.collect()));
+        }
+    }
+    items.extend(rows.iter().map(|row| pod(row, sound)));
+    json!({ "apiVersion": "v1", "kind": "List", "items": items })
+}
+
+/// What the status of a row's pod says, once it says something that lasts.
+pub(crate) fn saw(row: &Row, pod: &Value) -> Option<Saw> {
+    let statuses = match row.field {
+        Field::Init => &pod["status"]["initContainerStatuses"],
+        // A volume's image is waited for by the container that mounts it.
+        Field::Container | Field::Volume => &pod["status"]["containerStatuses"],
+    };
+    let status = statuses.as_array()?.first()?;
+    let state = &status["state"];
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    if let Some(ended) = state.get("terminated") {
+        return Some(if ended["exitCode"] == 0 { Saw::Ran } else { Saw::Pulled(text(&ended["reason"])) });
+    }
+    if state.get("running").is_some() {
+        return Some(Saw::Ran);
+    }
+    let waiting = state.get("waiting")?;
+    let (reason, message) = (text(&waiting["reason"]), text(&waiting["message"]));
+    match reason.as_str() {
+        "" | "ContainerCreating" | "PodInitializing" => None,
+        "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" | "CrashLoopBackOff" => {
+            Some(Saw::Pulled(format!("{reason}: {message}")))
+        }
+        // The message keeps the error behind two words of the kubelet's own (`pkg/kubelet/images/image_manager.go`).
+        "ImagePullBackOff" => {
+            let (_, error) = message.split_once(": ErrImagePull: ")?;
+            Some(Saw::Waits { reason: "ErrImagePull".to_owned(), message: error.to_owned() })
+        }
+        _ => Some(Saw::Waits { reason, message }),
+    }
+}
+
+fn secret_name(row: &Row, of: &str, index: usize) -> String {
+    format!("{}-{of}{}", row.pod(), index + 1)
+}
+
+fn account(name: &str, secrets: Vec<String>) -> Value {
+    let secrets: Vec<Value> = secrets.into_iter().map(|name| json!({ "name": name })).collect();
+    json!({
+        "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "namespace": NAMESPACE, "name": name },
+        "imagePullSecrets": secrets, "automountServiceAccountToken": false,
+    })
+}
+
+fn stored(name: &str, secret: &Secret) -> Option<Value> {
+    let Secret::Stored { kind, key, content } = secret else { return None };
+    Some(json!({
+        "apiVersion": "v1", "kind": "Secret", "type": kind, "metadata": { "namespace": NAMESPACE, "name": name },
+        "data": { *key: STANDARD.encode(content) },
+    }))
+}
+
+/// Bound to the node by name: nobody schedules.
+fn pod(row: &Row, sound: &str) -> Value {
+    // The sandbox of a pod that is not privileged gets a seccomp profile, and a runc without libseccomp refuses it.
+    let container = |name: &str, image: &str, policy: &str| {
+        let privileged = json!({ "privileged": true });
+        json!({ "name": name, "image": image, "imagePullPolicy": policy, "securityContext": privileged })
+    };
+    let mut spec = json!({
+        "nodeName": node::NAME, "hostNetwork": true, "restartPolicy": "Never", "enableServiceLinks": false,
+        "automountServiceAccountToken": false, "terminationGracePeriodSeconds": 0,
+        "imagePullSecrets": (0..row.secrets.len()).map(|index| json!({ "name": secret_name(row, "", index) })).collect::<Vec<_>>(),
+    });
+    if !row.account_secrets.is_empty() {
+        spec["serviceAccountName"] = json!(row.pod());
+    }
+    match row.field {
+        Field::Container => spec["containers"] = json!([container("app", &row.image, row.policy)]),
+        Field::Init => {
+            spec["initContainers"] = json!([container("first", &row.image, row.policy)]);
+            spec["containers"] = json!([container("app", sound, "IfNotPresent")]);
+        }
+        Field::Volume => {
+            let mut app = container("app", sound, "IfNotPresent");
+            app["volumeMounts"] = json!([{ "name": "files", "mountPath": "/files" }]);
+            spec["containers"] = json!([app]);
+            spec["volumes"] =
+                json!([{ "name": "files", "image": { "reference": row.image, "pullPolicy": row.policy } }]);
+        }
+    }
+    json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "namespace": NAMESPACE, "name": row.pod() }, "spec": spec })
+}
