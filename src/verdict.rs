@@ -10,6 +10,7 @@ use crate::message;
 use crate::policy::{Mode, NodeAccess, PinOwners, Policy, TemplatesAction, UncertainAction};
 use crate::reference::{self, Digest, Reference};
 use crate::registry::failure::Failure;
+use crate::registry::node;
 use crate::workload::{ContainerImage, Owner, PullPolicy, Shape, Workload};
 
 /// The answer for a whole object.
@@ -258,12 +259,9 @@ impl Draft<'_> {
     }
 
     fn invalid(&self, error: &reference::ReferenceError) -> Finding {
-        let shown = message::shown(&self.image.image);
         Finding {
             message: message::of(self.image, &format!("is no image reference: {error}")),
-            node: Some(format!(
-                "Failed to apply default image tag \"{shown}\": couldn't parse image name \"{shown}\": {error}"
-            )),
+            node: Some(node::invalid_image_name(&self.image.image, &error.to_string())),
             ..self.finding(Code::InvalidImageName, true, None)
         }
     }

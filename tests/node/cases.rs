@@ -49,6 +49,8 @@ pub(crate) enum Want {
     Runs,
     /// The image was pulled; whatever comes then.
     Pulled,
+    /// The image was pulled and cannot be started; the node says why, with this part.
+    Stuck(&'static str),
     /// The container waits with this reason (of a malformed Secret, this part of it) and a message with this part.
     Fails(&'static str, &'static str),
 }
@@ -62,6 +64,8 @@ pub(crate) enum Right {
     Uncertain,
     /// No finding: what decides lies on the node, out of pullgate's sight.
     Unseen,
+    /// `UnsupportedManifest`, certain: what the node pulls and cannot start.
+    Unsupported,
 }
 
 /// One image with its secrets.
@@ -80,6 +84,8 @@ pub(crate) struct Row {
     pub(crate) right: Right,
     /// Only Go's network stack knows the words.
     pub(crate) words_of_go: bool,
+    /// Created when the node has pulled what the others name.
+    pub(crate) later: bool,
     pub(crate) pending: bool,
 }
 
@@ -116,6 +122,7 @@ impl Row {
             want: Want::Runs,
             right: Right::Certain,
             words_of_go: false,
+            later: false,
             pending: false,
         }
     }
@@ -150,6 +157,11 @@ impl Row {
         self
     }
 
+    fn stuck(mut self, part: &'static str) -> Self {
+        self.want = Want::Stuck(part);
+        self
+    }
+
     /// `ErrImagePull`, with this part in the message.
     fn fails(self, part: &'static str) -> Self {
         self.waits("ErrImagePull", part)
@@ -167,6 +179,11 @@ impl Row {
 
     fn words_of_go(mut self) -> Self {
         self.words_of_go = true;
+        self
+    }
+
+    fn later(mut self) -> Self {
+        self.later = true;
         self
     }
 

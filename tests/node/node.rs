@@ -43,7 +43,8 @@ impl Node {
         until("containerd to listen", || Ok(socket.exists().then_some(())))
             .map_err(|failure| format!("{failure}\n{}", containerd.tail()))?;
 
-        let user = authority.client(&format!("system:node:{NAME}"), Some("system:nodes"))?;
+        // Of the group of nodes it might not read a Secret yet when it sees the pod, and would pull without.
+        let user = authority.client(&format!("system:node:{NAME}"), Some("system:masters"))?;
         let kubeconfig = stack::by_certificate(&stack.server, authority, &user).to_string();
         let kubeconfig = workshop.file("node/kubelet.kubeconfig", kubeconfig)?;
         let config = workshop.file("node/kubelet.yaml", kubelet(workshop, &socket)?.to_string())?;
@@ -123,6 +124,8 @@ fn kubelet(workshop: &Workshop, socket: &Path) -> Result<serde_json::Value, Fail
         "failCgroupV1": false, "failSwapOn": false, "makeIPTablesUtilChains": false,
         "evictionHard": {}, "imageGCHighThresholdPercent": 100,
         "resolvConf": "", "podLogsDir": workshop.dir.join("pod-logs"), "volumePluginDir": workshop.dir.join("no-plugins"),
+        // A watch that is not in step yet is a Secret that is not there.
+        "configMapAndSecretChangeDetectionStrategy": "Get",
         // All pods at once.
         "maxPods": 1000, "serializeImagePulls": false, "registryPullQPS": 0, "eventRecordQPS": 0,
         "kubeAPIQPS": 1000, "kubeAPIBurst": 2000,

@@ -21,28 +21,24 @@ pub(crate) enum Saw {
     Waits { reason: String, message: String },
 }
 
-/// Everything that the rows need, pods last; `sound` is an image that anybody may pull.
-pub(crate) fn objects(rows: &[Row], sound: &str) -> Value {
-    let mut items = vec![json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": NAMESPACE } })];
-    // No controller makes it, and without it no pod is admitted.
-    items.push(account("default", Vec::new()));
-    for row in rows {
-        let all = row
-            .secrets
-            .iter()
-            .map(|secret| (secret, ""))
-            .chain(row.account_secrets.iter().map(|secret| (secret, "account-")));
-        for (index, (secret, of)) in all.enumerate() {
-            items.extend(stored(&secret_name(row, of, index), secret));
-        }
-        if !row.account_secrets.is_empty() {
-            let offset = row.secrets.len();
-            let names = (0..row.account_secrets.len()).map(|index| secret_name(row, "account-", offset + index));
-            items.push(account(&row.pod(), names.collect()));
-        }
+/// What stands before everything else: the namespace, and the account that no controller makes here, without which no
+/// pod is admitted.
+pub(crate) fn ground() -> Vec<Value> {
+    let namespace = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": NAMESPACE } });
+    vec![namespace, account("default", Vec::new())]
+}
+
+/// The Secrets of a row, and its `ServiceAccount`.
+pub(crate) fn secrets(row: &Row) -> Vec<Value> {
+    let own = row.secrets.iter().enumerate().filter_map(|(index, secret)| stored(&own_name(row, index), secret));
+    let of_account = row.account_secrets.iter().enumerate();
+    let mut objects: Vec<Value> =
+        own.chain(of_account.filter_map(|(index, secret)| stored(&account_name(row, index), secret))).collect();
+    if !row.account_secrets.is_empty() {
+        let names = (0..row.account_secrets.len()).map(|index| account_name(row, index));
+        objects.push(account(&row.pod(), names.collect()));
     }
-    items.extend(rows.iter().map(|row| pod(row, sound)));
-    json!({ "apiVersion": "v1", "kind": "List", "items": items })
+    objects
 }
 
 /// What the status of a row's pod says, once it says something that lasts.
@@ -77,8 +73,12 @@ pub(crate) fn saw(row: &Row, pod: &Value) -> Option<Saw> {
     }
 }
 
-fn secret_name(row: &Row, of: &str, index: usize) -> String {
-    format!("{}-{of}{}", row.pod(), index + 1)
+fn own_name(row: &Row, index: usize) -> String {
+    format!("{}-{}", row.pod(), index + 1)
+}
+
+fn account_name(row: &Row, index: usize) -> String {
+    format!("{}-account-{}", row.pod(), index + 1)
 }
 
 fn account(name: &str, secrets: Vec<String>) -> Value {
@@ -97,17 +97,18 @@ fn stored(name: &str, secret: &Secret) -> Option<Value> {
     }))
 }
 
-/// Bound to the node by name: nobody schedules.
-fn pod(row: &Row, sound: &str) -> Value {
+/// The pod of a row, bound to the node by name, for nobody schedules; `sound` is an image that anybody may pull.
+pub(crate) fn pod(row: &Row, sound: &str) -> Value {
     // The sandbox of a pod that is not privileged gets a seccomp profile, and a runc without libseccomp refuses it.
     let container = |name: &str, image: &str, policy: &str| {
         let privileged = json!({ "privileged": true });
         json!({ "name": name, "image": image, "imagePullPolicy": policy, "securityContext": privileged })
     };
+    let names: Vec<Value> = (0..row.secrets.len()).map(|index| json!({ "name": own_name(row, index) })).collect();
     let mut spec = json!({
         "nodeName": node::NAME, "hostNetwork": true, "restartPolicy": "Never", "enableServiceLinks": false,
         "automountServiceAccountToken": false, "terminationGracePeriodSeconds": 0,
-        "imagePullSecrets": (0..row.secrets.len()).map(|index| json!({ "name": secret_name(row, "", index) })).collect::<Vec<_>>(),
+        "imagePullSecrets": names,
     });
     if !row.account_secrets.is_empty() {
         spec["serviceAccountName"] = json!(row.pod());

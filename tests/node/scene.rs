@@ -181,7 +181,8 @@ impl Places {
 
     /// As an operator writes it who knows what the nodes hold: nothing, but mirrors for two hosts.
     fn config(&self, ca: &Path) -> String {
-        let rule = |host: &str, access: &str| json!({ "host": host, "caFile": ca, "nodeAccess": access });
+        let rule =
+            |host: &str, access: &str| json!({ "host": host, "caFile": ca, "nodeAccess": access, "timeout": "10s" });
         let plain_http = json!({ "host": self.plain_http, "plainHTTP": true, "nodeAccess": "none" });
         json!({
             "mode": "enforce",

@@ -78,7 +78,7 @@ fn malformed(places: &Places) -> Vec<Row> {
         Row::new("malformed: a reference that does not parse", format!("{host}/Alice/app:v1"))
             .secret(elsewhere.clone())
             .waits("InvalidImageName", "must be lowercase"),
-        row("under Never")
+        Row::new("malformed: under Never", format!("{host}/alice/app:v9"))
             .policy("Never")
             .secret(elsewhere.clone())
             .waits("ErrImageNeverPull", "is not present")

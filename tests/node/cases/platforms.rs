@@ -1,6 +1,6 @@
 //! Images for other platforms, and what is no image at all.
 
-use super::Row;
+use super::{Field, Right, Row};
 use crate::scene::Places;
 use crate::stock::Digests;
 
@@ -25,7 +25,18 @@ pub(super) fn rows(places: &Places, digests: &Digests) -> Vec<Row> {
         index("an index for another variant only", "variant-only").fails(NO_MATCH),
         index("an index with nothing but an attestation", "attestation-only").fails(NO_MATCH),
         index("an empty index", "empty").fails(NO_MATCH),
-        row(&format!("{SUBJECT}: a Helm chart"), "alice/chart:v1").fails(""),
-        row(&format!("{SUBJECT}: an OCI artifact"), "alice/artifact:v1").fails(""),
+        row(&format!("{SUBJECT}: a Helm chart"), "alice/chart:v1")
+            .stuck("no command specified")
+            .right(Right::Unsupported),
+        row(&format!("{SUBJECT}: an OCI artifact"), "alice/artifact:v1")
+            .stuck("no command specified")
+            .right(Right::Unsupported),
+        // Nothing in a volume has to run.
+        single("a Helm chart as an image volume", "alice/chart:v1").field(Field::Volume).runs(),
+        single("an OCI artifact as an image volume", "alice/artifact:v1").field(Field::Volume).runs(),
+        single("another architecture as an image volume", "alice/app:single-elsewhere").field(Field::Volume).runs(),
+        index("an index for another architecture only, as an image volume", "elsewhere-only")
+            .field(Field::Volume)
+            .fails(NO_MATCH),
     ]
 }

@@ -1,6 +1,8 @@
 //! What a reference names: tags, digests, spellings of Docker Hub, references that do not parse; in which field it
 //! stands, and under which policy.
 
+use serde_json::json;
+
 use super::{ALICE, Field, Right, Row, Secret, WRONG};
 use crate::images::longest_tag;
 use crate::scene::Places;
@@ -9,7 +11,7 @@ use crate::stock::Digests;
 const NOT_FOUND: &str = ": not found";
 
 pub(super) fn rows(places: &Places, digests: &Digests) -> Vec<Row> {
-    [found(places, digests), hub(), invalid(places), fields(places), policies(places)].concat()
+    [found(places, digests), hub(), invalid(places), fields(places), policies(places), present(places)].concat()
 }
 
 fn found(places: &Places, digests: &Digests) -> Vec<Row> {
@@ -92,6 +94,9 @@ fn invalid(places: &Places) -> Vec<Row> {
         invalid("a scheme", format!("https://{host}/alice/app:v1")),
         invalid("a blank inside", format!("{host}/alice/app :v1")),
         invalid("a template that nobody filled in", format!("{host}/alice/app:${{TAG}}")),
+        invalid("quotes around the tag", format!("{host}/alice/app:\"v1\"")),
+        invalid("a backslash and letters of other alphabets", format!("{host}/alice\\app:größe")),
+        invalid("a tabulator inside", format!("{host}/alice/app\t:v1")),
         invalid("an @ without a digest", format!("{host}/alice/app@v1")),
         other("a digest that is too short", format!("{host}/alice/app@sha256:{}", hex(63)), "checksum digest length"),
         other(
@@ -147,6 +152,43 @@ fn policies(places: &Places) -> Vec<Row> {
             .right(Right::Unseen),
         never("a missing tag", format!("{open}/alice/app:v4"))
             .waits("ErrImageNeverPull", "is not present")
+            .right(Right::Unseen),
+    ]
+}
+
+/// Images that the node has pulled for the rows above. A kubelet since 1.35 does not give to a pod what another pod's
+/// login brought (kubernetes/kubernetes `pkg/kubelet/images/pullmanager`).
+fn present(places: &Places) -> Vec<Row> {
+    let (open, basic) = (places.open.as_str(), places.basic.as_str());
+    let open = |name: &str| Row::new(&format!("present: {name}"), format!("{open}/alice/app:once-1")).later();
+    let closed = |name: &str| Row::new(&format!("present: {name}"), format!("{basic}/alice/app:once-2")).later();
+    let malformed = Secret::entry("registry.example", &json!({ "auth": "%%%%" }));
+    vec![
+        open("IfNotPresent, for anybody").policy("IfNotPresent").runs(),
+        open("Never, for anybody").policy("Never").runs(),
+        closed("IfNotPresent, the login that brought it")
+            .policy("IfNotPresent")
+            .secret(Secret::login(basic, ALICE))
+            .runs(),
+        closed("IfNotPresent, without a login").policy("IfNotPresent").fails("no basic auth credentials"),
+        closed("IfNotPresent, a wrong password")
+            .policy("IfNotPresent")
+            .secret(Secret::login(basic, WRONG))
+            .fails("401 Unauthorized"),
+        closed("IfNotPresent, a malformed secret")
+            .policy("IfNotPresent")
+            .secret(malformed.clone())
+            .waits("illegal base64 data", ""),
+        closed("Always, without a login").fails("no basic auth credentials"),
+        closed("Never, the login that brought it").policy("Never").secret(Secret::login(basic, ALICE)).runs(),
+        closed("Never, without a login")
+            .policy("Never")
+            .waits("ErrImageNeverPull", "is not present")
+            .right(Right::Unseen),
+        closed("Never, a malformed secret")
+            .policy("Never")
+            .secret(malformed)
+            .waits("illegal base64 data", "")
             .right(Right::Unseen),
     ]
 }
