@@ -2,13 +2,18 @@
 //! mount and process namespace of its own. With that process everything ends: children, mounts, addresses. What a
 //! kubelet would change on the machine is covered there, and looked after here when it has ended.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio, exit};
+use std::process::{Command, ExitStatus, Stdio, exit};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use std::{env, thread};
+
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::Failure;
 
@@ -35,11 +40,9 @@ const FIXED: [&str; 3] = ["/run/containerd", "/var/lib/kubelet", "/var/log/conta
 /// The node's own address: a kubelet refuses one of loopback.
 pub(crate) const NODE_ADDRESS: &str = "192.0.2.1";
 
-/// The parent of all cgroups of the run in `dir`.
-pub(crate) fn cgroup(dir: &Path) -> String {
-    let name = dir.file_name().unwrap_or_default().to_string_lossy().replace('.', "");
-    format!("pullgate-test-{name}")
-}
+/// Where the machine's cgroups are, and where in each hierarchy containerd puts those of pods that name no other.
+const CGROUPS: &str = "/sys/fs/cgroup";
+const PODS: &str = "k8s.io";
 
 /// The directory of the run, when this is the inner process.
 pub(crate) fn inside() -> Option<PathBuf> {
@@ -53,37 +56,56 @@ pub(crate) fn enter() -> Result<u8, Failure> {
     }
     may_unshare()?;
     let dir = tempfile::tempdir()?;
-    let settings = read_settings();
+    let (settings, before) = (read_settings(), cgroups()?);
     let made: Vec<&str> = FIXED.into_iter().filter(|path| !Path::new(path).exists()).collect();
     for path in &made {
         fs::create_dir_all(path)?;
     }
-    let outcome = Command::new("unshare")
-        .args(NAMESPACES)
-        .arg(env::current_exe()?)
-        .args(env::args_os().skip(1))
-        .env(INSIDE, dir.path())
-        // Its end is the end of the inner process: see `end_with`.
-        .stdin(Stdio::piped())
-        .spawn()
-        .and_then(|mut child| {
-            let input = child.stdin.take();
-            // `wait` would close the input first.
-            let status = loop {
-                if let Some(status) = child.try_wait()? {
-                    break status;
-                }
-                thread::sleep(Duration::from_millis(50));
-            };
-            drop(input);
-            Ok(status)
-        });
+    let outcome = wait_inside(dir.path());
     for path in &made {
         fs::remove_dir(path).map_err(|error| format!("{path} is left behind: {error}"))?;
     }
-    remove_cgroups(&cgroup(dir.path()))?;
+    remove_cgroups(&before)?;
     nothing_left(dir.path(), &settings)?;
     Ok(outcome?.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
+}
+
+/// Starts the inner process and waits for it; a signal to this one is the end of that one.
+fn wait_inside(dir: &Path) -> io::Result<ExitStatus> {
+    let told = told_to_end()?;
+    let mut child = Command::new("unshare")
+        .args(NAMESPACES)
+        .arg(env::current_exe()?)
+        .args(env::args_os().skip(1))
+        .env(INSIDE, dir)
+        .stdin(Stdio::piped())
+        .spawn()?;
+    let mut input = child.stdin.take();
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(status);
+        }
+        if told.load(Ordering::Relaxed) {
+            drop(input.take());
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// Becomes true with the first SIGINT or SIGTERM.
+fn told_to_end() -> io::Result<Arc<AtomicBool>> {
+    let told = Arc::new(AtomicBool::new(false));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let heard = Arc::clone(&told);
+    let mut terminate = runtime.block_on(async { signal(SignalKind::terminate()) })?;
+    let mut interrupt = runtime.block_on(async { signal(SignalKind::interrupt()) })?;
+    thread::spawn(move || {
+        runtime.block_on(async {
+            tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+        });
+        heard.store(true, Ordering::Relaxed);
+    });
+    Ok(told)
 }
 
 /// Makes the namespaces a place for a node: loopback with an address that is none of loopback's, names, covered files.
@@ -108,6 +130,19 @@ pub(crate) fn settle(dir: &Path, hosts: &str) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// The one hierarchy of cgroups, or each of the older kind.
+fn hierarchies() -> Result<Vec<PathBuf>, Failure> {
+    let root = PathBuf::from(CGROUPS);
+    let is_one = |place: &Path| place.join("cgroup.procs").exists();
+    if is_one(&root) {
+        return Ok(vec![root]);
+    }
+    let mut found: Vec<PathBuf> = root.read_dir()?.flatten().map(|entry| entry.path()).collect();
+    // `cpu,cpuacct` has links beside it.
+    found.retain(|place| is_one(place) && !place.is_symlink());
+    Ok(found)
 }
 
 fn mount_tmpfs(at: &Path) -> Result<(), Failure> {
@@ -158,33 +193,33 @@ fn read_settings() -> Vec<(&'static str, Option<String>)> {
     SETTINGS.into_iter().map(|name| (name, fs::read_to_string(Path::new("/proc/sys").join(name)).ok())).collect()
 }
 
-/// Removes what runc made of cgroups; their processes are gone or about to be.
-fn remove_cgroups(name: &str) -> Result<(), Failure> {
-    let root = Path::new("/sys/fs/cgroup");
-    let mut places = vec![root.join(name)];
-    for hierarchy in root.read_dir().into_iter().flatten().flatten() {
-        places.push(hierarchy.path().join(name));
+/// The cgroups of pods.
+fn cgroups() -> Result<BTreeSet<PathBuf>, Failure> {
+    let mut found = BTreeSet::new();
+    for pods in hierarchies()?.iter().map(|hierarchy| hierarchy.join(PODS)).filter(|pods| pods.is_dir()) {
+        found.extend(pods.read_dir()?.flatten().filter(|entry| entry.path().is_dir()).map(|entry| entry.path()));
+        found.insert(pods);
     }
-    let started = Instant::now();
-    for place in places.iter().filter(|place| place.is_dir()) {
-        while let Err(error) = remove_tree(place) {
-            if started.elapsed() > Duration::from_secs(10) {
-                return Err(format!("the cgroup {} is left behind: {error}", place.display()).into());
-            }
-            thread::sleep(Duration::from_millis(50));
-        }
-    }
-    Ok(())
+    Ok(found)
 }
 
-/// A cgroup's files cannot be removed, and go with it.
-fn remove_tree(place: &Path) -> io::Result<()> {
-    for entry in place.read_dir()?.flatten() {
-        if entry.file_type()?.is_dir() {
-            remove_tree(&entry.path())?;
+/// Removes the cgroups that were not there before; their processes are gone or about to be. Those of another node on
+/// this machine have processes, and stay.
+fn remove_cgroups(before: &BTreeSet<PathBuf>) -> Result<(), Failure> {
+    let started = Instant::now();
+    loop {
+        // Children stand behind their parent.
+        let left =
+            cgroups()?.into_iter().rev().filter(|place| !before.contains(place) && fs::remove_dir(place).is_err());
+        let left: Vec<PathBuf> = left.collect();
+        if left.is_empty() {
+            return Ok(());
         }
+        if started.elapsed() > Duration::from_secs(10) {
+            return Err(format!("{} cgroups are left behind, one of them {}", left.len(), left[0].display()).into());
+        }
+        thread::sleep(Duration::from_millis(100));
     }
-    fs::remove_dir(place)
 }
 
 fn nothing_left(dir: &Path, settings: &[(&str, Option<String>)]) -> Result<(), Failure> {

@@ -1,4 +1,4 @@
-//! pullgate's answers: the pods and Secrets as the API server stored them, against the same registries. Each pod has caches and a count of failed logins of its own, as in a process of its own.
+//! pullgate's answers: pods, Secrets and Node as the API server stored them, against the same registries. Each pod has caches and a count of failed logins of its own, as in a process of its own.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,8 +32,8 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// Pods judged at once.
 const AT_ONCE: usize = 8;
 
-/// The verdicts on these pods, in order; `secrets` is the text of a list.
-pub(crate) fn verdicts(config: &str, secrets: &str, pods: &[Value]) -> Result<Vec<Verdict>, Failure> {
+/// The verdicts on these pods, in order; `cluster` is the text of a list of what pullgate may read.
+pub(crate) fn verdicts(config: &str, cluster: &str, pods: &[Value]) -> Result<Vec<Verdict>, Failure> {
     cli::install_crypto();
     let policy = config::parse(config, "config.yaml")?;
     let transport: Arc<HttpTransport> =
@@ -42,7 +42,7 @@ pub(crate) fn verdicts(config: &str, secrets: &str, pods: &[Value]) -> Result<Ve
         transport.prepare(&Profile::of(rule))?;
     }
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
-        let contents = Contents::parse(secrets, "the Secrets of the API server")?;
+        let contents = Contents::parse(cluster, "the objects of the API server")?;
         let cluster: Arc<dyn Cluster> = Arc::new(FileCluster::of(contents));
         let engine = || {
             let registry = Registry::new(transport.clone(), Clock::system(), Metrics::new());

@@ -142,8 +142,8 @@ fn judge(scene: &Scene, rows: &[Row]) -> Result<Vec<(Saw, Verdict)>, Failure> {
     }
     let saw = wait(scene, rows)?;
     println!("the node has answered for all of them after {:.1} s", began.elapsed().as_secs_f32());
-    let secrets = scene.kubectl.get(&format!("-n {NAMESPACE} get secrets -o json"))?;
-    let verdicts = gate::verdicts(&scene.config, &secrets, &stored)?;
+    let cluster = scene.kubectl.get(&format!("-n {NAMESPACE} get secrets,serviceaccounts,nodes -o json"))?;
+    let verdicts = gate::verdicts(&scene.config, &cluster, &stored)?;
     println!("and pullgate after {:.1} s", began.elapsed().as_secs_f32());
     Ok(saw.into_iter().zip(verdicts).collect())
 }

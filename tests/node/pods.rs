@@ -52,7 +52,11 @@ pub(crate) fn saw(row: &Row, pod: &Value) -> Option<Saw> {
     let state = &status["state"];
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     if let Some(ended) = state.get("terminated") {
-        return Some(if ended["exitCode"] == 0 { Saw::Ran } else { Saw::Pulled(text(&ended["reason"])) });
+        return Some(if ended["exitCode"] == 0 {
+            Saw::Ran
+        } else {
+            Saw::Pulled(format!("{}: {}", text(&ended["reason"]), text(&ended["message"])))
+        });
     }
     if state.get("running").is_some() {
         return Some(Saw::Ran);
