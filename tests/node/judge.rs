@@ -73,7 +73,7 @@ pub(crate) fn agree(row: &Row, saw: &Saw, verdict: &Verdict) -> Result<Line, Str
                 return Err(format!("{} with certain={}", finding.code, finding.certain));
             }
             code(reason, message, finding)?;
-            line(row, reason, message, finding)
+            line(row, message, finding)
         }
         (right, _, Some(finding)) => Err(format!(
             "the node pulls; pullgate says {} (certain={}, right: {right:?}): {}",
@@ -93,7 +93,7 @@ fn code(reason: &str, message: &str, finding: &Finding) -> Result<(), String> {
             .flat_map(|(_, codes)| codes.iter().copied())
             .collect(),
         "ErrImageNeverPull" => Vec::new(),
-        // The text of the error that no keyring came of: any other word of the kubelet's is one word.
+        // The text of the error that no keyring came of is its own reason; any other reason is one word.
         text if text.contains(' ') => vec!["PullSecretMalformed"],
         _ => Vec::new(),
     };
@@ -104,14 +104,12 @@ fn code(reason: &str, message: &str, finding: &Finding) -> Result<(), String> {
     }
 }
 
-fn line(row: &Row, reason: &str, message: &str, finding: &Finding) -> Result<Line, String> {
-    // Of a malformed Secret the kubelet makes the reason of the error, and has no message.
-    let shown = if reason.contains(' ') { reason } else { message };
-    if finding.node.as_deref() == Some(shown) {
+fn line(row: &Row, message: &str, finding: &Finding) -> Result<Line, String> {
+    if finding.node.as_deref() == Some(message) {
         return Ok(Line::Equal);
     }
     if row.words_of_go {
         return Ok(Line::OfGo);
     }
-    Err(format!("{}\nnode line of the kubelet: {shown}\nnode line of pullgate:    {:?}", finding.code, finding.node))
+    Err(format!("{}\nnode line of the kubelet: {message}\nnode line of pullgate:    {:?}", finding.code, finding.node))
 }
