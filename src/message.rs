@@ -27,7 +27,7 @@ pub fn shown(image: &str) -> String {
 
 /// `IMAGE (container "NAME") WHAT`; for an image volume, `(volume "NAME")`.
 pub fn of(image: &ContainerImage, what: &str) -> String {
-    let kind = if image.path.contains(".volumes[") { "volume" } else { "container" };
+    let kind = if image.is_volume() { "volume" } else { "container" };
     format!("{} ({kind} \"{}\") {what}", shown(&image.image), clean(&image.container))
 }
 

@@ -197,7 +197,7 @@ fn judge_image(
     };
     outcome.judged.reference = Some(Arc::clone(reference));
     outcome.finding = if image.pull_policy == PullPolicy::Never {
-        ground.surely_absent(reference).then(|| draft.finding(Code::ErrImageNeverPull, false, None))
+        ground.surely_absent(reference).then(|| draft.never_pulled())
     } else if let Err(malformed) = &secrets.keyring {
         Some(draft.malformed(malformed))
     } else if !policy.registry_allowed(reference.registry()) {
@@ -224,7 +224,7 @@ fn judge_image(
     } else {
         decisive(&facts.attempts).map(|failure| without_plugins(failure, &facts.unusable)).and_then(|failure| {
             let failure = failure.as_ref();
-            let opinion = ground.opinion(&image.image, failure);
+            let opinion = ground.opinion(image, failure);
             let elsewhere = policy.node_access(reference.registry()) == NodeAccess::Unknown;
             let open = failure.code.refusal() && (elsewhere || !secrets.unreadable.is_empty());
             let certain = failure.code.certain() && !open && matches!(opinion, Opinion::Fails);

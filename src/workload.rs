@@ -125,6 +125,15 @@ impl Shape {
     }
 }
 
+// === impl ContainerImage ===
+
+impl ContainerImage {
+    /// Whether it is mounted, not run.
+    pub fn is_volume(&self) -> bool {
+        self.pointer.ends_with("/image/reference")
+    }
+}
+
 // === impl PullPolicy ===
 
 impl PullPolicy {

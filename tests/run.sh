@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Every test of the project, from any directory: the hermetic ones, then pullgate beside the real parts (registries from
 # Go modules, containerd's own resolver as the judge; tests/testbed, tests/real), then behind a real API server, driven
-# with kubectl (tests/cluster); with --all behind the API servers of other Kubernetes lines, too. As root whatever runs
-# does so in a network namespace in which only loopback is up. The last line is "N passed, M failed".
+# with kubectl (tests/cluster), then beside a real kubelet and a real containerd (tests/node; as root only); with --all
+# behind the API servers of other Kubernetes lines, too. As root whatever runs does so in a network namespace in which
+# only loopback is up. The last line is "N passed, M failed".
 set -euo pipefail
 
 parts=() lines=()
@@ -65,6 +66,8 @@ tests() {
 
 need cargo "curl -sSf https://sh.rustup.rs | sh -s -- -y"
 need go "apt-get install -y golang-go"
+# runc, the one part in C
+need cc "apt-get install -y build-essential"
 alone=()
 if [ "$(id -u)" -ne 0 ]; then
 	echo "not root: the tests run without a network namespace of their own"
@@ -86,11 +89,17 @@ tests cargo test --locked --offline
 
 step "building the real parts"
 built tests/testbed/build.sh "${parts[@]}"
-built cargo test --locked --features real-parts --test real --test cluster --no-run
+built cargo test --locked --features real-parts --test real --test cluster --test node --no-run
 step "pullgate beside the real parts"
 tests cargo test --locked --offline --features real-parts --test real
 step "pullgate behind a real API server"
 tests cargo test --locked --offline --features real-parts --test cluster
+step "pullgate beside a real kubelet"
+if [ "$(id -u)" -ne 0 ]; then
+	echo "left out: a kubelet and a containerd run as root only; to run it, type: sudo -E tests/run.sh"
+else
+	tests cargo test --locked --offline --features real-parts --test node
+fi
 for line in "${lines[@]}"; do
 	step "pullgate behind an API server of Kubernetes $line"
 	tests env TESTBED_KUBERNETES="$line" cargo test --locked --offline --features real-parts --test cluster

@@ -26,6 +26,8 @@ pub enum Content {
     Index(Vec<Option<Platform>>),
     /// A single manifest, with the platform of its configuration. No runtime looks at it before it runs the image.
     Single(Platform),
+    /// A single manifest of something that is pulled and cannot run: the word for a sentence.
+    Other(&'static str),
 }
 
 // === impl Content ===
@@ -42,6 +44,7 @@ impl Content {
                 Some(platform) => accepted(platform, class),
             }),
             Self::Single(platform) => runs(platform, class),
+            Self::Other(_) => true,
         }
     }
 
@@ -50,6 +53,7 @@ impl Content {
         let named = match self {
             Self::Index(entries) => entries.iter().map(Option::as_ref).collect::<Option<Vec<_>>>()?,
             Self::Single(platform) => vec![platform],
+            Self::Other(_) => return None,
         };
         let architecture = |platform: &&Platform| normalised(&platform.architecture, &platform.variant).0;
         let fitting = |architecture: &String| {
@@ -72,6 +76,7 @@ impl Content {
         let (entries, single) = match self {
             Self::Index(entries) => (entries.as_slice(), None),
             Self::Single(platform) => (&[][..], Some(platform)),
+            Self::Other(_) => (&[][..], None),
         };
         for platform in entries.iter().flatten().chain(single) {
             let name = platform.to_string();

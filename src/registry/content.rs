@@ -8,7 +8,7 @@ use url::Url;
 use crate::nodes::platform::{Content, Platform};
 use crate::reference::Digest;
 use crate::registry::failure::Failure;
-use crate::registry::manifest::{self, Kind, Manifest};
+use crate::registry::manifest::{self, Kind, Manifest, Nature};
 use crate::registry::transport::{Method, Request};
 use crate::registry::{Ask, MAX_REDIRECTS, Registry};
 
@@ -60,6 +60,9 @@ impl Registry {
             (Kind::Index, Body { manifests, .. }) => {
                 let entries = manifests.unwrap_or_default().into_iter().take(MAX_ENTRIES);
                 Ok(Content::Index(entries.map(|entry| entry.platform.map(Platform::from)).collect()))
+            }
+            (Kind::Image, _) if let Nature::Other(what) = manifest::nature_of_body(Kind::Image, &answer.body) => {
+                Ok(Content::Other(what))
             }
             (Kind::Image, Body { config, .. }) => {
                 let digest = config.and_then(|config| config.digest).and_then(|digest| digest.parse().ok());

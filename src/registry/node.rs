@@ -11,6 +11,21 @@ use crate::registry::transport::Method;
 /// `pull access denied…`, the words around every refusal that containerd reads as "no authorisation".
 const ACCESS_DENIED: &str = "pull access denied, repository does not exist or may require authorization: ";
 
+/// A reference that does not parse is repeated up to this many characters: more than any that does has.
+const IMAGE_LIMIT: usize = 1024;
+
+/// A reference that does not parse (kubernetes/kubernetes `pkg/kubelet/images/image_manager.go`,
+/// `pkg/util/parsers/parsers.go`); `error` as the parser words it.
+pub fn invalid_image_name(image: &str, error: &str) -> String {
+    let quoted = go_quoted(image);
+    format!("Failed to apply default image tag {quoted}: couldn't parse image name {quoted}: {error}")
+}
+
+/// Policy `Never`, and the image is not there (kubernetes/kubernetes `pkg/kubelet/images/image_manager.go`).
+pub fn never_pulled(image: &str) -> String {
+    format!("Container image {} is not present with pull policy of Never", go_quoted(image))
+}
+
 /// The whole line for an error met while resolving.
 pub fn resolve_line(reference: &Reference, error: &str) -> String {
     let normal = reference.runtime_form();
@@ -33,19 +48,20 @@ pub fn schema_1(reference: &Reference) -> String {
 }
 
 /// An index without an entry for the node's platform.
-pub fn no_match(reference: &Reference, index: &Digest) -> String {
-    let normal = reference.runtime_form();
+pub fn no_match(index: &Digest) -> String {
     format!(
-        "rpc error: code = NotFound desc = failed to pull and unpack image \"{normal}\": get image config descriptor: \
-         no match for platform in manifest {index}: not found"
+        "rpc error: code = NotFound desc = get image config descriptor: no match for platform in manifest {index}: not found"
     )
 }
 
 /// The same failure as containerd words it where it pulls by itself, without the transfer service (1.x, 2.0).
 pub fn of_local_pull(line: &str, reference: &Reference) -> String {
     let normal = reference.runtime_form();
-    if let Some((before, _)) = line.split_once(": get image config descriptor: ") {
-        return format!("{before}: no match for platform in manifest: not found");
+    if line.contains(" desc = get image config descriptor: ") {
+        return format!(
+            "rpc error: code = NotFound desc = failed to pull and unpack image \"{normal}\": \
+             no match for platform in manifest: not found"
+        );
     }
     line.replacen(": failed to resolve image: ", &format!(": failed to resolve reference \"{normal}\": "), 1)
 }
@@ -94,6 +110,32 @@ pub fn token_url(realm: &str, service: &str, scopes: &[String]) -> String {
     format!("{realm}?{}", query.finish())
 }
 
+/// As Go's `%q` prints a text, one line whatever it holds; bounded.
+fn go_quoted(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for (index, c) in text.chars().enumerate() {
+        if index == IMAGE_LIMIT {
+            quoted.push('…');
+            break;
+        }
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            '\u{7}' => quoted.push_str("\\a"),
+            '\u{8}' => quoted.push_str("\\b"),
+            '\u{c}' => quoted.push_str("\\f"),
+            '\n' => quoted.push_str("\\n"),
+            '\r' => quoted.push_str("\\r"),
+            '\t' => quoted.push_str("\\t"),
+            '\u{b}' => quoted.push_str("\\v"),
+            '\0'..='\u{1f}' | '\u{7f}' => quoted.push_str(&format!("\\x{:02x}", u32::from(c))),
+            c if c.is_control() => quoted.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
 /// Status and reason phrase as Go prints them.
 fn status_line(status: u16) -> String {
     let phrase = match status {
@@ -125,6 +167,24 @@ fn status_line(status: u16) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reference_that_does_not_parse_is_quoted_as_go_does_it() {
+        let line = |image: &str| invalid_image_name(image, "invalid reference format");
+        assert_eq!(
+            line("app:\"v1\""),
+            "Failed to apply default image tag \"app:\\\"v1\\\"\": couldn't parse image name \"app:\\\"v1\\\"\": \
+             invalid reference format"
+        );
+        for (image, quoted) in [
+            ("a\\b größe", r#""a\\b größe""#),
+            ("a\tb\nc\r\u{7}", r#""a\tb\nc\r\a""#),
+            ("\u{1b}[0m\u{7f}\u{85}", r#""\x1b[0m\x7f\u0085""#),
+        ] {
+            assert_eq!(go_quoted(image), quoted);
+        }
+        assert_eq!(go_quoted(&"a".repeat(5000)).chars().count(), IMAGE_LIMIT + 3);
+    }
 
     #[test]
     fn lines_read_as_the_node_prints_them() {

@@ -5,6 +5,7 @@ use crate::finding::{Code, Finding, Tried};
 use crate::message;
 use crate::reference::{self, Reference};
 use crate::registry::failure::Failure;
+use crate::registry::node;
 use crate::workload::ContainerImage;
 
 /// What a finding about one image is made from.
@@ -38,13 +39,24 @@ impl Draft<'_> {
     }
 
     pub(super) fn invalid(&self, error: &reference::ReferenceError) -> Finding {
-        let shown = message::shown(&self.image.image);
         Finding {
             message: message::of(self.image, &format!("is no image reference: {error}")),
-            node: Some(format!(
-                "Failed to apply default image tag \"{shown}\": couldn't parse image name \"{shown}\": {error}"
-            )),
+            node: Some(node::invalid_image_name(&self.image.image, &error.to_string())),
             ..self.finding(Code::InvalidImageName, true, None)
+        }
+    }
+
+    /// Policy `Never` and, as far as nodes list their images, no image.
+    pub(super) fn never_pulled(&self) -> Finding {
+        let line = node::never_pulled(&self.image.image);
+        Finding { node: Some(line), ..self.finding(Code::ErrImageNeverPull, false, None) }
+    }
+
+    /// Something that is pulled and cannot run.
+    pub(super) fn no_image(&self, what: &str) -> Finding {
+        Finding {
+            message: message::of(self.image, &format!("cannot run: it is {what}")),
+            ..self.finding(Code::UnsupportedManifest, true, None)
         }
     }
 

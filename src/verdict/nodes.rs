@@ -55,13 +55,16 @@ impl<'a> Ground<'a> {
     }
 
     /// Where runtimes differ, what is certain on one is not on the other.
-    pub(super) fn opinion(&self, image: &str, failure: &Failure) -> Opinion {
+    pub(super) fn opinion(&self, image: &ContainerImage, failure: &Failure) -> Opinion {
+        let is_volume = image.is_volume();
         let fails = |runtime: &Runtime| match (runtime, failure.code) {
             // 1.x converts schema 1, CRI-O still asks for it.
             (Runtime::Containerd1 | Runtime::CriO, Code::UnsupportedManifest) if schema_1(failure) => Some(false),
             (Runtime::Other, Code::UnsupportedManifest) if schema_1(failure) => None,
+            // A volume takes what is pulled, whatever it is.
+            (_, Code::UnsupportedManifest) if is_volume && !schema_1(failure) && failure.node.is_none() => Some(false),
             // A name without a registry means what the node's registries.conf says, which nobody here has read.
-            (Runtime::CriO | Runtime::Other, _) if reference::image_was_docker_hub_by_default(image) => None,
+            (Runtime::CriO | Runtime::Other, _) if reference::image_was_docker_hub_by_default(&image.image) => None,
             _ => Some(true),
         };
         let mut opinions = self.runtimes.iter().map(fails);
@@ -115,12 +118,19 @@ impl<'a> Ground<'a> {
 
     /// Holds the platforms of an image against the nodes.
     pub(super) fn fit(&self, draft: &Draft<'_>, content: &Content, digest: &Digest) -> Fit {
+        if let Content::Other(what) = content {
+            return if draft.image.is_volume() { Fit::Good } else { Fit::Mismatch(Box::new(draft.no_image(what))) };
+        }
         let (fits, misses): (Vec<&Class>, Vec<&Class>) = self.classes.iter().partition(|class| content.fits(class));
         if misses.is_empty() {
             return Fit::Good;
         }
         let (offered, missing) = (offered(content), nodes(&misses));
         match content {
+            // It fits everywhere: it does not get here.
+            Content::Other(_) => Fit::Good,
+            // Nothing in a volume has to start.
+            Content::Single(_) if draft.image.is_volume() => Fit::Good,
             Content::Single(_) => {
                 let what = format!("is for {offered}; it does not start on {missing}");
                 Fit::Notice(NoticeCode::WrongArchitecture, what)
@@ -135,8 +145,13 @@ impl<'a> Ground<'a> {
                 let fix = format!(
                     "build it for {wanted}: docker buildx build --platform {wanted} …; or let the pod land elsewhere (nodeSelector, affinity, tolerations)"
                 );
-                let line =
-                    draft.reference.and_then(|reference| self.line(&node::no_match(reference, digest), reference));
+                // Where a smaller processor of the same family is offered, containerd names that child instead.
+                let family = |class: &Class| content.fits(&Class { runtime: Runtime::Containerd1, ..class.clone() });
+                let known = !self.classes.iter().any(family);
+                let line = draft
+                    .reference
+                    .filter(|_| known)
+                    .and_then(|reference| self.line(&node::no_match(digest), reference));
                 Fit::Mismatch(Box::new(Finding {
                     message: message::of(draft.image, &what),
                     node: line,

@@ -12,10 +12,8 @@
 mod audit;
 mod bench;
 mod cases;
-mod kubectl;
 mod objects;
 mod report;
-mod stack;
 mod world;
 
 // What more than one suite of real parts needs; none needs all of it.
@@ -25,12 +23,16 @@ mod faults;
 #[allow(dead_code, reason = "shared with the suite `real`")]
 #[path = "../parts/images.rs"]
 mod images;
+#[path = "../parts/kubectl.rs"]
+mod kubectl;
 #[allow(dead_code, reason = "shared with the suite `real`")]
 #[path = "../parts/parts.rs"]
 mod parts;
 #[allow(dead_code, reason = "shared with the suite `real`")]
 #[path = "../parts/pki.rs"]
 mod pki;
+#[path = "../parts/stack.rs"]
+mod stack;
 
 use std::env;
 use std::error::Error;

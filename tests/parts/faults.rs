@@ -16,6 +16,9 @@ use crate::pki::Leaf;
 /// The manifest that the misbehaving registries hand out where they do hand one out.
 pub(crate) const MANIFEST: &[u8] = br#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","size":0},"layers":[]}"#;
 
+/// A manifest of the time before 2016.
+const SCHEMA_1: &[u8] = br#"{"schemaVersion":1,"name":"fault/schema1","tag":"v1","architecture":"amd64","fsLayers":[],"history":[],"signatures":[]}"#;
+
 const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
 
 /// What a port does to whoever connects.
@@ -191,6 +194,9 @@ fn answer(request: &Request, site: &Site) -> Answer {
         "no-digest" => Answer::new("200 OK", MANIFEST.to_vec()).with("Content-Type", MANIFEST_TYPE),
         "false-digest" => manifest(&sha256(b"another manifest")),
         "bad-digest" => manifest("sha256:abc"),
+        "schema1" => Answer::new("200 OK", SCHEMA_1.to_vec())
+            .with("Content-Type", "application/vnd.docker.distribution.manifest.v1+prettyjws")
+            .with("Docker-Content-Digest", &sha256(SCHEMA_1)),
         "redirect" => Answer::new("307 Temporary Redirect", Vec::new())
             .with("Location", &format!("https://{}/v2/alice/app/manifests/v1", site.elsewhere)),
         "stale-token" if login.is_some() => {

@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 
 use crate::Failure;
 
-const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
-const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
-const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
-const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
+pub(crate) const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+pub(crate) const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
+pub(crate) const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
+pub(crate) const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
 
 /// The digests that the cases expect.
 #[derive(Debug, Default)]
@@ -38,10 +38,10 @@ pub(crate) struct Images {
 }
 
 /// A pushed manifest.
-struct Pushed {
-    digest: String,
-    size: usize,
-    media_type: &'static str,
+pub(crate) struct Pushed {
+    pub(crate) digest: String,
+    pub(crate) size: usize,
+    pub(crate) media_type: &'static str,
 }
 
 /// The longest tag that the grammar allows: 128 characters.
@@ -138,7 +138,8 @@ fn manifest_list(
     Ok(put_manifest(to, "alice/app", tag, media_type, &list)?.digest)
 }
 
-fn put_manifest(
+/// Pushes a manifest of any media type.
+pub(crate) fn put_manifest(
     to: SocketAddr,
     repository: &str,
     tag: &str,
@@ -150,7 +151,8 @@ fn put_manifest(
     Ok(Pushed { digest: sha256(&bytes), size: bytes.len(), media_type })
 }
 
-fn blob(to: SocketAddr, repository: &str, bytes: &[u8]) -> Result<(), Failure> {
+/// Pushes a blob.
+pub(crate) fn blob(to: SocketAddr, repository: &str, bytes: &[u8]) -> Result<(), Failure> {
     let head = request(to, "POST", &format!("/v2/{repository}/blobs/uploads/"), "application/octet-stream", b"")?;
     let location = head
         .lines()

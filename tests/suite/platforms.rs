@@ -111,8 +111,8 @@ async fn a_mismatch_says_what_there_is_what_is_needed_and_what_the_node_would_sa
     assert_eq!(
         finding.node.as_deref().unwrap(),
         format!(
-            "rpc error: code = NotFound desc = failed to pull and unpack image \"{image}\": get image config \
-             descriptor: no match for platform in manifest {digest}: not found"
+            "rpc error: code = NotFound desc = get image config descriptor: no match for platform in manifest \
+             {digest}: not found"
         )
     );
     assert!(

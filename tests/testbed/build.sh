@@ -10,6 +10,7 @@ out=${TESTBED_BIN:-$(cd "$here/../.." && pwd)/target/testbed/bin}
 registries=(registry token-server pull-oracle keyring-oracle)
 # kube-apiserver first: the others are quick once its packages are built
 cluster=(kube-apiserver etcd kubectl kube-controller-manager kube-scheduler helm)
+node=(kubelet containerd containerd-shim-runc-v2 runc pause)
 other_lines=()
 for line in 1.34 1.36; do
 	other_lines+=("kube-apiserver-$line" "kube-controller-manager-$line" "kube-scheduler-$line")
@@ -77,7 +78,11 @@ build() {
 	case $1 in
 	registry) part "$1" oci github.com/distribution/distribution/v3/cmd/registry ;;
 	token-server) part "$1" oci github.com/docker/distribution/contrib/token-server ;;
-	pull-oracle) part "$1" cri ./pull-oracle ;;
+	pull-oracle | pause) part "$1" cri "./$1" ;;
+	kubelet) kubernetes "$1" ;;
+	containerd | containerd-shim-runc-v2) part "$1" cri "github.com/containerd/containerd/v2/cmd/$1" ;;
+	# it enters namespaces before Go starts: in C
+	runc) CGO_ENABLED=1 part "$1" runc github.com/opencontainers/runc ;;
 	keyring-oracle) part "$1" ../oracle . ;;
 	etcd) part "$1" k8s go.etcd.io/etcd/server/v3 ;;
 	helm) part "$1" k8s helm.sh/helm/v3/cmd/helm ;;
@@ -85,7 +90,7 @@ build() {
 	esac
 }
 
-usual=("${registries[@]}" "${cluster[@]}")
+usual=("${registries[@]}" "${cluster[@]}" "${node[@]}")
 wanted=()
 for name in "${@:-usual}"; do
 	case $name in

@@ -1,5 +1,5 @@
-//! A Kubernetes control plane on loopback: etcd, API server, controller manager and scheduler, their certificates and
-//! kubeconfigs, and one Node that nobody runs.
+//! A Kubernetes control plane on loopback: etcd, API server and, where a suite wants them, controller manager, scheduler
+//! and one Node that nobody runs; their certificates and kubeconfigs.
 
 use std::env;
 use std::ffi::OsString;
@@ -66,6 +66,16 @@ pub(crate) fn line() -> Option<String> {
 impl Stack {
     /// Starts everything and waits until the API server is ready.
     pub(crate) fn start(workshop: &Workshop, authority: &Authority) -> Result<(Self, Kubectl), Failure> {
+        let (mut stack, kubectl) = Self::serve(workshop, authority)?;
+        stack.start_controllers(workshop, authority)?;
+        kubectl.apply(&node("node-1"))?.succeeded()?;
+        // Without a kubelet nobody takes the taint away; servers that set none have none to take.
+        kubectl.run("taint nodes node-1 node.kubernetes.io/not-ready-")?;
+        Ok((stack, kubectl))
+    }
+
+    /// Starts etcd and the API server and waits until it is ready: no controller, no scheduler, no Node.
+    pub(crate) fn serve(workshop: &Workshop, authority: &Authority) -> Result<(Self, Kubectl), Failure> {
         let [_, kubectl, helm, ..] = needed();
         let [port] = free_ports()?;
         let server = format!("https://127.0.0.1:{port}");
@@ -94,10 +104,6 @@ impl Stack {
             others: vec![etcd],
         };
         stack.start_api_server(workshop, &kubectl)?;
-        stack.start_controllers(workshop, authority)?;
-        kubectl.apply(&node("node-1"))?.succeeded()?;
-        // Without a kubelet nobody takes the taint away; servers that set none have none to take.
-        kubectl.run("taint nodes node-1 node.kubernetes.io/not-ready-")?;
         Ok((stack, kubectl))
     }
 
@@ -234,7 +240,8 @@ pub(crate) fn kubeconfig(server: &str, authority: &Authority, user: &Value) -> V
     })
 }
 
-fn by_certificate(server: &str, authority: &Authority, user: &Leaf) -> Value {
+/// A kubeconfig for whom a certificate names.
+pub(crate) fn by_certificate(server: &str, authority: &Authority, user: &Leaf) -> Value {
     kubeconfig(
         server,
         authority,
@@ -245,11 +252,11 @@ fn by_certificate(server: &str, authority: &Authority, user: &Leaf) -> Value {
     )
 }
 
-fn shown(path: &Path) -> String {
+pub(crate) fn shown(path: &Path) -> String {
     path.display().to_string()
 }
 
-fn flags(flags: &[(&str, &str)]) -> Vec<OsString> {
+pub(crate) fn flags(flags: &[(&str, &str)]) -> Vec<OsString> {
     flags.iter().map(|(name, value)| format!("--{name}={value}").into()).collect()
 }
 

@@ -15,6 +15,7 @@ use crate::Failure;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The command line of an administrator.
+#[derive(Clone)]
 pub(crate) struct Kubectl {
     pub(crate) binary: PathBuf,
     pub(crate) helm: PathBuf,
