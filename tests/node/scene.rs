@@ -6,12 +6,13 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
+use tokio::net::TcpSocket;
 
 use crate::Failure;
 use crate::faults::{self, Port, Site};
 use crate::kubectl::Kubectl;
 use crate::node::{self, Node};
-use crate::parts::{Login, Part, Workshop, free_ports};
+use crate::parts::{Login, Part, Workshop, closed_port, free_ports};
 use crate::pki::{Authority, Leaf, TokenKey};
 use crate::stack::{self, Stack};
 use crate::stock::{self, Digests};
@@ -59,6 +60,8 @@ pub(crate) struct Scene {
     /// pullgate's configuration file.
     pub(crate) config: String,
     stack: Stack,
+    /// Keep the ports that refuse.
+    _closed: [TcpSocket; 2],
 }
 
 // === impl Scene ===
@@ -80,7 +83,8 @@ impl Scene {
         ])?;
         let ca = workshop.file("ca.pem", &authority.pem)?;
 
-        let [basic, bearer, open, plain_http, token, refused, refused_mirrored] = free_ports()?;
+        let [basic, bearer, open, plain_http, token] = free_ports()?;
+        let ((refused, closed), (refused_mirrored, closed_mirrored)) = (closed_port()?, closed_port()?);
         let realm = format!("https://localhost:{token}/token/");
         let key = TokenKey::new()?;
         let jwks = workshop.file("jwks.json", key.jwks.to_string())?;
@@ -123,7 +127,8 @@ impl Scene {
         let node = Node::start(&workshop, &authority, &stack, &hosts, &format!("{}/pause:v1", places.open))?;
         node.wait(&kubectl)?;
         let config = places.config(&ca);
-        Ok(Self { node, registries, kubectl, places, digests, config, stack })
+        let closed = [closed, closed_mirrored];
+        Ok(Self { node, registries, kubectl, places, digests, config, stack, _closed: closed })
     }
 
     /// The ends of all logs.

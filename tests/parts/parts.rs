@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use std::{env, thread};
 
 use serde::{Deserialize, Serialize};
+use tokio::net::TcpSocket;
 
 use crate::Failure;
 use crate::pki::Leaf;
@@ -269,4 +270,11 @@ pub(crate) fn free_ports<const N: usize>() -> Result<[u16; N], Failure> {
         held.push(listener);
     }
     Ok(ports)
+}
+
+/// A port on loopback that refuses connections for as long as the socket lives: it is taken, and nobody listens.
+pub(crate) fn closed_port() -> Result<(u16, TcpSocket), Failure> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind((Ipv4Addr::LOCALHOST, 0).into())?;
+    Ok((socket.local_addr()?.port(), socket))
 }

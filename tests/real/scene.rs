@@ -5,11 +5,13 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use tokio::net::TcpSocket;
+
 use crate::Failure;
 use crate::faults::{self, Port, Site, Witness};
 use crate::gate;
 use crate::images::{self, Images};
-use crate::parts::{Login, Oracle, Part, Workshop, free_ports};
+use crate::parts::{Login, Oracle, Part, Workshop, closed_port, free_ports};
 use crate::pki::{Authority, Leaf, TokenKey};
 
 /// `host:port` of everything that an image reference can name here.
@@ -56,6 +58,8 @@ pub(crate) struct Scene {
     /// What the noting places were asked.
     pub(crate) witness: Witness,
     parts: Vec<Part>,
+    /// Keeps the port that refuses.
+    _closed: TcpSocket,
 }
 
 // === impl Scene ===
@@ -67,7 +71,8 @@ impl Scene {
         let leaf = authority.issue(&["127.0.0.1", "localhost"])?;
         let ca = workshop.file("ca.pem", &authority.pem)?;
 
-        let [basic, bearer, open, plain_http, token, refused] = free_ports()?;
+        let [basic, bearer, open, plain_http, token] = free_ports()?;
+        let (refused, closed) = closed_port()?;
         let realm = format!("https://localhost:{token}/token/");
         let key = TokenKey::new()?;
         let jwks = workshop.file("jwks.json", key.jwks.to_string())?;
@@ -117,7 +122,7 @@ impl Scene {
         let config = gate::config(&ca, &places.over_tls(), &[&places.plain_http], &[&places.silent, &places.dripping]);
         let certs_config = gate::certs_config(&hosts_dir);
         let oracle = workshop.oracle(&hosts_dir)?;
-        Ok(Self { oracle, places, images, config, certs_config, hosts_dir, witness, parts })
+        Ok(Self { oracle, places, images, config, certs_config, hosts_dir, witness, parts, _closed: closed })
     }
 
     /// The ends of all logs.
