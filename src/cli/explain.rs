@@ -3,12 +3,14 @@
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::args::{ExplainArgs, Output};
 use crate::cli::check::{judge, pod_of};
 use crate::cli::{CommandError, block_on, exit, print, source_engine, strict_policy};
 use crate::credentials::Candidate;
 use crate::facts::{Secrets, Unreadable};
+use crate::node_credentials::{Account, NodeLookup};
 use crate::output::Report;
 use crate::reference::Reference;
 use crate::workload::Workload;
@@ -19,12 +21,24 @@ pub fn run(args: ExplainArgs) -> Result<ExitCode, CommandError> {
     let reference = Reference::parse(&image)
         .map_err(|error| CommandError::Image { image: crate::message::shown(&image), reason: error.to_string() })?;
     let pod = pod_of(std::slice::from_ref(&image), &source)?;
-    let secrets = block_on(async {
+    let (secrets, held_by_nodes) = block_on(async {
         let policy = strict_policy(&source, [])?;
         let engine = source_engine(&source, &policy).await?;
-        Ok(engine.secrets(&pod, None).await)
+        let secrets = engine.secrets(&pod, None).await;
+        // A plugin asks whom it likes: not offline.
+        if offline || secrets.keyring.is_err() {
+            return Ok((secrets, NodeLookup::default()));
+        }
+        let account = Account { namespace: &source.namespace, name: &source.service_account };
+        let deadline = Instant::now() + source.timeout;
+        Ok((secrets, engine.node_credentials.candidates(reference.name(), account, None, deadline).await))
     })?;
-    let candidates = secrets.keyring.as_ref().map(|keyring| keyring.candidates(reference.name())).unwrap_or_default();
+    let mut candidates: Vec<Candidate> =
+        secrets.keyring.as_ref().map(|keyring| keyring.matching(reference.name())).unwrap_or_default();
+    candidates.extend(held_by_nodes.candidates);
+    if candidates.is_empty() && secrets.keyring.is_ok() {
+        candidates.push(Candidate::anonymous());
+    }
     let report = if offline { None } else { Some(block_on(judge(&source, vec![pod.clone()]))?) };
     let text = match source.output {
         Output::Json => as_json(&reference, &candidates, &secrets, report.as_ref()),
