@@ -254,8 +254,9 @@ fn kept(review: &Review<'_>, workload: &Workload, verdict: &Verdict) -> Option<C
     if review.operation != Operation::Create {
         return None;
     }
+    let architectures = affinity::architectures(&verdict.images)?;
     let old = review.affinity()?;
-    let new = affinity::narrowed(&old, &workload.placement, &affinity::architectures(&verdict.images)?)?;
+    let new = affinity::narrowed(&old, &workload.placement, &architectures)?;
     Some(Change { pointer: "/spec/affinity", old, new })
 }
 

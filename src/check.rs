@@ -69,7 +69,7 @@ impl Engine {
             (Purpose::Judge | Purpose::Pin, _) => Freshness::Cached,
         };
         // One image whose registry hangs must not cost the others their second look: it is waited for in both passes.
-        let eligible = self.cluster.nodes().map(|nodes| nodes.eligible(&workload.placement)).unwrap_or_default();
+        let eligible = self.eligible(workload);
         let first_deadline = Instant::now() + deadline.saturating_duration_since(Instant::now()).mul_f64(FIRST_PASS);
         let secrets = self.secrets(workload, None).await;
         let first = Round { workload, eligible: &eligible, purpose, deadline: first_deadline };
@@ -89,6 +89,7 @@ impl Engine {
         let doubtful: BTreeSet<&str> = first.findings.iter().filter(certain).map(|finding| &*finding.path).collect();
         let secrets = self.secrets(workload, Some(began)).await;
         let fresh = |image: &ContainerImage| if doubtful.contains(&*image.path) { again } else { enough(image) };
+        let eligible = self.eligible(workload);
         let second = Round { workload, eligible: &eligible, purpose, deadline };
         let facts = self.gather(policy, second, secrets, &fresh).await;
         verdict::judge(policy, workload, &facts, today())
@@ -140,6 +141,10 @@ impl Engine {
         }
         secrets.keyring = Keyring::from_pull_secrets(found.iter().map(AsRef::as_ref));
         secrets
+    }
+
+    fn eligible(&self, workload: &Workload) -> Arc<Eligible> {
+        self.cluster.nodes().map(|nodes| nodes.eligible(&workload.placement)).unwrap_or_default()
     }
 
     /// The candidates that every node has for a repository.

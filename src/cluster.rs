@@ -1,4 +1,4 @@
-//! What is read from the cluster: Secrets and `ServiceAccounts`, by name, one at a time.
+//! What is read from the cluster: Secrets and `ServiceAccounts`, by name, one at a time; and the Nodes, as last seen.
 
 pub mod files;
 mod kube;
@@ -36,7 +36,7 @@ pub enum Reading<T> {
 /// What a reading gives.
 pub type ReadFuture<'a, T> = Pin<Box<dyn Future<Output = Reading<T>> + Send + 'a>>;
 
-/// A cluster, as far as pull secrets go. No listing, no watching.
+/// A cluster, as far as pulls go. Only Nodes are ever listed and watched.
 pub trait Cluster: fmt::Debug + Send + Sync + 'static {
     /// One Secret. With `not_before` the answer was read at that time or later, whatever is held.
     fn pull_secret<'a>(

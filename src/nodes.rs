@@ -15,7 +15,7 @@ pub use self::runtime::Runtime;
 use crate::workload::Placement;
 
 /// Placements whose answer is remembered; pods of one owner ask the same.
-const MAX_REMEMBERED: usize = 1_000;
+const MAX_REMEMBERED: usize = 200;
 
 /// How many images a kubelet lists at most (kubernetes/kubernetes `pkg/kubelet/apis/config/v1beta1/defaults.go`,
 /// `nodeStatusMaxImages`): what is missing from a list of that length may be there all the same.
@@ -57,10 +57,14 @@ pub struct Images {
     listed: Vec<Arc<[String]>>,
 }
 
+/// Every name that any node lists, with the images that have it: most questions end here.
+pub type ByName = HashMap<String, Vec<Arc<[String]>>>;
+
 /// All nodes at one time.
 #[derive(Debug, Default)]
 pub struct Nodes {
     nodes: Vec<Arc<Node>>,
+    by_name: Arc<ByName>,
     remembered: Mutex<HashMap<Placement, Arc<Eligible>>>,
 }
 
@@ -71,7 +75,15 @@ impl Nodes {
     pub fn new(nodes: impl IntoIterator<Item = Arc<Node>>) -> Self {
         let mut nodes: Vec<_> = nodes.into_iter().collect();
         nodes.sort_by(|a, b| a.name.cmp(&b.name));
-        Self { nodes, remembered: Mutex::default() }
+        let (mut by_name, mut seen) = (ByName::new(), HashSet::new());
+        for image in nodes.iter().flat_map(|node| &node.images.listed) {
+            if seen.insert(image.as_ptr()) {
+                for name in image.iter() {
+                    by_name.entry(name.clone()).or_default().push(Arc::clone(image));
+                }
+            }
+        }
+        Self { nodes, by_name: Arc::new(by_name), remembered: Mutex::default() }
     }
 
     /// The nodes that a pod can land on. Worked out once for each placement.
@@ -79,7 +91,7 @@ impl Nodes {
         if let Some(known) = self.remembered().get(placement) {
             return Arc::clone(known);
         }
-        let eligible = Arc::new(Eligible::new(&self.nodes, placement));
+        let eligible = Arc::new(Eligible::new(&self.nodes, placement, Arc::clone(&self.by_name)));
         let mut remembered = self.remembered();
         if remembered.len() >= MAX_REMEMBERED {
             remembered.clear();

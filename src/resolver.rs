@@ -23,7 +23,7 @@ use crate::nodes::platform::Content;
 use crate::policy::RegistryRule;
 use crate::reference::{Digest, Reference};
 use crate::registry::failure::Failure;
-use crate::registry::manifest::Manifest;
+use crate::registry::manifest::{Kind, Manifest};
 use crate::registry::{Ask, Endpoint, Registry};
 use crate::resolver::fact::{Fact, Freshness};
 use crate::resolver::health::Health;
@@ -41,8 +41,11 @@ const MAX_DIALOGUES: usize = 512;
 /// How long a dialogue waits for its turn before it is an overload.
 const TURN: Duration = Duration::from_millis(250);
 
-/// Contents held at most. They are named by their digests, so they never change.
-const MAX_CONTENTS: u64 = 20_000;
+/// Platforms held at most, over all contents. What a digest names never changes.
+const MAX_PLATFORMS: u64 = 200_000;
+
+/// Readings of contents under way at once: fewer than dialogues, which must not wait for them.
+const MAX_READINGS: usize = 64;
 
 /// How long content is held that nobody asks for.
 const CONTENT_HELD: Duration = Duration::from_hours(24);
@@ -64,16 +67,20 @@ struct Inner {
     clock: Clock,
     metrics: Metrics,
     facts: Cache<Key, Arc<Fact>>,
-    contents: Cache<Digest, Known>,
+    contents: Cache<(Digest, Kind), Arc<Content>>,
+    readings: Cache<Reading, (Option<Arc<Content>>, Timestamp)>,
+    reading_turns: Semaphore,
     health: Health,
     turns: Semaphore,
 }
 
-/// Content, or when it could not be read.
-#[derive(Clone, Debug)]
-enum Known {
-    Content(Arc<Content>),
-    Unreadable(Timestamp),
+/// One question for content. A failure is nobody else's: it is held under the host and the credential.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Reading {
+    digest: Digest,
+    kind: Kind,
+    name: String,
+    id: CredentialId,
 }
 
 /// Endpoint, normalised reference, credential.
@@ -96,7 +103,13 @@ impl Resolver {
             clock,
             metrics,
             facts: Cache::builder().max_capacity(MAX_FACTS).time_to_live(HELD).build(),
-            contents: Cache::builder().max_capacity(MAX_CONTENTS).time_to_idle(CONTENT_HELD).build(),
+            contents: Cache::builder()
+                .max_capacity(MAX_PLATFORMS)
+                .weigher(|_, content: &Arc<Content>| content.weight())
+                .time_to_idle(CONTENT_HELD)
+                .build(),
+            readings: Cache::builder().max_capacity(MAX_FACTS).time_to_live(HELD).build(),
+            reading_turns: Semaphore::new(MAX_READINGS),
             turns: Semaphore::new(MAX_DIALOGUES),
         }))
     }
@@ -146,30 +159,24 @@ impl Resolver {
         deadline: Instant,
     ) -> Option<Arc<Content>> {
         let inner = &self.0;
-        let now = (inner.clock)();
-        match inner.contents.get(&manifest.digest).await {
-            Some(Known::Content(content)) => return Some(content),
-            Some(Known::Unreadable(at)) if since(at, now) < CONTENT_PAUSE => return None,
-            Some(Known::Unreadable(_)) | None => {}
+        let known = (manifest.digest.clone(), manifest.kind);
+        if let Some(content) = inner.contents.get(&known).await {
+            return Some(content);
         }
+        let (digest, kind) = known;
         let id = inner.identity.id(candidate.credential.as_deref());
+        let reading = Reading { digest, kind, name: reference.name().to_owned(), id };
         let ask = Ask {
             endpoint: Arc::new(Endpoint::new(reference, rule)),
             reference: Arc::clone(reference),
             credential: candidate.credential.clone(),
             id,
         };
-        if !inner.registry.declares(&ask.endpoint.host) && inner.health.admit(&ask.endpoint.host, id, now).is_err() {
-            return None;
-        }
         let task = tokio::spawn({
             let (inner, manifest) = (Arc::clone(inner), manifest.clone());
-            async move { inner.read_content(ask, manifest).await }
+            async move { inner.read_content(reading, ask, manifest).await }
         });
-        match timeout_at(deadline, task).await {
-            Ok(Ok(Known::Content(content))) => Some(content),
-            Ok(Ok(Known::Unreadable(_)) | Err(_)) | Err(_) => None,
-        }
+        timeout_at(deadline, task).await.ok()?.ok()?
     }
 
     /// One fact: from the cache where it is good enough, else asked for.
@@ -253,23 +260,21 @@ impl Inner {
         }
     }
 
-    /// One reading for all callers that want the same content now.
-    async fn read_content(self: Arc<Self>, ask: Ask, manifest: Manifest) -> Known {
+    /// One reading for all callers that want the same content with the same credential; what is read is for all.
+    async fn read_content(self: Arc<Self>, reading: Reading, ask: Ask, manifest: Manifest) -> Option<Arc<Content>> {
+        let known = (reading.digest.clone(), reading.kind);
         let read = async {
             self.metrics.fact("content");
-            let Ok(Ok(_turn)) = timeout(TURN, self.turns.acquire()).await else {
-                return Known::Unreadable((self.clock)());
-            };
-            match timeout(DIALOGUE, self.content(&ask, &manifest)).await {
-                Ok(Ok(content)) => Known::Content(Arc::new(content)),
-                Ok(Err(_)) | Err(_) => Known::Unreadable((self.clock)()),
-            }
+            let _turn = timeout(TURN, self.reading_turns.acquire()).await.ok()?.ok()?;
+            let content = timeout(DIALOGUE, self.content(&ask, &manifest)).await.ok()?.ok()?;
+            let content = Arc::new(content);
+            self.contents.insert(known, Arc::clone(&content)).await;
+            Some(content)
         };
-        let old = |known: &Known| match known {
-            Known::Content(_) => false,
-            Known::Unreadable(at) => since(*at, (self.clock)()) >= CONTENT_PAUSE,
-        };
-        self.contents.entry(manifest.digest.clone()).or_insert_with_if(Box::pin(read), old).await.into_value()
+        let now = (self.clock)();
+        let read = async { (read.await, now) };
+        let over = |(_, at): &(Option<Arc<Content>>, Timestamp)| since(*at, now) >= CONTENT_PAUSE;
+        self.readings.entry(reading).or_insert_with_if(Box::pin(read), over).await.into_value().0
     }
 
     async fn dialogue(&self, key: &Key, ask: &Ask, freshness: Freshness, old: Option<Arc<Fact>>) -> Arc<Fact> {

@@ -206,9 +206,11 @@ fn judge_image(
         let digest = &manifest.digest;
         let fit = facts.content.as_ref().map_or(Fit::Good, |content| ground.fit(&draft, content, digest));
         outcome.judged.digest = Some(digest.clone());
+        // Where the node may ask another registry, nothing that this one says holds for it.
+        let theirs = !stale && !ground.may_ask_elsewhere(image);
         outcome.judged.architectures =
-            facts.content.as_ref().filter(|_| !stale).and_then(|content| content.architectures());
-        outcome.judged.pinnable = !stale
+            facts.content.as_ref().filter(|_| theirs).and_then(|content| ground.architectures(content));
+        outcome.judged.pinnable = theirs
             && reference.digest().is_none()
             && !policy.pin_skipped(reference.name())
             && !ground.differs(image, reference, digest);
@@ -219,7 +221,7 @@ fn judge_image(
                 outcome.notice = Some(Notice { code, path: image.path.clone(), message });
                 None
             }
-            Fit::Mismatch(finding) => Some(*finding),
+            Fit::Mismatch(finding) => Some(Finding { certain: finding.certain && theirs, ..*finding }),
         }
     } else {
         decisive(&facts.attempts).map(|failure| without_plugins(failure, &facts.unusable)).and_then(|failure| {

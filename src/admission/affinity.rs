@@ -25,7 +25,10 @@ pub fn architectures(images: &[Judged]) -> Option<BTreeSet<String>> {
 
 /// The pod's affinity (`null` if it has none) with the architectures required; `None` where there is nothing to add.
 pub fn narrowed(affinity: &Value, placement: &Placement, architectures: &BTreeSet<String>) -> Option<Value> {
-    if !placement.node_name.is_empty() || placement.node_selector.iter().any(|(key, _)| key == ARCH) {
+    if !placement.node_name.is_empty()
+        || placement.os == "windows"
+        || placement.node_selector.iter().any(|(key, _)| key == ARCH)
+    {
         return None;
     }
     let expression = json!({ "key": ARCH, "operator": "In", "values": architectures });

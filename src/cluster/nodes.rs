@@ -20,6 +20,9 @@ use crate::nodes::{Node, Nodes};
 /// Nodes change with every heartbeat and every pull; the snapshot changes this often at most.
 const SETTLE: Duration = Duration::from_secs(1);
 
+/// How long the last snapshot is believed after the watch began to fail.
+const TRUSTED: Duration = Duration::from_mins(1);
+
 /// Lists of names that are remembered before those that no node has any more are forgotten.
 const KNOWN_LISTS: usize = 20_000;
 
@@ -29,6 +32,7 @@ type NodeObject = Object<NodeSpec, NodeStatus>;
 #[derive(Debug, Default)]
 pub(super) struct NodeWatch {
     current: RwLock<Option<Arc<Nodes>>>,
+    failing_since: RwLock<Option<Instant>>,
     answered: Notify,
 }
 
@@ -45,7 +49,12 @@ struct Following {
 // === impl NodeWatch ===
 
 impl NodeWatch {
+    /// The newest snapshot; none once the watch has failed for [`TRUSTED`]: pools come and go.
     pub(super) fn snapshot(&self) -> Option<Arc<Nodes>> {
+        let failing = *self.failing_since.read().unwrap_or_else(PoisonError::into_inner);
+        if failing.is_some_and(|since| since.elapsed() > TRUSTED) {
+            return None;
+        }
         self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -75,14 +84,27 @@ impl NodeWatch {
                     self.publish(&mut following);
                     publish_at = Instant::now() + SETTLE;
                 }
-                Ok(Some(Ok(event))) => following.take(event),
+                Ok(Some(Ok(event))) => {
+                    // A list that has begun is not yet an answer.
+                    if !matches!(event, Event::Init) {
+                        self.failing(None);
+                    }
+                    following.take(event);
+                }
                 Ok(Some(Err(error))) => {
                     following.complain(&error);
+                    self.failing(Some(Instant::now()));
                     self.answered.notify_waiters();
                 }
                 Ok(None) => return,
             }
         }
+    }
+
+    /// Notes the first failure of several, or the end of them.
+    fn failing(&self, at: Option<Instant>) {
+        let mut since = self.failing_since.write().unwrap_or_else(PoisonError::into_inner);
+        *since = at.map(|at| since.unwrap_or(at));
     }
 
     fn publish(&self, following: &mut Following) {
@@ -130,7 +152,7 @@ impl Following {
     /// Once for each time that it goes wrong: the watch goes on trying.
     fn complain(&mut self, error: &watcher::Error) {
         if !self.silenced {
-            warn!(%error, "Nodes cannot be followed: platforms are judged by the last state, or not at all");
+            warn!(%error, "Nodes cannot be followed: platforms are judged by the last state for a minute, then not at all");
         }
         self.silenced = true;
     }

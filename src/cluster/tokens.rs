@@ -1,6 +1,5 @@
 //! `ServiceAccount` tokens for credential provider plugins, by `TokenRequest` (kubernetes/api `authentication/v1`).
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use ::kube::api::PostParams;
@@ -23,14 +22,18 @@ const LIFETIME: Duration = Duration::from_mins(10);
 /// How long a token is given out again: a plugin that gets it last still has some minutes.
 const HELD: Duration = Duration::from_mins(5);
 
-/// Tokens held at most.
-const MAX_TOKENS: u64 = 10_000;
+/// How long an account is believed to be as it was read.
+const ACCOUNT_HELD: Duration = Duration::from_secs(30);
+
+/// Accounts and tokens held at most.
+const MAX_HELD: u64 = 10_000;
 
 /// Makes tokens with the rights of the client.
 pub struct KubeTokens {
     client: Client,
     clock: Clock,
-    tokens: Cache<[String; 4], (Arc<SecretString>, Timestamp)>,
+    accounts: Cache<[String; 2], (Reading<AccountFacts>, Timestamp)>,
+    tokens: Cache<[String; 4], (Reading<SecretString>, Timestamp)>,
 }
 
 // === impl KubeTokens ===
@@ -38,7 +41,9 @@ pub struct KubeTokens {
 impl KubeTokens {
     /// Tokens through `client`.
     pub fn new(client: Client, clock: Clock) -> Self {
-        Self { client, clock, tokens: Cache::builder().max_capacity(MAX_TOKENS).time_to_live(HELD).build() }
+        let accounts = Cache::builder().max_capacity(MAX_HELD).time_to_live(ACCOUNT_HELD).build();
+        let tokens = Cache::builder().max_capacity(MAX_HELD).time_to_live(HELD).build();
+        Self { client, clock, accounts, tokens }
     }
 
     fn accounts(&self, namespace: &str) -> Api<ServiceAccount> {
@@ -57,14 +62,25 @@ impl AccountTokens for KubeTokens {
         &'a self,
         namespace: &'a str,
         name: &'a str,
-        _not_before: Option<Timestamp>,
+        not_before: Option<Timestamp>,
     ) -> ReadFuture<'a, AccountFacts> {
         Box::pin(async move {
-            let accounts = self.accounts(namespace);
-            reading(timeout(CALL, accounts.get(name)).await, |account| AccountFacts {
-                uid: account.metadata.uid.unwrap_or_default(),
-                annotations: account.metadata.annotations.unwrap_or_default(),
-            })
+            let now = (self.clock)();
+            let read = async {
+                let accounts = self.accounts(namespace);
+                let account = reading(timeout(CALL, accounts.get(name)).await, |account| AccountFacts {
+                    uid: account.metadata.uid.unwrap_or_default(),
+                    annotations: account.metadata.annotations.unwrap_or_default(),
+                });
+                (account, now)
+            };
+            let old = |(account, at): &(Reading<AccountFacts>, Timestamp)| {
+                !matches!(account, Reading::Found(_))
+                    || since(*at, now) >= ACCOUNT_HELD
+                    || not_before.is_some_and(|not_before| *at < not_before)
+            };
+            let key = [namespace, name].map(str::to_owned);
+            self.accounts.entry(key).or_insert_with_if(Box::pin(read), old).await.into_value().0
         })
     }
 
@@ -76,32 +92,29 @@ impl AccountTokens for KubeTokens {
         audience: &'a str,
     ) -> ReadFuture<'a, SecretString> {
         Box::pin(async move {
-            let key = [namespace, name, uid, audience].map(str::to_owned);
-            if let Some((token, made)) = self.tokens.get(&key).await
-                && since(made, (self.clock)()) < HELD
-            {
-                return Reading::Found(SecretString::clone(&token));
-            }
-            let made = (self.clock)();
-            let request = TokenRequest {
-                spec: TokenRequestSpec {
-                    audiences: vec![audience.to_owned()],
-                    expiration_seconds: i64::try_from(LIFETIME.as_secs()).ok(),
-                    // There is no pod yet to bind it to.
-                    bound_object_ref: None::<BoundObjectReference>,
-                },
-                ..TokenRequest::default()
+            let now = (self.clock)();
+            let make = async {
+                let request = TokenRequest {
+                    spec: TokenRequestSpec {
+                        audiences: vec![audience.to_owned()],
+                        expiration_seconds: i64::try_from(LIFETIME.as_secs()).ok(),
+                        // There is no pod yet to bind it to.
+                        bound_object_ref: None::<BoundObjectReference>,
+                    },
+                    ..TokenRequest::default()
+                };
+                let (accounts, parameters) = (self.accounts(namespace), PostParams::default());
+                let call = accounts.create_token_request(name, &parameters, &request);
+                let token = reading(timeout(CALL, call).await, |answer| {
+                    SecretString::from(answer.status.map(|status| status.token).unwrap_or_default())
+                });
+                (token, now)
             };
-            let accounts = self.accounts(namespace);
-            let parameters = PostParams::default();
-            let call = accounts.create_token_request(name, &parameters, &request);
-            let token = reading(timeout(CALL, call).await, |answer| {
-                SecretString::from(answer.status.map(|status| status.token).unwrap_or_default())
-            });
-            if let Reading::Found(token) = &token {
-                self.tokens.insert(key, (Arc::new(token.clone()), made)).await;
-            }
-            token
+            let old = |(token, at): &(Reading<SecretString>, Timestamp)| {
+                !matches!(token, Reading::Found(_)) || since(*at, now) >= HELD
+            };
+            let key = [namespace, name, uid, audience].map(str::to_owned);
+            self.tokens.entry(key).or_insert_with_if(Box::pin(make), old).await.into_value().0
         })
     }
 }

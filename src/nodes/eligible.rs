@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::{Node, Runtime, Taint};
+use super::{ByName, Node, Runtime, Taint};
 use crate::workload::Placement;
 use crate::workload::placement::{Operator, Requirement, Term, Toleration};
 
@@ -16,6 +16,7 @@ pub struct Eligible {
     pub nodes: Vec<Arc<Node>>,
     /// The same, grouped.
     pub classes: Vec<Class>,
+    by_name: Arc<ByName>,
 }
 
 /// Nodes that take the same images.
@@ -37,7 +38,7 @@ pub struct Class {
 
 impl Eligible {
     /// Those of `nodes` that `placement` does not exclude.
-    pub fn new(nodes: &[Arc<Node>], placement: &Placement) -> Self {
+    pub fn new(nodes: &[Arc<Node>], placement: &Placement, by_name: Arc<ByName>) -> Self {
         let nodes: Vec<_> = nodes.iter().filter(|node| takes(node, placement)).map(Arc::clone).collect();
         let mut classes: Vec<Class> = Vec::new();
         for node in &nodes {
@@ -55,17 +56,27 @@ impl Eligible {
                 }),
             }
         }
-        Self { nodes, classes }
+        Self { nodes, classes, by_name }
     }
 
     /// Whether any of them lists an image of this name.
     pub fn hold(&self, name: &str) -> bool {
-        self.nodes.iter().any(|node| node.images.hold(name))
+        self.by_name.contains_key(name) && self.nodes.iter().any(|node| node.images.hold(name))
+    }
+
+    /// Whether any of them lists an image of this name that is not also called `other`.
+    pub fn hold_other(&self, name: &str, other: &str) -> bool {
+        let is_other = |names: &[String]| !names.iter().any(|name| name == other);
+        self.by_name.get(name).is_some_and(|images| images.iter().any(|names| is_other(names)))
+            && self.nodes.iter().filter_map(|node| node.images.names_of(name)).any(is_other)
     }
 }
 
 /// Whether a node can take a pod. A pod that names its node has been scheduled: taints do not matter any more.
 fn takes(node: &Node, placement: &Placement) -> bool {
+    if placement.excessive {
+        return false;
+    }
     let os = placement.os.is_empty() || node.os.is_empty() || node.os == placement.os;
     if !placement.node_name.is_empty() {
         return os && *node.name == *placement.node_name;

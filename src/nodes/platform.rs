@@ -15,8 +15,8 @@ pub struct Platform {
     pub architecture: String,
     /// `v8`; empty if none is written.
     pub variant: String,
-    /// `os.features`.
-    pub features: Vec<String>,
+    /// Whether `os.features` asks for anything.
+    pub features: bool,
 }
 
 /// What an image is made for.
@@ -33,6 +33,14 @@ pub enum Content {
 // === impl Content ===
 
 impl Content {
+    /// How many platforms are held.
+    pub fn weight(&self) -> u32 {
+        match self {
+            Self::Index(entries) => u32::try_from(entries.len()).unwrap_or(u32::MAX).saturating_add(1),
+            Self::Single(_) | Self::Other(_) => 1,
+        }
+    }
+
     /// Whether nodes of a class find something to pull. What is not known of a node never speaks against the image.
     pub fn fits(&self, class: &Class) -> bool {
         if class.architecture.is_empty() || class.os.is_empty() {
@@ -103,7 +111,7 @@ fn accepted(entry: &Platform, class: &Class) -> bool {
 fn containerd(entry: &Platform, class: &Class, compatible: bool) -> bool {
     let (architecture, variant) = normalised(&entry.architecture, &entry.variant);
     let os = entry.os.to_ascii_lowercase();
-    let features = class.os == "windows" || entry.features.is_empty();
+    let features = class.os == "windows" || !entry.features;
     if !(os.is_empty() || os == class.os) || !features {
         return false;
     }
@@ -143,7 +151,7 @@ fn normalised(architecture: &str, variant: &str) -> (String, String) {
     let (architecture, variant) = match (architecture.as_str(), variant.as_str()) {
         ("x86_64" | "x86-64" | "amd64", "v1") => ("amd64", ""),
         ("x86_64" | "x86-64" | "amd64", variant) => ("amd64", variant),
-        ("aarch64" | "arm64", "8" | "v8") => ("arm64", ""),
+        ("aarch64" | "arm64", "8" | "v8" | "v8.0") => ("arm64", ""),
         ("aarch64" | "arm64", variant) => ("arm64", variant),
         ("i386" | "386", _) => ("386", ""),
         ("armhf", _) | ("arm", "" | "7") => ("arm", "v7"),
@@ -170,7 +178,7 @@ mod tests {
     fn platform(text: &str) -> Platform {
         let mut parts = text.split('/').map(str::to_owned);
         let mut next = || parts.next().unwrap_or_default();
-        Platform { os: next(), architecture: next(), variant: next(), features: Vec::new() }
+        Platform { os: next(), architecture: next(), variant: next(), features: false }
     }
 
     fn class(text: &str, runtime: Runtime) -> Class {
@@ -196,6 +204,7 @@ mod tests {
             ("linux/arm64", "linux/arm64", [true, true, true]),
             ("linux/arm64", "linux/arm64/v8", [true, true, true]),
             ("linux/arm64", "linux/aarch64", [true, true, false]),
+            ("linux/arm64", "linux/arm64/v8.0", [true, true, false]),
             ("linux/arm64", "linux/arm64/v9", [false, false, false]),
             ("linux/arm64", "linux/arm", [true, false, false]),
             ("linux/arm64", "linux/arm/v7", [true, false, false]),
@@ -222,7 +231,7 @@ mod tests {
         let node = class("linux/amd64", Runtime::Containerd2);
         assert!(Content::Index(vec![None]).fits(&node));
         assert!(!Content::Index(Vec::new()).fits(&node));
-        let featured = Platform { features: vec!["x".to_owned()], ..platform("linux/amd64") };
+        let featured = Platform { features: true, ..platform("linux/amd64") };
         assert!(!Content::Index(vec![Some(featured)]).fits(&node));
         assert!(
             Content::Index(Vec::new()).fits(&class("linux/", Runtime::Containerd2)),

@@ -35,7 +35,7 @@ impl Runtime {
         }
     }
 
-    /// The word for people and for the configuration.
+    /// The word for people.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Containerd1 => "containerd-1",

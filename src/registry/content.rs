@@ -2,7 +2,10 @@
 //!
 //! Bytes are checked against the digest that names them, so what is read here is true for everybody who knows the digest.
 
+use std::fmt;
+
 use serde::Deserialize;
+use serde::de::{Deserializer, Error as _, IgnoredAny, SeqAccess, Visitor};
 use url::Url;
 
 use crate::nodes::platform::{Content, Platform};
@@ -12,16 +15,22 @@ use crate::registry::manifest::{self, Kind, Manifest, Nature};
 use crate::registry::transport::{Method, Request};
 use crate::registry::{Ask, MAX_REDIRECTS, Registry};
 
-/// Entries of an index that are looked at.
+/// Entries of an index; more than any builder makes, and little enough to hold.
 const MAX_ENTRIES: usize = 1_000;
+
+/// Bytes of an operating system's or an architecture's name.
+const MAX_WORD: usize = 64;
 
 /// What a manifest or an index says of platforms (opencontainers/image-spec `image-index.md`, `manifest.md`).
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Body {
-    manifests: Option<Vec<Entry>>,
+    manifests: Option<Entries>,
     config: Option<Descriptor>,
 }
+
+/// The platforms of an index's entries, read one by one: an index of too many is an error before it is a list.
+struct Entries(Vec<Option<Platform>>);
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
@@ -43,8 +52,11 @@ struct PlatformText {
     architecture: Option<String>,
     variant: Option<String>,
     #[serde(rename = "os.features")]
-    features: Option<Vec<String>>,
+    features: Option<Listed>,
 }
+
+/// Whether a list has an entry; none is kept.
+struct Listed(bool);
 
 // === impl Registry ===
 
@@ -57,9 +69,10 @@ impl Registry {
         let (answer, _) = self.converse(ask, Method::Get).await?;
         let body: Body = checked(&answer.body, &manifest.digest, ask)?;
         match (manifest.kind, body) {
-            (Kind::Index, Body { manifests, .. }) => {
-                let entries = manifests.unwrap_or_default().into_iter().take(MAX_ENTRIES);
-                Ok(Content::Index(entries.map(|entry| entry.platform.map(Platform::from)).collect()))
+            (Kind::Index, Body { manifests: Some(Entries(entries)), .. }) => Ok(Content::Index(entries)),
+            // The media type is the registry's word only; the bytes are somebody else's image, perhaps.
+            (Kind::Index, Body { manifests: None, .. }) => {
+                Err(Failure::nonsense(format!("{} sends an index without manifests", ask.endpoint.host), None))
             }
             (Kind::Image, _) if let Nature::Other(what) = manifest::nature_of_body(Kind::Image, &answer.body) => {
                 Ok(Content::Other(what))
@@ -73,7 +86,9 @@ impl Registry {
                     ));
                 };
                 let body = self.blob(ask, &digest).await?;
-                Ok(Content::Single(checked::<PlatformText>(&body, &digest, ask)?.into()))
+                let platform: PlatformText = checked(&body, &digest, ask)?;
+                let refuse = |why| Failure::nonsense(format!("{} sends {why}", ask.endpoint.host), None);
+                Platform::try_from(platform).map(Content::Single).map_err(refuse)
             }
         }
     }
@@ -113,13 +128,76 @@ fn checked<'b, T: Deserialize<'b>>(body: &'b [u8], digest: &Digest, ask: &Ask) -
     serde_json::from_slice(body).map_err(|_| refuse("sends something unreadable as"))
 }
 
-impl From<PlatformText> for Platform {
-    fn from(text: PlatformText) -> Self {
-        Self {
-            os: text.os.unwrap_or_default(),
-            architecture: text.architecture.unwrap_or_default(),
-            variant: text.variant.unwrap_or_default(),
-            features: text.features.unwrap_or_default(),
+// === impl Entries ===
+
+impl<'de> Deserialize<'de> for Entries {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct EntriesVisitor;
+
+        impl<'de> Visitor<'de> for EntriesVisitor {
+            type Value = Entries;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "at most {MAX_ENTRIES} entries")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Entries, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(Entry { platform }) = seq.next_element()? {
+                    if entries.len() == MAX_ENTRIES {
+                        return Err(A::Error::invalid_length(MAX_ENTRIES + 1, &self));
+                    }
+                    entries.push(platform.map(Platform::try_from).transpose().map_err(A::Error::custom)?);
+                }
+                Ok(Entries(entries))
+            }
         }
+
+        deserializer.deserialize_seq(EntriesVisitor)
+    }
+}
+
+// === impl Listed ===
+
+impl<'de> Deserialize<'de> for Listed {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ListedVisitor;
+
+        impl<'de> Visitor<'de> for ListedVisitor {
+            type Value = Listed;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Listed, A::Error> {
+                let mut any = false;
+                while seq.next_element::<IgnoredAny>()?.is_some() {
+                    any = true;
+                }
+                Ok(Listed(any))
+            }
+        }
+
+        deserializer.deserialize_seq(ListedVisitor)
+    }
+}
+
+// === impl PlatformText ===
+
+impl TryFrom<PlatformText> for Platform {
+    type Error = &'static str;
+
+    fn try_from(text: PlatformText) -> Result<Self, Self::Error> {
+        let word = |word: Option<String>| match word.unwrap_or_default() {
+            word if word.len() <= MAX_WORD => Ok(word),
+            _ => Err("a platform that is no word"),
+        };
+        Ok(Self {
+            os: word(text.os)?,
+            architecture: word(text.architecture)?,
+            variant: word(text.variant)?,
+            features: text.features.is_some_and(|Listed(any)| any),
+        })
     }
 }

@@ -27,7 +27,7 @@ pub struct Manifest {
 }
 
 /// What the media type says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Kind {
     /// One manifest, for one platform.
     Image,

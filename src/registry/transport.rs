@@ -16,7 +16,7 @@ use crate::finding::Cause;
 use crate::registry::hosts::Headers;
 
 /// How one registry is reached: everything that needs an HTTP client of its own.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct Profile {
     /// PEM file with the only authorities to trust; the system's otherwise.
     pub ca_file: Option<PathBuf>,
@@ -36,6 +36,18 @@ pub struct Profile {
     pub skip_verify: bool,
     /// Sent with every request to the host itself, never along a redirect.
     pub headers: Headers,
+}
+
+/// The proxy's URL may carry a login.
+impl fmt::Debug for Profile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Profile")
+            .field("ca_file", &self.ca_file)
+            .field("proxy", &self.proxy.as_ref().map(|_| "set"))
+            .field("plain_http", &self.plain_http)
+            .field("skip_verify", &self.skip_verify)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The methods that the dialogue needs.

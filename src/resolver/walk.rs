@@ -47,22 +47,36 @@ impl Inner {
         Err(together(ask, said))
     }
 
-    /// The platforms of a manifest, from the first host that says them.
+    /// The platforms of a manifest, from the first host that says them. A host that is known not to answer now is not
+    /// asked; one that does not answer rests for manifests, too.
     pub(super) async fn content(&self, ask: &Ask, manifest: &Manifest) -> Result<Content, Failure> {
         let by_digest = Ask { reference: Arc::new(ask.reference.at(&manifest.digest)), ..ask.clone() };
         let Some(ways) = self.registry.ways(&by_digest) else {
-            return self.registry.content(&by_digest, manifest).await;
+            return self.content_at(&by_digest, &by_digest.endpoint.host, manifest).await;
         };
         let mut failure = nobody(&by_digest);
         for way in &ways {
-            for endpoint in [Some(&way.endpoint), way.plain.as_ref()].into_iter().flatten() {
-                match self.registry.content(&at(&by_digest, endpoint), manifest).await {
-                    Ok(content) => return Ok(content),
-                    Err(said) => failure = said,
-                }
+            let asked = at(&by_digest, &way.endpoint);
+            let mut outcome = self.content_at(&asked, &way.endpoint.base, manifest).await;
+            if let (Err(said), Some(plain)) = (&outcome, &way.plain)
+                && speaks_plain_http(said, &way.endpoint)
+            {
+                outcome = self.content_at(&at(&by_digest, plain), &plain.base, manifest).await;
+            }
+            match outcome {
+                Ok(content) => return Ok(content),
+                Err(said) => failure = said,
             }
         }
         Err(failure)
+    }
+
+    async fn content_at(&self, ask: &Ask, host: &str, manifest: &Manifest) -> Result<Content, Failure> {
+        self.health.admit(host, ask.id, (self.clock)()).map_err(|(failure, _)| failure)?;
+        let outcome = self.registry.content(ask, manifest).await;
+        let told = outcome.as_ref().map(|_| manifest.clone()).map_err(Failure::clone);
+        self.health.report(host, ask.id, &told, (self.clock)());
+        outcome
     }
 
     async fn try_way(&self, ask: &Ask, way: &Way) -> (Ask, Result<Manifest, Failure>) {

@@ -1,5 +1,7 @@
 //! What the nodes change in a verdict: platforms, runtimes that differ, and images that are there already.
 
+use std::collections::BTreeSet;
+
 use super::Draft;
 use crate::finding::{Cause, Code, Finding, NoticeCode};
 use crate::message;
@@ -54,6 +56,23 @@ impl<'a> Ground<'a> {
         Self { eligible, classes, runtimes }
     }
 
+    /// Whether a node may understand the name in its own way: CRI-O completes names without a registry.
+    pub(super) fn may_ask_elsewhere(&self, image: &ContainerImage) -> bool {
+        short(image) && self.runtimes.iter().any(|runtime| matches!(runtime, Runtime::CriO | Runtime::Other))
+    }
+
+    /// The architectures of Linux nodes that find something in an image: those of these nodes, by their runtimes' rules,
+    /// and those that an index names, which nodes to come may have.
+    pub(super) fn architectures(&self, content: &Content) -> Option<BTreeSet<String>> {
+        let linux = |class: &&Class| class.os == "linux" && !class.architecture.is_empty() && content.fits(class);
+        let here = self.classes.iter().filter(linux).map(|class| class.architecture.clone());
+        match content {
+            Content::Single(_) if self.classes.is_empty() => None,
+            Content::Single(_) => Some(here.collect()),
+            Content::Index(_) | Content::Other(_) => Some(content.architectures()?.into_iter().chain(here).collect()),
+        }
+    }
+
     /// Where runtimes differ, what is certain on one is not on the other.
     pub(super) fn opinion(&self, image: &ContainerImage, failure: &Failure) -> Opinion {
         let is_volume = image.is_volume();
@@ -64,7 +83,7 @@ impl<'a> Ground<'a> {
             // A volume takes what is pulled, whatever it is.
             (_, Code::UnsupportedManifest) if is_volume && !schema_1(failure) && failure.node.is_none() => Some(false),
             // A name without a registry means what the node's registries.conf says, which nobody here has read.
-            (Runtime::CriO | Runtime::Other, _) if reference::image_was_docker_hub_by_default(&image.image) => None,
+            (Runtime::CriO | Runtime::Other, _) if short(image) => None,
             _ => Some(true),
         };
         let mut opinions = self.runtimes.iter().map(fails);
@@ -106,14 +125,9 @@ impl<'a> Ground<'a> {
 
     /// Whether a node has something else under this tag: with the digest it would be pulled anew, or not found.
     pub(super) fn differs(&self, image: &ContainerImage, reference: &Reference, digest: &Digest) -> bool {
-        let (name, pinned) = (reference.runtime_form(), format!("{}@{digest}", reference.name()));
         image.pull_policy == PullPolicy::IfNotPresent
-            && self
-                .eligible
-                .nodes
-                .iter()
-                .filter_map(|node| node.images.names_of(&name))
-                .any(|names| !names.contains(&pinned))
+            && !self.eligible.nodes.is_empty()
+            && self.eligible.hold_other(&reference.runtime_form(), &format!("{}@{digest}", reference.name()))
     }
 
     /// Holds the platforms of an image against the nodes.
@@ -145,8 +159,12 @@ impl<'a> Ground<'a> {
                 let fix = format!(
                     "build it for {wanted}: docker buildx build --platform {wanted} …; or let the pod land elsewhere (nodeSelector, affinity, tolerations)"
                 );
-                // Where a smaller processor of the same family is offered, containerd names that child instead.
-                let family = |class: &Class| content.fits(&Class { runtime: Runtime::Containerd1, ..class.clone() });
+                // A smaller processor of the same family is offered. containerd since 2.1 does not take it, unless some
+                // setting of the node makes it pull by itself; and its line names that child.
+                let family = |class: &Class| {
+                    class.runtime == Runtime::Containerd2
+                        && content.fits(&Class { runtime: Runtime::Containerd1, ..class.clone() })
+                };
                 let known = !self.classes.iter().any(family);
                 let line = draft
                     .reference
@@ -156,11 +174,15 @@ impl<'a> Ground<'a> {
                     message: message::of(draft.image, &what),
                     node: line,
                     fix,
-                    ..draft.finding(Code::PlatformMismatch, true, None)
+                    ..draft.finding(Code::PlatformMismatch, known, None)
                 }))
             }
         }
     }
+}
+
+fn short(image: &ContainerImage) -> bool {
+    reference::image_was_docker_hub_by_default(&image.image)
 }
 
 fn schema_1(failure: &Failure) -> bool {

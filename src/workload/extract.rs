@@ -215,7 +215,11 @@ impl Place {
             pull_secrets: pull_secrets(spec, admitted && self == Self::Pod),
             owner: owner(&object.metadata, self.shape()),
             account: account(spec).to_owned(),
-            placement: Placement::of(spec),
+            placement: if admitted && self == Self::Pod {
+                Placement::of(spec)
+            } else {
+                Placement::of(spec).before_admission()
+            },
         }
     }
 }

@@ -4,6 +4,9 @@
 
 use super::spec;
 
+/// Bytes of selectors, requirements and tolerations that are looked at.
+const MAX_BYTES: usize = 16 * 1024;
+
 /// Where a pod can land, in the words of its spec. The default is: anywhere.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Placement {
@@ -17,6 +20,8 @@ pub struct Placement {
     pub tolerations: Vec<Toleration>,
     /// `os.name`; a kubelet of another system refuses the pod.
     pub os: String,
+    /// The spec says so much about placement that it is not looked at: no node is known to take the pod.
+    pub excessive: bool,
 }
 
 /// `nodeSelectorTerms[]`: everything in it must match.
@@ -74,6 +79,9 @@ pub struct Toleration {
 impl Placement {
     /// The placement of a pod spec.
     pub fn of(spec: &spec::Spec<'_>) -> Self {
+        if bytes(spec) > MAX_BYTES {
+            return Self { excessive: true, ..Self::default() };
+        }
         let owned = |text: &super::Text<'_>| (**text).to_owned();
         let mut node_selector: Vec<_> =
             spec.node_selector.iter().map(|(key, value)| (owned(key), owned(value))).collect();
@@ -90,8 +98,32 @@ impl Placement {
             }),
             tolerations: spec.tolerations.iter().filter(|toleration| counts(toleration)).map(Toleration::of).collect(),
             os: owned(&spec.os.name),
+            excessive: false,
         }
     }
+
+    /// The same for what has not passed admission: a `RuntimeClass` or a namespace's defaults may still add tolerations.
+    #[must_use]
+    pub fn before_admission(self) -> Self {
+        let every = Toleration { key: String::new(), value: None, effect: String::new() };
+        Self { tolerations: vec![every], ..self }
+    }
+}
+
+/// What matching would have to look at, for each node.
+fn bytes(spec: &spec::Spec<'_>) -> usize {
+    const EACH: usize = 16;
+    let requirement = |requirement: &spec::Requirement<'_>| {
+        EACH + requirement.key.len() + requirement.values.iter().map(|value| EACH + value.len()).sum::<usize>()
+    };
+    let required = spec.affinity.node_affinity.required.as_ref();
+    let terms = required.into_iter().flat_map(|required| required.node_selector_terms.iter());
+    let requirements = terms.map(|term| {
+        EACH + term.match_expressions.iter().chain(term.match_fields.iter()).map(requirement).sum::<usize>()
+    });
+    let selector = spec.node_selector.iter().map(|(key, value)| EACH + key.len() + value.len());
+    let tolerations = spec.tolerations.iter().map(|toleration| EACH + toleration.key.len() + toleration.value.len());
+    requirements.chain(selector).chain(tolerations).sum()
 }
 
 /// Whether a toleration is about taints that are looked at: see [`transient`].
@@ -100,10 +132,13 @@ fn counts(toleration: &spec::Toleration<'_>) -> bool {
 }
 
 /// Taints that Kubernetes itself puts on a node and takes off again: they say when a pod can land, not where. Neither
-/// they nor their tolerations are looked at (kubernetes/api `core/v1/well_known_taints.go`; the cluster autoscaler's).
+/// they nor their tolerations are looked at (kubernetes/api `core/v1/well_known_taints.go`; the autoscalers', and those of agents
+/// that have yet to start).
 pub fn transient(key: &str) -> bool {
     key.starts_with("node.kubernetes.io/")
         || key.starts_with("node.cloudprovider.kubernetes.io/")
+        || key.starts_with("karpenter.sh/")
+        || key.ends_with("/agent-not-ready")
         || matches!(key, "ToBeDeletedByClusterAutoscaler" | "DeletionCandidateOfClusterAutoscaler")
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pullgate::check::{Engine, Purpose};
-use pullgate::demo::registry::{Answer, Login, Target};
+use pullgate::demo::registry::{Answer, Login, OCI_INDEX, OCI_MANIFEST, Target};
 use pullgate::finding::{Code, NoticeCode};
 use pullgate::nodes::Runtime;
 use pullgate::verdict::Verdict;
@@ -169,7 +169,8 @@ async fn where_runtimes_differ_the_nodes_decide() {
         (&["containerd://2.0.5"], "legacy:1", legacy(true), vec![]),
         (&[old, new], "legacy:1", legacy(false), vec![]),
         (&["docker://27.1"], "legacy:1", legacy(false), vec![]),
-        (&[new], "old:1", mismatch(), vec![]),
+        // Some settings make containerd 2.1 and later pull by itself, and then take it.
+        (&[new], "old:1", vec![(Code::PlatformMismatch, false)], vec![]),
         (&[crio], "old:1", mismatch(), vec![]),
         (&[old], "old:1", vec![], vec![]),
         (&[old, new], "old:1", vec![], vec![NoticeCode::PartialPlatform]),
@@ -260,4 +261,52 @@ async fn a_tag_that_means_something_else_on_a_node_is_not_pinned() {
         let verdict = engine.check(&world.policy, &pod, Purpose::Pin, soon()).await;
         assert_eq!(verdict.images[0].pinnable, pinnable, "{names:?} {policy:?}");
     }
+}
+
+#[tokio::test]
+async fn what_one_registry_calls_an_index_is_no_index_for_another() {
+    let (world, engine) = world(&[node("amd-1", "amd64", CONTAINERD, &[])]).await;
+    let config = json!({ "mediaType": "application/vnd.oci.image.config.v1+json", "digest": format!("sha256:{}", "0".repeat(64)), "size": 2 });
+    let bytes = json!({ "schemaVersion": 2, "config": config, "layers": [] }).to_string();
+    world.registry.push_raw("theirs", "1", OCI_INDEX, bytes.clone());
+    world.registry.push_raw("ours", "1", OCI_MANIFEST, bytes);
+    for image in ["theirs:1", "ours:1", "theirs:1"] {
+        assert_eq!(said(&world.check(&engine, &of(&world, image)).await), (vec![], vec![]), "{image}");
+    }
+}
+
+#[tokio::test]
+async fn an_index_of_more_entries_than_can_be_looked_at_refuses_nobody() {
+    let (world, engine) = world(&[node("amd-1", "amd64", CONTAINERD, &[])]).await;
+    let entry = json!({ "platform": { "os": "linux", "architecture": "arm64" } });
+    for (tag, entries, findings) in [("full", 1000, vec![(Code::PlatformMismatch, true)]), ("over", 1001, vec![])] {
+        let index = json!({ "schemaVersion": 2, "manifests": vec![entry.clone(); entries] });
+        world.registry.push_raw("huge", tag, OCI_INDEX, index.to_string());
+        assert_eq!(said(&world.check(&engine, &of(&world, &format!("huge:{tag}"))).await).0, findings, "{tag}");
+    }
+    let wordy = json!({ "manifests": [{ "platform": { "os": "linux", "architecture": "a".repeat(65) } }] });
+    world.registry.push_raw("huge", "wordy", OCI_INDEX, wordy.to_string());
+    assert_eq!(said(&world.check(&engine, &of(&world, "huge:wordy")).await).0, []);
+}
+
+#[tokio::test]
+async fn a_mismatch_is_not_certain_on_what_was_true_before_an_outage() {
+    let (world, engine) = world(&[node("amd-1", "amd64", CONTAINERD, &[])]).await;
+    assert_eq!(said(&world.check(&engine, &of(&world, "arm:1")).await).0, [(Code::PlatformMismatch, true)]);
+    world.registry.stop().await;
+    world.clock.advance(Duration::from_secs(61));
+    assert_eq!(said(&world.check(&engine, &of(&world, "arm:1")).await).0, [(Code::PlatformMismatch, false)]);
+}
+
+#[tokio::test]
+async fn a_pod_that_says_too_much_about_placement_is_held_against_no_node() {
+    let (world, engine) = world(&[node("amd-1", "amd64", CONTAINERD, &[])]).await;
+    let values: Vec<String> = (0..2000).map(|number| format!("n{number}")).collect();
+    let terms = json!([{ "matchExpressions": [{ "key": "x", "operator": "NotIn", "values": values }] }]);
+    let affinity = json!({ "requiredDuringSchedulingIgnoredDuringExecution": { "nodeSelectorTerms": terms } });
+    let spec = json!({ "affinity": { "nodeAffinity": affinity } }).to_string();
+    let placement = Placement::of(&serde_json::from_str(&spec).unwrap());
+    assert!(placement.excessive && placement.required.is_none());
+    let pod = Workload { placement, ..of(&world, "arm:1") };
+    assert_eq!(said(&world.check(&engine, &pod).await), (vec![], vec![]));
 }

@@ -32,7 +32,11 @@ fn cluster() -> Vec<Arc<Node>> {
 fn names(spec: &Value) -> Vec<String> {
     let text = spec.to_string();
     let spec: Spec<'_> = serde_json::from_str(&text).unwrap();
-    Eligible::new(&cluster(), &Placement::of(&spec)).nodes.iter().map(|node| node.name.to_string()).collect()
+    Eligible::new(&cluster(), &Placement::of(&spec), Arc::default())
+        .nodes
+        .iter()
+        .map(|node| node.name.to_string())
+        .collect()
 }
 
 fn affinity(terms: &Value) -> Value {
@@ -121,7 +125,7 @@ fn a_pod_lands_where_its_spec_lets_it() {
 
 #[test]
 fn nodes_are_grouped_by_what_they_pull() {
-    let eligible = Eligible::new(&cluster(), &Placement::default());
+    let eligible = Eligible::new(&cluster(), &Placement::default(), Arc::default());
     let classes: Vec<_> =
         eligible.classes.iter().map(|class| (&*class.architecture, class.count, &*class.first)).collect();
     assert_eq!(classes, [("amd64", 2, "amd-1"), ("arm64", 2, "arm-1")]);

@@ -111,8 +111,11 @@ fn host(server: &str, at: usize, settings: &Table<'_>, base: &Path) -> Result<Ho
     let override_path = get(settings, "override_path").map(boolean).transpose()?.unwrap_or_default();
     let server = match server {
         "" => server::Server::default(),
-        text => server::parse(text, override_path)
-            .ok_or_else(|| Mistake { at, sentence: format!("{text:?} is not the URL of a server") })?,
+        text => server::parse(text, override_path).ok_or_else(|| {
+            // What stands before an @ may be a login.
+            let shown = text.rsplit_once('@').map_or(text, |(_, host)| host);
+            Mistake { at, sentence: format!("{shown:?} is not the URL of a server") }
+        })?,
     };
     if let Some(timeout) = get(settings, "dial_timeout") {
         let text = string(timeout, "dial_timeout")?;
