@@ -63,7 +63,7 @@ pub type ByName = HashMap<String, Vec<Arc<[String]>>>;
 /// All nodes at one time.
 #[derive(Debug, Default)]
 pub struct Nodes {
-    nodes: Vec<Arc<Node>>,
+    all: Vec<Arc<Node>>,
     by_name: Arc<ByName>,
     remembered: Mutex<HashMap<Placement, Arc<Eligible>>>,
 }
@@ -83,7 +83,7 @@ impl Nodes {
                 }
             }
         }
-        Self { nodes, by_name: Arc::new(by_name), remembered: Mutex::default() }
+        Self { all: nodes, by_name: Arc::new(by_name), remembered: Mutex::default() }
     }
 
     /// The nodes that a pod can land on. Worked out once for each placement.
@@ -91,7 +91,7 @@ impl Nodes {
         if let Some(known) = self.remembered().get(placement) {
             return Arc::clone(known);
         }
-        let eligible = Arc::new(Eligible::new(&self.nodes, placement, Arc::clone(&self.by_name)));
+        let eligible = Arc::new(Eligible::new(&self.all, placement, Arc::clone(&self.by_name)));
         let mut remembered = self.remembered();
         if remembered.len() >= MAX_REMEMBERED {
             remembered.clear();
