@@ -42,8 +42,6 @@ struct PlatformText {
     os: Option<String>,
     architecture: Option<String>,
     variant: Option<String>,
-    #[serde(rename = "os.features")]
-    features: Option<Vec<String>>,
 }
 
 // === impl Registry ===
@@ -119,7 +117,6 @@ impl From<PlatformText> for Platform {
             os: text.os.unwrap_or_default(),
             architecture: text.architecture.unwrap_or_default(),
             variant: text.variant.unwrap_or_default(),
-            features: text.features.unwrap_or_default(),
         }
     }
 }
