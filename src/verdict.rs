@@ -232,7 +232,7 @@ fn judge_image(
             let certain = failure.code.certain() && !open && matches!(opinion, Opinion::Fails);
             let finding = || draft.finding(failure.code, certain, Some(failure));
             let line = |finding: Finding| {
-                let node = finding.node.and_then(|line| ground.line(&line, reference));
+                let node = ground.line(|runtime| draft::node_line(draft.attempts, runtime), reference);
                 Finding { node, ..finding }
             };
             (!matches!(opinion, Opinion::Pulls)).then(finding).map(line)

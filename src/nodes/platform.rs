@@ -6,7 +6,8 @@ use std::fmt;
 
 use super::{Class, Runtime};
 
-/// An operating system and a processor, as an index or an image configuration writes them.
+/// An operating system and a processor, as an index or an image configuration writes them. `os.features` is left out: it
+/// speaks against nothing, for containerd 1.7 to 2.2 and CRI-O take an entry whatever features it asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Platform {
     /// `linux`.
@@ -15,8 +16,6 @@ pub struct Platform {
     pub architecture: String,
     /// `v8`; empty if none is written.
     pub variant: String,
-    /// Whether `os.features` asks for anything.
-    pub features: bool,
 }
 
 /// What an image is made for.
@@ -111,8 +110,7 @@ fn accepted(entry: &Platform, class: &Class) -> bool {
 fn containerd(entry: &Platform, class: &Class, compatible: bool) -> bool {
     let (architecture, variant) = normalised(&entry.architecture, &entry.variant);
     let os = entry.os.to_ascii_lowercase();
-    let features = class.os == "windows" || !entry.features;
-    if !(os.is_empty() || os == class.os) || !features {
+    if !(os.is_empty() || os == class.os) {
         return false;
     }
     match (class.architecture.as_str(), architecture.as_str(), variant.as_str()) {
@@ -153,7 +151,7 @@ fn normalised(architecture: &str, variant: &str) -> (String, String) {
         ("x86_64" | "x86-64" | "amd64", variant) => ("amd64", variant),
         ("aarch64" | "arm64", "8" | "v8" | "v8.0") => ("arm64", ""),
         ("aarch64" | "arm64", variant) => ("arm64", variant),
-        ("i386" | "386", _) => ("386", ""),
+        ("i386", _) => ("386", ""),
         ("armhf", _) | ("arm", "" | "7") => ("arm", "v7"),
         ("armel", _) | ("arm", "6") => ("arm", "v6"),
         ("arm", "5") => ("arm", "v5"),
@@ -178,7 +176,7 @@ mod tests {
     fn platform(text: &str) -> Platform {
         let mut parts = text.split('/').map(str::to_owned);
         let mut next = || parts.next().unwrap_or_default();
-        Platform { os: next(), architecture: next(), variant: next(), features: false }
+        Platform { os: next(), architecture: next(), variant: next() }
     }
 
     fn class(text: &str, runtime: Runtime) -> Class {
@@ -198,6 +196,7 @@ mod tests {
             ("linux/amd64", "/amd64", [true, true, false]),
             ("linux/amd64", "linux/386", [true, false, false]),
             ("linux/amd64", "linux/i386", [true, false, false]),
+            ("linux/amd64", "linux/386/v1", [false, false, false]),
             ("linux/amd64", "linux/arm64", [false, false, false]),
             ("linux/amd64", "windows/amd64", [false, false, false]),
             ("linux/amd64", "unknown/unknown", [false, false, false]),
@@ -227,12 +226,10 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_without_a_platform_fits_and_one_with_features_does_not() {
+    fn an_entry_without_a_platform_fits_and_no_entry_does_not() {
         let node = class("linux/amd64", Runtime::Containerd2);
         assert!(Content::Index(vec![None]).fits(&node));
         assert!(!Content::Index(Vec::new()).fits(&node));
-        let featured = Platform { features: true, ..platform("linux/amd64") };
-        assert!(!Content::Index(vec![Some(featured)]).fits(&node));
         assert!(
             Content::Index(Vec::new()).fits(&class("linux/", Runtime::Containerd2)),
             "nothing is known of the node"

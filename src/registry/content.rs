@@ -5,7 +5,7 @@
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, Error as _, IgnoredAny, SeqAccess, Visitor};
+use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
 use url::Url;
 
 use crate::nodes::platform::{Content, Platform};
@@ -51,12 +51,7 @@ struct PlatformText {
     os: Option<String>,
     architecture: Option<String>,
     variant: Option<String>,
-    #[serde(rename = "os.features")]
-    features: Option<Listed>,
 }
-
-/// Whether a list has an entry; none is kept.
-struct Listed(bool);
 
 // === impl Registry ===
 
@@ -157,32 +152,6 @@ impl<'de> Deserialize<'de> for Entries {
     }
 }
 
-// === impl Listed ===
-
-impl<'de> Deserialize<'de> for Listed {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct ListedVisitor;
-
-        impl<'de> Visitor<'de> for ListedVisitor {
-            type Value = Listed;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a list")
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Listed, A::Error> {
-                let mut any = false;
-                while seq.next_element::<IgnoredAny>()?.is_some() {
-                    any = true;
-                }
-                Ok(Listed(any))
-            }
-        }
-
-        deserializer.deserialize_seq(ListedVisitor)
-    }
-}
-
 // === impl PlatformText ===
 
 impl TryFrom<PlatformText> for Platform {
@@ -193,11 +162,6 @@ impl TryFrom<PlatformText> for Platform {
             word if word.len() <= MAX_WORD => Ok(word),
             _ => Err("a platform that is no word"),
         };
-        Ok(Self {
-            os: word(text.os)?,
-            architecture: word(text.architecture)?,
-            variant: word(text.variant)?,
-            features: text.features.is_some_and(|Listed(any)| any),
-        })
+        Ok(Self { os: word(text.os)?, architecture: word(text.architecture)?, variant: word(text.variant)? })
     }
 }

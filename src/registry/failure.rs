@@ -4,6 +4,7 @@
 //! missing repository, no login, a wrong login and no permission. Where the registry hides the difference the code
 //! says so.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::finding::{Cause, Code};
@@ -26,6 +27,8 @@ pub struct Failure {
     pub detail: Option<String>,
     /// What the node's runtime would print, after the prefix that names the reference.
     pub node: Option<String>,
+    /// The same for containerd 1.x, where that shows another of several hosts; shared, for it is rare and failures are moved.
+    pub node_1x: Option<Arc<String>>,
     /// How long the registry asked to be left alone.
     pub retry_after: Option<Duration>,
     /// The reason is known: there was a body, or there is nothing further to ask.
@@ -100,6 +103,7 @@ impl Failure {
             registry: None,
             detail: Some(detail.into()),
             node: None,
+            node_1x: None,
             retry_after: None,
             explained: true,
             weight: Weight::Unanswered,
@@ -121,16 +125,8 @@ impl Failure {
             Some(Cause::Dns | Cause::Refused | Cause::Timeout | Cause::Tls | Cause::Proxy) => Code::RegistryUnreachable,
             None => Code::RegistryError,
         };
-        Self {
-            code,
-            cause: error.cause,
-            registry: None,
-            detail: Some(error.detail),
-            node: error.go,
-            retry_after: None,
-            explained: true,
-            weight: Weight::Unanswered,
-        }
+        let weight = Weight::Unanswered;
+        Self { code, cause: error.cause, weight, ..Self::nonsense(error.detail, error.go) }
     }
 
     /// An answer came that makes no sense.
@@ -141,6 +137,7 @@ impl Failure {
             registry: None,
             detail: Some(detail.into()),
             node,
+            node_1x: None,
             retry_after: None,
             explained: true,
             weight: Weight::Final,
@@ -157,6 +154,7 @@ impl Failure {
             registry: said.words(),
             detail: (refusal.status >= 500 || code == Code::RegistryError).then(|| format!("HTTP {}", refusal.status)),
             node: Some(node),
+            node_1x: None,
             retry_after: (code == Code::RateLimited).then(|| retry_after(answer.header("retry-after"))).flatten(),
             explained: refusal.asked_for_body || !code.certain(),
             weight: weight(refusal),

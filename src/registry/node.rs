@@ -63,7 +63,9 @@ pub fn of_local_pull(line: &str, reference: &Reference) -> String {
              no match for platform in manifest: not found"
         );
     }
-    line.replacen(": failed to resolve image: ", &format!(": failed to resolve reference \"{normal}\": "), 1)
+    // Several logins make several texts of one line.
+    let pull = format!("failed to pull and unpack image \"{normal}\": failed to resolve ");
+    line.replace(&format!("{pull}image: "), &format!("{pull}reference \"{normal}\": "))
 }
 
 /// A manifest over containerd's limit.
@@ -193,6 +195,11 @@ mod tests {
             not_found(&reference),
             "rpc error: code = NotFound desc = failed to pull and unpack image \"registry.corp.io/team/api:v1\": \
              failed to resolve image: registry.corp.io/team/api:v1: not found"
+        );
+        let both = format!("[{0}, {0}]", not_found(&reference));
+        assert_eq!(
+            of_local_pull(&both, &reference),
+            both.replace("resolve image:", "resolve reference \"registry.corp.io/team/api:v1\":")
         );
         let url = token_url("https://r/token", "r", &["repository:team/api:pull".to_owned()]);
         assert_eq!(

@@ -128,6 +128,14 @@ fn decisive(said: &[Said]) -> Option<usize> {
     said.iter().enumerate().rev().max_by_key(|(_, said)| said.failure.weight).map(|(index, _)| index)
 }
 
+/// The same before containerd 2: the first that is no 404, unless one was final (1.7 `remotes/docker/resolver.go`).
+fn decisive_1x(weights: &[Weight]) -> usize {
+    let position = |is: fn(&Weight) -> bool| weights.iter().position(is);
+    position(|weight| *weight == Weight::Final)
+        .or_else(|| position(|weight| *weight != Weight::NotFound))
+        .unwrap_or_default()
+}
+
 /// The failure that decides for pullgate: the first uncertain one, else the node's.
 fn speaker(said: &[Said]) -> Option<usize> {
     said.iter().position(|said| !said.failure.code.certain()).or_else(|| decisive(said))
@@ -139,11 +147,13 @@ fn together(ask: &Ask, said: Vec<Said>) -> Failure {
         return nobody(ask);
     };
     let own = matches!(said.as_slice(), [only] if only.ask.endpoint.namespace.is_none());
-    let node = said.get(decisive).and_then(|said| said.failure.node.clone());
+    let weights: Vec<Weight> = said.iter().map(|said| said.failure.weight).collect();
+    let line = |index: usize| said.get(index).and_then(|said| said.failure.node.clone());
+    let (node, node_1x) = (line(decisive), line(decisive_1x(&weights)).map(Arc::new));
     let detail: Vec<String> = said.iter().map(words).collect();
     match said.into_iter().nth(speaker) {
         Some(Said { failure, .. }) if own => failure,
-        Some(Said { failure, .. }) => Failure { node, detail: Some(detail.join("; ")), ..failure },
+        Some(Said { failure, .. }) => Failure { node, node_1x, detail: Some(detail.join("; ")), ..failure },
         None => nobody(ask),
     }
 }
@@ -167,4 +177,24 @@ fn nobody(ask: &Ask) -> Failure {
         node::resolve_line(&ask.reference, "no resolve hosts: not found")
     );
     Failure { code: Code::NotChecked, ..Failure::nonsense(detail, Some(line)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn before_containerd_2_the_first_failure_that_is_no_404_speaks() {
+        use Weight::{Final, NotFound, Status, TooLarge, Unanswered};
+        for (weights, expected) in [
+            (vec![NotFound, NotFound], 0),
+            (vec![NotFound, Unanswered], 1),
+            (vec![Unanswered, NotFound], 0),
+            (vec![NotFound, Unanswered, Status], 1),
+            (vec![Status, TooLarge], 0),
+            (vec![Status, Final], 1),
+        ] {
+            assert_eq!(decisive_1x(&weights), expected, "{weights:?}");
+        }
+    }
 }

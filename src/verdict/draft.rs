@@ -3,6 +3,7 @@
 use crate::facts::{Attempt, Secrets};
 use crate::finding::{Code, Finding, Tried};
 use crate::message;
+use crate::nodes::Runtime;
 use crate::reference::{self, Reference};
 use crate::registry::failure::Failure;
 use crate::registry::node;
@@ -31,7 +32,7 @@ impl Draft<'_> {
             resolved: self.reference.map(ToString::to_string),
             message: message::sentence(self, code, certain, failure),
             registry: failure.and_then(|failure| failure.registry.clone()),
-            node: failure.and_then(|_| node_line(self.attempts)),
+            node: failure.and_then(|_| node_line(self.attempts, Runtime::default())),
             fix: message::fix(self, code, certain, failure),
             tried: self.attempts.iter().map(tried).collect(),
             age: self.attempts.iter().map(|attempt| attempt.age).max(),
@@ -76,10 +77,12 @@ impl Draft<'_> {
 
 /// What the kubelet shows of several failed attempts: equal texts once, several in brackets
 /// (kubernetes/apimachinery `pkg/util/errors`, `aggregate`). Unknown as soon as one of them is.
-fn node_line(attempts: &[Attempt]) -> Option<String> {
+pub(super) fn node_line(attempts: &[Attempt], runtime: Runtime) -> Option<String> {
     let mut lines: Vec<&str> = Vec::new();
     for attempt in attempts {
-        let line = attempt.outcome.as_ref().err()?.node.as_deref()?;
+        let failure = attempt.outcome.as_ref().err()?;
+        let other = failure.node_1x.as_deref().filter(|_| runtime == Runtime::Containerd1);
+        let line = other.or(failure.node.as_ref())?.as_str();
         if !lines.contains(&line) {
             lines.push(line);
         }

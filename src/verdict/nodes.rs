@@ -99,11 +99,14 @@ impl<'a> Ground<'a> {
         }
     }
 
-    /// The line that all of these nodes would show, made from containerd 2.1's; `None` where it is not known.
-    pub(super) fn line(&self, line: &str, reference: &Reference) -> Option<String> {
-        let mut lines = self.runtimes.iter().map(|runtime| match runtime {
-            Runtime::Containerd2 => Some(line.to_owned()),
-            Runtime::Containerd1 | Runtime::Containerd20 => Some(node::of_local_pull(line, reference)),
+    /// The line that all of these nodes would show, made from one in the words of containerd 2.1; `None` where it is not
+    /// known.
+    pub(super) fn line(&self, of: impl Fn(Runtime) -> Option<String>, reference: &Reference) -> Option<String> {
+        let mut lines = self.runtimes.iter().map(|&runtime| match runtime {
+            Runtime::Containerd2 => of(runtime),
+            Runtime::Containerd1 | Runtime::Containerd20 => {
+                of(runtime).map(|line| node::of_local_pull(&line, reference))
+            }
             Runtime::CriO | Runtime::Other => None,
         });
         let first = lines.next().flatten()?;
@@ -169,7 +172,7 @@ impl<'a> Ground<'a> {
                 let line = draft
                     .reference
                     .filter(|_| known)
-                    .and_then(|reference| self.line(&node::no_match(digest), reference));
+                    .and_then(|reference| self.line(|_| Some(node::no_match(digest)), reference));
                 Fit::Mismatch(Box::new(Finding {
                     message: message::of(draft.image, &what),
                     node: line,

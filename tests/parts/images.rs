@@ -90,7 +90,8 @@ pub(crate) fn push_all(to: SocketAddr) -> Result<Images, Failure> {
     })
 }
 
-fn image(
+/// Pushes one single-platform image for an architecture.
+pub(crate) fn image(
     to: SocketAddr,
     repository: &str,
     tag: &str,

@@ -58,9 +58,11 @@ pub(crate) struct Question<'a> {
     pub(crate) username: &'a str,
     pub(crate) password: &'a str,
     pub(crate) timeout_ms: u64,
+    /// The node's, for the question which child of an index it takes; empty if that is not the question.
+    pub(crate) platform: &'a str,
 }
 
-/// What containerd made of it.
+/// What the runtime made of it.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct OracleAnswer {
     #[serde(rename = "ref")]
@@ -70,7 +72,7 @@ pub(crate) struct OracleAnswer {
     pub(crate) code: String,
 }
 
-/// containerd's resolver, answering line by line.
+/// A runtime's own resolver, answering line by line.
 pub(crate) struct Oracle {
     // Dropped first: the end of its input is the end of the oracle.
     input: ChildStdin,
@@ -163,10 +165,10 @@ impl Workshop {
         self.start("token-server", &self.binary("token-server"), &arguments)?.wait_for(port)
     }
 
-    /// Starts the oracle on a directory of hosts.toml directories.
-    pub(crate) fn oracle(&self, hosts_dir: &Path) -> Result<Oracle, Failure> {
-        let log = self.dir.join("pull-oracle.log");
-        let mut child = Command::new(self.bin.join("pull-oracle"))
+    /// Starts an oracle on what its runtime knows of hosts: a directory of hosts.toml directories, or CRI-O's files.
+    pub(crate) fn oracle(&self, name: &'static str, hosts_dir: &Path) -> Result<Oracle, Failure> {
+        let log = self.dir.join(format!("{name}.log"));
+        let mut child = Command::new(self.bin.join(name))
             .arg("-hosts-dir")
             .arg(hosts_dir)
             .env_clear()
@@ -177,7 +179,7 @@ impl Workshop {
             .spawn()?;
         let input = child.stdin.take().ok_or("the oracle has no input")?;
         let output = child.stdout.take().ok_or("the oracle has no output")?;
-        Ok(Oracle { input, output: BufReader::new(output), part: Part { name: "pull-oracle", child, log } })
+        Ok(Oracle { input, output: BufReader::new(output), part: Part { name, child, log } })
     }
 
     /// Starts a program as a part; its log is `NAME.log` and its process id stands in `NAME.pid`. The part runs under a

@@ -103,17 +103,23 @@ impl fmt::Display for Class {
     }
 }
 
-/// The kubelet's line for these failures: each text with the prefixes of the CRI layer and its gRPC code, `Unknown`
-/// left out; identical texts once; several in brackets (apimachinery `util/errors`). None for a reference that does
-/// not parse: the kubelet finds that itself, in its own words.
-pub(crate) fn node_line(failures: &[OracleAnswer]) -> Option<NodeLine> {
+/// What containerd's CRI layer puts before the resolver's text, since 2.1.
+pub(crate) fn with_prefixes(OracleAnswer { reference, error, .. }: &OracleAnswer) -> String {
+    format!("failed to pull and unpack image \"{reference}\": failed to resolve image: {error}")
+}
+
+/// The kubelet's line for these failures: each `text` with its gRPC code, `Unknown` left out; identical texts once;
+/// several in brackets (apimachinery `util/errors`). None for a reference that does not parse: the kubelet finds that
+/// itself, in its own words.
+pub(crate) fn node_line(failures: &[OracleAnswer], text: impl Fn(&OracleAnswer) -> String) -> Option<NodeLine> {
     if failures.iter().any(|failure| Class::of_oracle(&failure.error) == Some(Class::InvalidReference)) {
         return None;
     }
     let mut lines: Vec<String> = Vec::new();
-    for OracleAnswer { reference, error, code, .. } in failures {
+    for failure in failures {
+        let OracleAnswer { code, .. } = failure;
         let code = if code == "Unknown" { String::new() } else { format!("rpc error: code = {code} desc = ") };
-        let line = format!("{code}failed to pull and unpack image \"{reference}\": failed to resolve image: {error}");
+        let line = code + &text(failure);
         if !lines.contains(&line) {
             lines.push(line);
         }

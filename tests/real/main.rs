@@ -11,6 +11,7 @@
 #![allow(clippy::format_push_string, reason = "short texts, made once per run")]
 
 mod cases;
+mod columns;
 mod gate;
 mod judge;
 mod keyring;
@@ -57,6 +58,8 @@ struct Figures {
     fixed_lines: usize,
     network_lines: usize,
     network_lines_equal: usize,
+    /// One line per other runtime.
+    columns: Vec<String>,
 }
 
 /// The oracle's answers to one case: every attempt but the last failed, and the last did too if `digest` is empty.
@@ -77,6 +80,7 @@ fn main() -> ExitCode {
                 "  of Go's network stack, not binding   {} of {}",
                 figures.network_lines_equal, figures.network_lines
             );
+            figures.columns.iter().for_each(|line| println!("{line}"));
             println!("seconds                                {:.1}", started.elapsed().as_secs_f32());
             println!("{passed} passed, {failed} failed");
             if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -133,6 +137,9 @@ fn run() -> Result<(usize, usize, Figures), Failure> {
     }
     report("many pods in one process answer as each alone", together(&alone, &gate, &mut figures));
     report("the same through the certs.d directory of the nodes", together(&alone, &certs_gate, &mut figures));
+    for (name, outcome) in columns::compare(dir.path(), &mut scene, &cases, &mut figures)? {
+        report(&name, outcome);
+    }
     if failed > 0 {
         println!("{}", scene.logs());
     }
@@ -149,9 +156,9 @@ fn one(
 ) -> Result<(PodAnswer, String), Failure> {
     let noted = || std::mem::take(&mut *witness.lock().unwrap_or_else(PoisonError::into_inner));
     noted();
-    let verdict = ask_oracle(case, oracle, figures)?;
+    let verdict = ask_oracle(case, oracle, if case.slow { 1_500 } else { 30_000 }, figures)?;
     let theirs = noted();
-    let line = judge::node_line(&verdict.failures);
+    let line = judge::node_line(&verdict.failures, judge::with_prefixes);
     expected(case, &verdict)?;
     figures.processes += 1;
     let run = gate.check(&[case])?;
@@ -167,14 +174,13 @@ fn one(
 }
 
 /// The kubelet's loop: every candidate in order until one succeeds, nobody's name if there is none.
-fn ask_oracle(case: &Case, oracle: &mut Oracle, figures: &mut Figures) -> Result<Verdict, Failure> {
+fn ask_oracle(case: &Case, oracle: &mut Oracle, timeout_ms: u64, figures: &mut Figures) -> Result<Verdict, Failure> {
     let anonymous = [cases::NOBODY];
     let candidates = if case.candidates.is_empty() { anonymous.as_slice() } else { &case.candidates };
     let mut failures = Vec::new();
     for (username, password) in candidates {
         figures.questions += 1;
-        let timeout_ms = if case.slow { 1500 } else { 30_000 };
-        let answer = oracle.ask(&Question { image: &case.image, username, password, timeout_ms })?;
+        let answer = oracle.ask(&Question { image: &case.image, username, password, timeout_ms, platform: "" })?;
         if answer.error.is_empty() {
             return Ok(Verdict { failures, digest: Some(answer.digest) });
         }

@@ -48,6 +48,8 @@ pub(crate) struct Places {
 /// Everything that runs, and what is known about it.
 pub(crate) struct Scene {
     pub(crate) oracle: Oracle,
+    /// containerd 1.7's resolver and CRI-O's image library.
+    pub(crate) others: [Oracle; 2],
     pub(crate) places: Places,
     pub(crate) images: Images,
     /// pullgate's configuration file.
@@ -66,7 +68,8 @@ pub(crate) struct Scene {
 
 impl Scene {
     pub(crate) fn new(dir: &Path) -> Result<Self, Failure> {
-        let workshop = Workshop::new(dir, &["registry", "token-server", "pull-oracle"])?;
+        let workshop =
+            Workshop::new(dir, &["registry", "token-server", "pull-oracle", "pull-oracle-1.7", "pull-oracle-crio"])?;
         let authority = Authority::new("pullgate test authority")?;
         let leaf = authority.issue(&["127.0.0.1", "localhost"])?;
         let ca = workshop.file("ca.pem", &authority.pem)?;
@@ -121,8 +124,11 @@ impl Scene {
         let hosts_dir = places.write_hosts(&workshop, &ca)?;
         let config = gate::config(&ca, &places.over_tls(), &[&places.plain_http], &[&places.silent, &places.dripping]);
         let certs_config = gate::certs_config(&hosts_dir);
-        let oracle = workshop.oracle(&hosts_dir)?;
-        Ok(Self { oracle, places, images, config, certs_config, hosts_dir, witness, parts, _closed: closed })
+        let oracle = workshop.oracle("pull-oracle", &hosts_dir)?;
+        let cri_o_dir = places.write_cri_o(&workshop, &authority.pem)?;
+        let others =
+            [workshop.oracle("pull-oracle-1.7", &hosts_dir)?, workshop.oracle("pull-oracle-crio", &cri_o_dir)?];
+        Ok(Self { oracle, others, places, images, config, certs_config, hosts_dir, witness, parts, _closed: closed })
     }
 
     /// The ends of all logs.
@@ -166,5 +172,19 @@ impl Places {
             write(host, "server = \"http://127.0.0.1:9\"\n")?;
         }
         Ok(workshop.dir.join("hosts"))
+    }
+
+    /// The same as CRI-O's image library is told it. It knows no default for what is not named: Docker Hub is closed.
+    fn write_cri_o(&self, workshop: &Workshop, ca: &str) -> Result<PathBuf, Failure> {
+        for host in self.over_tls() {
+            workshop.file(&format!("cri-o/certs.d/{host}/ca.crt"), ca)?;
+        }
+        workshop.file("cri-o/auth.json", "{}")?;
+        let registries = format!(
+            "[[registry]]\nlocation = \"{}\"\ninsecure = true\n[[registry]]\nlocation = \"docker.io\"\nblocked = true\n",
+            self.plain_http
+        );
+        workshop.file("cri-o/registries.conf", registries)?;
+        Ok(workshop.dir.join("cri-o"))
     }
 }

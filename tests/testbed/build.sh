@@ -7,7 +7,7 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 out=${TESTBED_BIN:-$(cd "$here/../.." && pwd)/target/testbed/bin}
 
-registries=(registry token-server pull-oracle keyring-oracle)
+registries=(registry token-server pull-oracle pull-oracle-1.7 pull-oracle-crio keyring-oracle)
 # kube-apiserver first: the others are quick once its packages are built
 cluster=(kube-apiserver etcd kubectl kube-controller-manager kube-scheduler helm)
 node=(kubelet containerd containerd-shim-runc-v2 runc pause)
@@ -79,6 +79,9 @@ build() {
 	registry) part "$1" oci github.com/distribution/distribution/v3/cmd/registry ;;
 	token-server) part "$1" oci github.com/docker/distribution/contrib/token-server ;;
 	pull-oracle | pause) part "$1" cri "./$1" ;;
+	pull-oracle-1.7) part "$1" cri-1.7 "./$1" ;;
+	# without the tag the library wants GPGME, which is C
+	pull-oracle-crio) GOFLAGS="$GOFLAGS -tags=containers_image_openpgp" part "$1" crio "./$1" ;;
 	kubelet) kubernetes "$1" ;;
 	containerd | containerd-shim-runc-v2) part "$1" cri "github.com/containerd/containerd/v2/cmd/$1" ;;
 	# it enters namespaces before Go starts: in C

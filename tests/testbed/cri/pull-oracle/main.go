@@ -17,6 +17,7 @@ import (
 	"github.com/containerd/containerd/v2/core/remotes/docker/config"
 	"github.com/containerd/errdefs/pkg/errgrpc"
 	"github.com/containerd/log"
+	"github.com/containerd/platforms"
 	"github.com/distribution/reference"
 	"google.golang.org/grpc/status"
 )
@@ -31,6 +32,8 @@ type question struct {
 	Password string `json:"password"`
 	// TimeoutMs replaces -timeout for this question.
 	TimeoutMs int64 `json:"timeoutMs"`
+	// Platform of the node, os/architecture[/variant]: which child of the index does it take? Empty: not asked.
+	Platform string `json:"platform"`
 }
 
 type answer struct {
@@ -38,6 +41,8 @@ type answer struct {
 	Ref       string `json:"ref"`
 	Digest    string `json:"digest"`
 	MediaType string `json:"mediaType"`
+	// Child is the manifest that the platform takes from the index.
+	Child string `json:"child"`
 	// Error is the resolver's text without the prefixes of the CRI layer.
 	Error string `json:"error"`
 	// Code is the gRPC code that the kubelet would see.
@@ -94,11 +99,25 @@ func ask(q question, hostsDir string, limit time.Duration) (a answer) {
 			Credentials: func(string) (string, string, error) { return q.Username, q.Password, nil },
 		}),
 	})
-	_, desc, err := resolver.Resolve(ctx, a.Ref)
+	name, desc, err := resolver.Resolve(ctx, a.Ref)
 	if err != nil {
 		return refused(a, err)
 	}
 	a.Digest, a.MediaType, a.Code = desc.Digest.String(), desc.MediaType, "OK"
+	if q.Platform == "" {
+		return a
+	}
+	platform, err := platforms.Parse(q.Platform)
+	if err != nil {
+		fatal("platform: %v", err)
+	}
+	fetcher, err := resolver.Fetcher(ctx, name)
+	if err == nil {
+		a.Child, err = choose(ctx, fetcher, desc, platform)
+	}
+	if err != nil {
+		return refused(a, err)
+	}
 	return a
 }
 
