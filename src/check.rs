@@ -194,8 +194,8 @@ impl Engine {
                     let NodeLookup { candidates: mut more, broken } =
                         self.held_by_nodes(workload, reference, fresh, deadline).await;
                     unusable = broken;
-                    if candidates.is_empty() && more.is_empty() {
-                        more.push(Candidate::anonymous());
+                    if candidates.is_empty() {
+                        more = Candidate::or_anonymous(more);
                     }
                     attempts.extend(self.resolver.resolve(rule, reference, &more, fresh, deadline).await);
                     candidates.extend(more);

@@ -273,6 +273,11 @@ impl fmt::Display for Source {
 // === impl Candidate ===
 
 impl Candidate {
+    /// The candidates, or the one attempt without a login where there are none: it is never made after a login.
+    pub fn or_anonymous(candidates: Vec<Self>) -> Vec<Self> {
+        if candidates.is_empty() { vec![Self::anonymous()] } else { candidates }
+    }
+
     /// The attempt without a login.
     pub fn anonymous() -> Self {
         Self { source: Source::Anonymous, key: Arc::default(), credential: None }

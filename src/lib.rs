@@ -38,6 +38,7 @@ pub mod message;
 pub mod output;
 pub mod verdict;
 // around it
+mod go_duration;
 pub mod metrics;
 pub mod telemetry;
 pub mod time;

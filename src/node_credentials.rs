@@ -18,7 +18,6 @@ mod declaration;
 mod docker_config;
 mod exec;
 mod files;
-mod go_duration;
 mod plugin;
 mod protocol;
 mod unusable;

@@ -126,16 +126,11 @@ impl Resolver {
     ) -> Vec<Attempt> {
         let mut attempts = Vec::with_capacity(candidates.len());
         for candidate in candidates {
-            let credential = candidate.credential.clone();
-            let id = self.0.identity.id(credential.as_deref());
-            let login = credential.as_ref().is_some_and(|credential| credential.login().is_some());
+            let credential = candidate.credential.as_deref();
+            let id = self.0.identity.id(credential);
+            let login = credential.is_some_and(|credential| credential.login().is_some());
             let key = Key { plain_http: rule.plain_http, reference: reference.runtime_form(), id };
-            let ask = || Ask {
-                endpoint: Arc::new(Endpoint::new(reference, rule)),
-                reference: Arc::clone(reference),
-                credential,
-                id,
-            };
+            let ask = || question(rule, reference, candidate, id);
             let (outcome, age, stale) = self.fact(key, ask, freshness, deadline).await;
             let resolved = outcome.is_ok();
             attempts.push(Attempt { source: candidate.source.clone(), login, outcome, age, stale });
@@ -166,12 +161,7 @@ impl Resolver {
         let (digest, kind) = known;
         let id = inner.identity.id(candidate.credential.as_deref());
         let reading = Reading { digest, kind, name: reference.name().to_owned(), id };
-        let ask = Ask {
-            endpoint: Arc::new(Endpoint::new(reference, rule)),
-            reference: Arc::clone(reference),
-            credential: candidate.credential.clone(),
-            id,
-        };
+        let ask = question(rule, reference, candidate, id);
         let task = tokio::spawn({
             let (inner, manifest) = (Arc::clone(inner), manifest.clone());
             async move { inner.read_content(reading, ask, manifest).await }
@@ -340,6 +330,15 @@ impl Inner {
             }
             None => (Err(failure), since(at, now), false),
         }
+    }
+}
+
+fn question(rule: &RegistryRule, reference: &Arc<Reference>, candidate: &Candidate, id: CredentialId) -> Ask {
+    Ask {
+        endpoint: Arc::new(Endpoint::new(reference, rule)),
+        reference: Arc::clone(reference),
+        credential: candidate.credential.clone(),
+        id,
     }
 }
 

@@ -36,8 +36,8 @@ pub fn run(args: ExplainArgs) -> Result<ExitCode, CommandError> {
     let mut candidates: Vec<Candidate> =
         secrets.keyring.as_ref().map(|keyring| keyring.matching(reference.name())).unwrap_or_default();
     candidates.extend(held_by_nodes.candidates);
-    if candidates.is_empty() && secrets.keyring.is_ok() {
-        candidates.push(Candidate::anonymous());
+    if secrets.keyring.is_ok() {
+        candidates = Candidate::or_anonymous(candidates);
     }
     let report = if offline { None } else { Some(block_on(judge(&source, vec![pod.clone()]))?) };
     let text = match source.output {

@@ -65,8 +65,7 @@ impl Keyring {
     /// Hub's, the entries under exactly `index.docker.io`. If there are none either, one anonymous attempt; it is never
     /// made after a login.
     pub fn candidates(&self, repository_name: &str) -> Vec<Candidate> {
-        let found = self.matching(repository_name);
-        if found.is_empty() { vec![Candidate::anonymous()] } else { found }
+        Candidate::or_anonymous(self.matching(repository_name))
     }
 
     /// The same without the anonymous attempt: one part of a union, where every part has its own order and its own turn

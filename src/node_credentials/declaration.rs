@@ -16,9 +16,9 @@ use serde_saphyr::{Location, Spanned};
 
 use self::syntax::{ConfigText, EnvText, ProviderText};
 pub use self::token_attributes::{TokenAttributes, TokenCache};
-use super::go_duration;
 use crate::config::{ConfigError, describe};
 use crate::credentials::url_match::Pattern;
+use crate::go_duration;
 
 /// The group of the configuration, in its three versions. Only the first knows `tokenAttributes`.
 const CONFIG_VERSIONS: [&str; 3] =

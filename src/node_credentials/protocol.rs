@@ -14,9 +14,9 @@ use serde::de::{self, Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
 use super::declaration::Version;
-use super::go_duration;
 use super::unusable::Unusable;
 use crate::credentials::Credential;
+use crate::go_duration;
 
 /// What a response is good for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

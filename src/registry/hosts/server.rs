@@ -48,25 +48,3 @@ fn clean(path: &str) -> String {
     }
     parts.iter().flat_map(|part| ["/", part]).collect()
 }
-
-/// Whether Go's `time.ParseDuration` takes a text.
-pub(super) fn is_duration(text: &str) -> bool {
-    const UNITS: [&str; 8] = ["ns", "us", "µs", "μs", "ms", "s", "m", "h"];
-    let mut rest = text.strip_prefix(['-', '+']).unwrap_or(text);
-    if rest == "0" {
-        return true;
-    }
-    let mut any = false;
-    while !rest.is_empty() {
-        let number = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
-        let (digits, after) = rest.split_at(number);
-        let unit = after.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(after.len());
-        let (unit, after) = after.split_at(unit);
-        let is_number = digits.bytes().any(|b| b.is_ascii_digit()) && digits.matches('.').count() <= 1;
-        if !is_number || !UNITS.contains(&unit) {
-            return false;
-        }
-        (rest, any) = (after, true);
-    }
-    any
-}

@@ -199,7 +199,7 @@ fn durations_are_those_of_go() {
         ("3 s", false),
         ("3d", false),
     ] {
-        assert_eq!(super::server::is_duration(text), expected, "{text}");
+        assert_eq!(crate::go_duration::parse(text).is_some(), expected, "{text}");
     }
 }
 

@@ -11,6 +11,7 @@ use toml_parser::Source;
 use toml_parser::parser::{Event, EventKind, parse_document};
 
 use super::{Capabilities, Headers, Host, HostsError, HostsFile, Tls, server};
+use crate::go_duration;
 
 /// A mistake at a byte of the text.
 struct Mistake {
@@ -119,7 +120,7 @@ fn host(server: &str, at: usize, settings: &Table<'_>, base: &Path) -> Result<Ho
     };
     if let Some(timeout) = get(settings, "dial_timeout") {
         let text = string(timeout, "dial_timeout")?;
-        if !text.is_empty() && !server::is_duration(text) {
+        if !text.is_empty() && go_duration::parse(text).is_none() {
             return Err(mistake(timeout, format!("{text:?} is not a duration: write it like 3s")));
         }
     }

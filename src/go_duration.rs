@@ -17,7 +17,7 @@ const UNITS: [(&str, u64); 8] = [
 ];
 
 /// Reads a duration; `None` if it is none, or longer than Go's 64 bits of nanoseconds.
-pub(super) fn parse(text: &str) -> Option<SignedDuration> {
+pub(crate) fn parse(text: &str) -> Option<SignedDuration> {
     let (negative, mut rest) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
         None => (false, text.strip_prefix('+').unwrap_or(text)),
