@@ -132,17 +132,40 @@ pub struct SourceArgs {
     /// `ServiceAccount` of the images given on the command line
     #[arg(long, default_value = "default", value_name = "NAME")]
     pub service_account: String,
-    /// Output format
-    #[arg(short, long, default_value = "table", value_name = "FORMAT")]
-    pub output: Output,
     /// Limit for one object
     #[arg(long, default_value = "30s", value_parser = duration, value_name = "DURATION")]
     pub timeout: Duration,
 }
 
-/// Output formats.
+/// Output formats of `check`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Output {
+pub enum Format {
+    /// For people
+    Table,
+    /// For programs
+    Json,
+    /// The same as YAML
+    Yaml,
+    /// For test reports of continuous integration
+    Junit,
+    /// For code scanning
+    Sarif,
+    /// Annotations of a GitHub workflow
+    Github,
+}
+
+/// One report: its format, and the file it goes to instead of standard output.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Output {
+    /// How it is written.
+    pub format: Format,
+    /// None: standard output.
+    pub file: Option<PathBuf>,
+}
+
+/// Output formats of `explain`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ExplainFormat {
     /// For people
     Table,
     /// For programs
@@ -158,6 +181,9 @@ pub struct CheckArgs {
     /// An image; may be given several times
     #[arg(long = "image", value_name = "REF", required_unless_present = "files")]
     pub images: Vec<String>,
+    /// table, json, yaml, junit, sarif or github; with =FILE into a file. May be given several times
+    #[arg(short, long = "output", default_value = "table", value_parser = output, value_name = "FORMAT[=FILE]")]
+    pub outputs: Vec<Output>,
     /// Where everything comes from
     #[command(flatten)]
     pub source: SourceArgs,
@@ -172,6 +198,9 @@ pub struct ExplainArgs {
     /// Stop before the network: the parsed reference and the candidates in order
     #[arg(long)]
     pub offline: bool,
+    /// Output format
+    #[arg(short, long, default_value = "table", value_name = "FORMAT")]
+    pub output: ExplainFormat,
     /// Where everything comes from
     #[command(flatten)]
     pub source: SourceArgs,
@@ -195,6 +224,18 @@ impl Args {
             ExitCode::from(2)
         })
     }
+}
+
+/// `json`, `sarif=report.sarif`.
+fn output(text: &str) -> Result<Output, String> {
+    let (format, file) = match text.split_once('=') {
+        Some((_, "")) => return Err("no file behind the =".to_owned()),
+        Some((format, file)) => (format, Some(PathBuf::from(file))),
+        None => (text, None),
+    };
+    let format =
+        Format::from_str(format, false).map_err(|_| "not one of table, json, yaml, junit, sarif, github".to_owned())?;
+    Ok(Output { format, file })
 }
 
 /// `500ms`, `5s`, `2m`.

@@ -106,6 +106,17 @@ pub enum CommandError {
         /// What is wrong.
         reason: String,
     },
+    /// Two reports for one standard output.
+    #[error("--output: only one report can go to standard output; send the others to files, as in --output sarif=FILE")]
+    Outputs,
+    /// A report cannot be written.
+    #[error("--output {path}: {source}")]
+    OutputFile {
+        /// Where to.
+        path: String,
+        /// Why.
+        source: io::Error,
+    },
     /// The server cannot start.
     #[error("{0}")]
     Server(#[from] ServerError),

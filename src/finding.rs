@@ -196,6 +196,30 @@ impl Code {
         }
     }
 
+    /// What it means, in one line.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::InvalidImageName => "the reference does not parse",
+            Self::TagNotFound => "the repository answers, the tag is not there",
+            Self::DigestNotFound => "the repository answers, the digest is not there",
+            Self::RepositoryNotFound => "the registry says that the repository does not exist",
+            Self::NotFoundOrNoAccess => "missing or private: the registry hides the difference",
+            Self::CredentialsMissing => "the registry wants a login, and no pull secret matches this host and path",
+            Self::CredentialsRejected => "a matching login is wrong",
+            Self::AccessDenied => "a valid login may not pull this repository",
+            Self::PullSecretMalformed => "a pull secret that no kubelet can decode fails every image of the pod",
+            Self::PlatformMismatch => "the image has nothing for any node that the pod can land on",
+            Self::UnsupportedManifest => "what is there is no image that a runtime runs",
+            Self::BlockedByRegistry => "the image exists, but the registry's own policy refuses the pull",
+            Self::RegistryNotAllowed => "the operator's list refuses this registry",
+            Self::RateLimited => "the registry counts requests, and there were too many",
+            Self::RegistryUnreachable => "no connection to the registry",
+            Self::RegistryError => "the registry failed, or its answer makes no sense",
+            Self::NotChecked => "pullgate could not or would not look",
+            Self::ErrImageNeverPull => "the policy is Never, and no node reports the image",
+        }
+    }
+
     /// Whether the code, taken alone, means that the node would fail and that trying again will not help.
     pub fn certain(self) -> bool {
         match self {
@@ -266,6 +290,30 @@ impl fmt::Display for Cause {
 // === impl NoticeCode ===
 
 impl NoticeCode {
+    /// Every code, in the order of the documentation.
+    pub const ALL: [Self; 6] = [
+        Self::PullSecretMissing,
+        Self::MutableTag,
+        Self::ImplicitLatest,
+        Self::ImplicitDockerHub,
+        Self::PartialPlatform,
+        Self::WrongArchitecture,
+    ];
+
+    /// What it means, in one line.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::PullSecretMissing => "a pull secret is named that is not in the namespace",
+            Self::MutableTag => "a tag with IfNotPresent: nodes may run different content under one name",
+            Self::ImplicitLatest => "no tag and no digest: latest is meant",
+            Self::ImplicitDockerHub => "no registry is named: Docker Hub is meant",
+            Self::PartialPlatform => "some of the nodes that the pod can land on find nothing for them in the image",
+            Self::WrongArchitecture => {
+                "one manifest, for another processor than the nodes have: it is pulled and does not start"
+            }
+        }
+    }
+
     /// The stable word.
     pub fn as_str(self) -> &'static str {
         match self {

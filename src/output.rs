@@ -1,4 +1,10 @@
-//! Verdicts → JSON and a table: the contract of `check`, `explain` and `scan`. Pure.
+//! Verdicts → a table, JSON and YAML, and what other tools read: the contract of `check`, `explain` and `scan`. Pure.
+
+mod github;
+mod junit;
+mod sarif;
+
+use std::sync::Arc;
 
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
@@ -15,9 +21,18 @@ pub struct Report {
     pub results: Vec<ResultEntry>,
 }
 
+/// The file that an object is written in.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    file: Arc<str>,
+    text: Arc<str>,
+}
+
 /// One object.
 #[derive(Debug, Serialize)]
 pub struct ResultEntry {
+    #[serde(skip)]
+    file: Option<Arc<str>>,
     object: ObjectEntry,
     verdict: &'static str,
     images: Vec<ImageEntry>,
@@ -57,14 +72,31 @@ struct FindingEntry {
     node: Option<String>,
     fix: String,
     tried: Vec<Tried>,
+    #[serde(skip)]
+    line: Option<usize>,
+}
+
+// === impl Origin ===
+
+impl Origin {
+    /// A file by the name that it was given, and its text.
+    pub fn new(file: &str, text: &str) -> Self {
+        Self { file: file.into(), text: text.into() }
+    }
+
+    /// The line, from 1, where an image is first written: what is wrong with it is wrong wherever it is.
+    fn line(&self, image: &str) -> Option<usize> {
+        let written = |line: &str| line.contains(image) && line.contains("image");
+        (!image.is_empty()).then(|| self.text.lines().position(written)).flatten().map(|line| line + 1)
+    }
 }
 
 // === impl Report ===
 
 impl Report {
-    /// Adds one object.
-    pub fn push(&mut self, object: &ObjectRef, verdict: &Verdict) {
-        self.results.push(ResultEntry::new(object, verdict));
+    /// Adds one object, and where it is written.
+    pub fn push(&mut self, object: &ObjectRef, origin: Option<&Origin>, verdict: &Verdict) {
+        self.results.push(ResultEntry::new(object, origin, verdict));
     }
 
     /// 1: something certain would be denied. 3: something could not be judged. 0: neither.
@@ -83,6 +115,11 @@ impl Report {
         let mut text = serde_json::to_string_pretty(self).unwrap_or_default();
         text.push('\n');
         text
+    }
+
+    /// The same as YAML.
+    pub fn yaml(&self) -> String {
+        serde_saphyr::to_string(self).unwrap_or_default()
     }
 
     /// A row an image, then every finding in full.
@@ -120,8 +157,10 @@ impl Report {
 // === impl ResultEntry ===
 
 impl ResultEntry {
-    fn new(object: &ObjectRef, verdict: &Verdict) -> Self {
+    fn new(object: &ObjectRef, origin: Option<&Origin>, verdict: &Verdict) -> Self {
+        let entry = |finding: &Finding| FindingEntry::new(finding, origin);
         Self {
+            file: origin.map(|origin| Arc::clone(&origin.file)),
             object: ObjectEntry {
                 api_version: object.api_version.clone(),
                 kind: object.kind.clone(),
@@ -140,18 +179,28 @@ impl ResultEntry {
                     digest: judged.digest.as_ref().map(ToString::to_string),
                 })
                 .collect(),
-            findings: verdict.findings.iter().map(FindingEntry::new).collect(),
-            excepted: verdict.excepted.iter().map(FindingEntry::new).collect(),
+            findings: verdict.findings.iter().map(entry).collect(),
+            excepted: verdict.excepted.iter().map(entry).collect(),
             notices: verdict.notices.clone(),
         }
+    }
+}
+
+// === impl ObjectEntry ===
+
+impl ObjectEntry {
+    /// `Pod/team-a/web`.
+    fn title(&self) -> String {
+        format!("{}/{}/{}", self.kind, self.namespace, self.name)
     }
 }
 
 // === impl FindingEntry ===
 
 impl FindingEntry {
-    fn new(finding: &Finding) -> Self {
+    fn new(finding: &Finding, origin: Option<&Origin>) -> Self {
         Self {
+            line: origin.and_then(|origin| origin.line(&finding.image)),
             code: finding.code.as_str(),
             certain: finding.certain,
             path: finding.path.clone(),

@@ -8,12 +8,12 @@ use futures_util::{StreamExt as _, stream};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::args::{CheckArgs, Output, SourceArgs};
+use crate::args::{CheckArgs, Format, Output, SourceArgs};
 use crate::check::Purpose;
 use crate::cli::{CommandError, block_on, exit, load_policy, print, source_engine, strict_policy};
 use crate::manifests;
 use crate::message;
-use crate::output::Report;
+use crate::output::{Origin, Report};
 use crate::workload::configured::TemplateKind;
 use crate::workload::spec::Object;
 use crate::workload::{ObjectRef, Shape, Workload, extract};
@@ -21,42 +21,64 @@ use crate::workload::{ObjectRef, Shape, Workload, extract};
 /// Objects judged at once.
 const AT_ONCE: usize = 16;
 
+/// One object to judge, and where it is written.
+pub(super) struct Subject {
+    pub(super) workload: Workload,
+    pub(super) origin: Option<Origin>,
+}
+
 /// Runs the command.
 pub fn run(args: CheckArgs) -> Result<ExitCode, CommandError> {
-    let CheckArgs { files, images, source } = args;
+    let CheckArgs { files, images, outputs, source } = args;
+    if outputs.iter().filter(|output| output.file.is_none()).count() > 1 {
+        return Err(CommandError::Outputs);
+    }
     let kinds = load_policy(source.config.as_deref())?.kinds;
-    let mut workloads = Vec::new();
+    let mut subjects = Vec::new();
     for path in &files {
         for (file, text) in read(path)? {
+            let origin = Origin::new(&file, &text);
             for object in manifests::parse(&text, &file)? {
-                workloads.extend(workload(&object, &source.namespace, &file, &kinds)?);
+                let workload = workload(&object, &source.namespace, &file, &kinds)?;
+                subjects.extend(workload.map(|workload| Subject { workload, origin: Some(origin.clone()) }));
             }
         }
     }
     if !images.is_empty() {
-        workloads.push(pod_of(&images, &source)?);
+        subjects.push(Subject { workload: pod_of(&images, &source)?, origin: None });
     }
-    let report = block_on(judge(&source, workloads))?;
-    let text = match source.output {
-        Output::Table => report.table(),
-        Output::Json => report.json(),
-    };
-    print(&text)?;
+    let report = block_on(judge(&source, subjects))?;
+    for Output { format, file } in outputs {
+        let text = match format {
+            Format::Table => report.table(),
+            Format::Json => report.json(),
+            Format::Yaml => report.yaml(),
+            Format::Junit => report.junit(),
+            Format::Sarif => report.sarif(),
+            Format::Github => report.github(),
+        };
+        match file {
+            None => print(&text)?,
+            Some(file) => std::fs::write(&file, text)
+                .map_err(|source| CommandError::OutputFile { path: file.display().to_string(), source })?,
+        }
+    }
     Ok(exit(report.exit_code()))
 }
 
-/// Judges workloads, in order.
-pub(super) async fn judge(source: &SourceArgs, workloads: Vec<Workload>) -> Result<Report, CommandError> {
-    let policy = strict_policy(source, workloads.iter().map(|workload| workload.object.namespace.clone()))?;
+/// Judges objects, in order.
+pub(super) async fn judge(source: &SourceArgs, subjects: Vec<Subject>) -> Result<Report, CommandError> {
+    let namespaces = subjects.iter().map(|subject| subject.workload.object.namespace.clone());
+    let policy = strict_policy(source, namespaces)?;
     let engine = source_engine(source, &policy).await?;
-    let judged: Vec<_> = stream::iter(&workloads)
-        .map(|workload| engine.check(&policy, workload, Purpose::Judge, Instant::now() + source.timeout))
+    let judged: Vec<_> = stream::iter(&subjects)
+        .map(|subject| engine.check(&policy, &subject.workload, Purpose::Judge, Instant::now() + source.timeout))
         .buffered(AT_ONCE)
         .collect()
         .await;
     let mut report = Report::default();
-    for (workload, verdict) in workloads.iter().zip(&judged) {
-        report.push(&workload.object, verdict);
+    for (Subject { workload, origin }, verdict) in subjects.iter().zip(&judged) {
+        report.push(&workload.object, origin.as_ref(), verdict);
     }
     Ok(report)
 }

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::args::{ExplainArgs, Output};
-use crate::cli::check::{judge, pod_of};
+use crate::args::{ExplainArgs, ExplainFormat};
+use crate::cli::check::{Subject, judge, pod_of};
 use crate::cli::{CommandError, block_on, exit, print, source_engine, strict_policy};
 use crate::credentials::Candidate;
 use crate::facts::{Secrets, Unreadable};
@@ -17,7 +17,7 @@ use crate::workload::Workload;
 
 /// Runs the command.
 pub fn run(args: ExplainArgs) -> Result<ExitCode, CommandError> {
-    let ExplainArgs { image, offline, source } = args;
+    let ExplainArgs { image, offline, output, source } = args;
     let reference = Reference::parse(&image)
         .map_err(|error| CommandError::Image { image: crate::message::shown(&image), reason: error.to_string() })?;
     let pod = pod_of(std::slice::from_ref(&image), &source)?;
@@ -39,10 +39,17 @@ pub fn run(args: ExplainArgs) -> Result<ExitCode, CommandError> {
     if secrets.keyring.is_ok() {
         candidates = Candidate::or_anonymous(candidates);
     }
-    let report = if offline { None } else { Some(block_on(judge(&source, vec![pod.clone()]))?) };
-    let text = match source.output {
-        Output::Json => as_json(&reference, &candidates, &secrets, report.as_ref()),
-        Output::Table => as_text(&reference, &candidates, &secrets, &pod, report.as_ref()),
+    let report = if offline {
+        None
+    } else {
+        {
+            let subject = Subject { workload: pod.clone(), origin: None };
+            Some(block_on(judge(&source, vec![subject]))?)
+        }
+    };
+    let text = match output {
+        ExplainFormat::Json => as_json(&reference, &candidates, &secrets, report.as_ref()),
+        ExplainFormat::Table => as_text(&reference, &candidates, &secrets, &pod, report.as_ref()),
     };
     print(&text)?;
     Ok(exit(match (&report, &secrets.keyring) {

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 mod explain;
+mod formats;
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -355,7 +356,7 @@ async fn a_mistake_is_one_sentence_and_ends_with_2() {
             vec!["check", "--image", "a", "--timeout", "5"],
             "error: invalid value '5' for '--timeout <DURATION>': not a duration such as 500ms, 5s or 2m",
         ),
-        (vec!["check", "--image", "a", "-o", "xml"], "error: invalid value 'xml' for '--output <FORMAT>'"),
+        (vec!["check", "--image", "a", "-o", "xml"], "error: invalid value 'xml' for '--output <FORMAT[=FILE]>'"),
         (vec!["audit"], "error: unrecognized subcommand 'audit'"),
     ] {
         let done = desk.bare(&args, "").await;
