@@ -175,6 +175,7 @@ impl Registry {
                 node_1x: None,
                 retry_after: None,
                 explained: true,
+                probed: None,
                 weight: Weight::Unanswered,
             }),
             (Some(Challenge::Bearer { .. } | Challenge::Basic), _) => {
@@ -303,6 +304,7 @@ fn unsupported(detail: impl Into<String>, node: String) -> Failure {
         node_1x: None,
         retry_after: None,
         explained: true,
+        probed: None,
         weight: Weight::Final,
     }
 }

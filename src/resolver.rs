@@ -15,7 +15,7 @@ use moka::future::Cache;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::credentials::{Candidate, CredentialId, IdentityKey};
+use crate::credentials::{Candidate, Credential, CredentialId, IdentityKey};
 use crate::facts::Attempt;
 use crate::finding::{Cause, Code};
 use crate::metrics::Metrics;
@@ -133,7 +133,8 @@ impl Resolver {
             let ask = || question(rule, reference, candidate, id);
             let (outcome, age, stale) = self.fact(key, ask, freshness, deadline).await;
             let resolved = outcome.is_ok();
-            attempts.push(Attempt { source: candidate.source.clone(), login, outcome, age, stale });
+            let expiry = credential.and_then(Credential::expiry).cloned();
+            attempts.push(Attempt { source: candidate.source.clone(), login, expiry, outcome, age, stale });
             if resolved {
                 break;
             }

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::finding::{Cause, Code};
+use crate::finding::{Cause, Code, Probed};
 use crate::registry::said::{Said, said};
 use crate::registry::transport::{Response, TransportError};
 
@@ -33,6 +33,8 @@ pub struct Failure {
     pub retry_after: Option<Duration>,
     /// The reason is known: there was a body, or there is nothing further to ask.
     pub explained: bool,
+    /// What was asked beside the image, once that was decided; nothing may have been worth asking.
+    pub probed: Option<Probed>,
     /// What it counts where a node has other hosts to ask.
     pub weight: Weight,
 }
@@ -106,6 +108,7 @@ impl Failure {
             node_1x: None,
             retry_after: None,
             explained: true,
+            probed: None,
             weight: Weight::Unanswered,
         }
     }
@@ -140,6 +143,7 @@ impl Failure {
             node_1x: None,
             retry_after: None,
             explained: true,
+            probed: None,
             weight: Weight::Final,
         }
     }
@@ -157,6 +161,7 @@ impl Failure {
             node_1x: None,
             retry_after: (code == Code::RateLimited).then(|| retry_after(answer.header("retry-after"))).flatten(),
             explained: refusal.asked_for_body || !code.certain(),
+            probed: None,
             weight: weight(refusal),
         }
     }

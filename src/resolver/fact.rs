@@ -83,7 +83,7 @@ impl Fact {
             Ok(_) if self.by_digest => ACCESS,
             Ok(_) => TAG,
             Err(failure) => match failure.code {
-                Code::CredentialsRejected => LOGIN_REFUSED,
+                Code::CredentialsRejected | Code::CredentialsExpired => LOGIN_REFUSED,
                 Code::RegistryError => ERROR,
                 Code::NotChecked | Code::RateLimited | Code::RegistryUnreachable => Duration::ZERO,
                 Code::InvalidImageName
