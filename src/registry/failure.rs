@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::finding::{Cause, Code, Probed};
+use crate::registry::probes::plan;
 use crate::registry::said::{Said, said};
 use crate::registry::transport::{Response, TransportError};
 
@@ -146,6 +147,17 @@ impl Failure {
             probed: None,
             weight: Weight::Final,
         }
+    }
+
+    /// Whether there is nothing more to ask about it: the reason is known, and so is what one more question would tell.
+    pub fn settled(&self) -> bool {
+        self.explained && (self.probed.is_some() || !plan::conceivable(self.code))
+    }
+
+    /// Whether it is the login that was refused, and that is held: one that only a question told of may still pull
+    /// what is public.
+    pub fn login_refused(&self) -> bool {
+        self.code == Code::CredentialsRejected && self.probed.is_none_or(|probed| probed.login != Some(false))
     }
 
     /// The registry or its token server refused.
