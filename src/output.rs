@@ -9,7 +9,7 @@ use std::sync::Arc;
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 
-use crate::finding::{Finding, Notice, Tried};
+use crate::finding::{Finding, Notice, Probed, Tried};
 use crate::message;
 use crate::verdict::Verdict;
 use crate::workload::ObjectRef;
@@ -72,6 +72,7 @@ struct FindingEntry {
     node: Option<String>,
     fix: String,
     tried: Vec<Tried>,
+    probed: Option<Probed>,
     #[serde(skip)]
     line: Option<usize>,
 }
@@ -212,6 +213,7 @@ impl FindingEntry {
             node: finding.node.clone(),
             fix: finding.fix.clone(),
             tried: finding.tried.clone(),
+            probed: finding.probed,
         }
     }
 

@@ -7,7 +7,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::finding::{Cause, Code};
+use crate::finding::{Cause, Code, Probed};
+use crate::registry::probes::plan;
 use crate::registry::said::{Said, said};
 use crate::registry::transport::{Response, TransportError};
 
@@ -33,6 +34,8 @@ pub struct Failure {
     pub retry_after: Option<Duration>,
     /// The reason is known: there was a body, or there is nothing further to ask.
     pub explained: bool,
+    /// What was asked beside the image, once that was decided; nothing may have been worth asking.
+    pub probed: Option<Probed>,
     /// What it counts where a node has other hosts to ask.
     pub weight: Weight,
 }
@@ -106,6 +109,7 @@ impl Failure {
             node_1x: None,
             retry_after: None,
             explained: true,
+            probed: None,
             weight: Weight::Unanswered,
         }
     }
@@ -140,8 +144,20 @@ impl Failure {
             node_1x: None,
             retry_after: None,
             explained: true,
+            probed: None,
             weight: Weight::Final,
         }
+    }
+
+    /// Whether there is nothing more to ask about it: the reason is known, and so is what one more question would tell.
+    pub fn settled(&self) -> bool {
+        self.explained && (self.probed.is_some() || !plan::conceivable(self.code))
+    }
+
+    /// Whether it is the login that was refused, and that is held: one that only a question told of may still pull
+    /// what is public.
+    pub fn login_refused(&self) -> bool {
+        self.code == Code::CredentialsRejected && self.probed.is_none_or(|probed| probed.login != Some(false))
     }
 
     /// The registry or its token server refused.
@@ -157,6 +173,7 @@ impl Failure {
             node_1x: None,
             retry_after: (code == Code::RateLimited).then(|| retry_after(answer.header("retry-after"))).flatten(),
             explained: refusal.asked_for_body || !code.certain(),
+            probed: None,
             weight: weight(refusal),
         }
     }

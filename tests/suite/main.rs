@@ -4,6 +4,7 @@
 mod caching;
 mod command_line;
 mod dialogue;
+mod expiry;
 mod gate;
 mod hostile;
 mod layering;
@@ -14,6 +15,7 @@ mod node_credentials;
 mod oracle;
 mod pinning;
 mod platforms;
+mod probes;
 mod schema_drift;
 mod starting;
 mod support;
