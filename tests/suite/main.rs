@@ -12,6 +12,7 @@ mod mirrors;
 mod modes;
 mod node_credentials;
 mod oracle;
+mod pages;
 mod pinning;
 mod platforms;
 mod schema_drift;
