@@ -13,6 +13,7 @@ mod mirrors;
 mod modes;
 mod node_credentials;
 mod oracle;
+mod pages;
 mod pinning;
 mod platforms;
 mod probes;
