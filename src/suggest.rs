@@ -1,0 +1,279 @@
+//! A tag that is not there and the tags that are → the few that were probably meant. Pure.
+//!
+//! Three senses, because one distance serves none of them: a slip of the finger (`lates`), a version near by (`v1.4.2`
+//! for `v1.4.3`, not `v1.9.3`, though both are one letter away), and the same thing under another name (`1.4.3` for
+//! `v1.4.3`, `1.4.3-rc1`, a commit hash cut elsewhere).
+
+/// Tags named at most.
+pub const SHOWN: usize = 3;
+
+/// A tag longer than this is compared with nothing: the grammar ends at 128.
+const MAX_TAG: usize = 128;
+
+/// Shortest part of a commit hash that names one.
+const SHORT_HASH: usize = 6;
+
+/// How near one tag is; less is nearer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Nearness {
+    /// Equal but for upper case or a leading `v`.
+    Spelling,
+    /// A slip: so many letters changed, left out, added or swapped.
+    Slip(usize),
+    /// The next number in the last place that differs: how far, and on which side (older first).
+    Neighbour { apart: u64, newer: bool },
+    /// The same numbers with another ending, as a release candidate has.
+    Ending(usize),
+    /// The same commit, written shorter or longer.
+    Commit,
+    /// A version that begins alike: so many places from the end, and how far there.
+    Version { places: usize, apart: u64, newer: bool },
+}
+
+/// A version or a date: its numbers, what is in front of them and what is behind.
+#[derive(Debug, PartialEq, Eq)]
+struct Version<'a> {
+    front: &'a str,
+    numbers: Vec<u64>,
+    ending: &'a str,
+}
+
+/// The tags that were probably meant by `wanted`, nearest first, at most [`SHOWN`]; none where nothing is near.
+pub fn nearest<'t>(wanted: &str, tags: impl IntoIterator<Item = &'t str>) -> Vec<&'t str> {
+    let mut near: Vec<(Nearness, usize, &str)> =
+        tags.into_iter().filter_map(|tag| Some((nearness(wanted, tag)?, tag.len(), tag))).collect();
+    // Of equals the shorter, then by name: the answer must not depend on the order of the registry.
+    near.sort_unstable();
+    near.dedup_by_key(|(_, _, tag)| *tag);
+    // A version further off is named only where nothing is nearer.
+    let further = |nearness: &Nearness| matches!(nearness, Nearness::Version { .. });
+    if near.first().is_some_and(|(nearness, ..)| !further(nearness)) {
+        near.retain(|(nearness, ..)| !further(nearness));
+    }
+    near.into_iter().map(|(_, _, tag)| tag).take(SHOWN).collect()
+}
+
+/// Whether `wanted` is a version newer than every tag like it: what is not there is then not there yet.
+pub fn newer_than_all<'t>(wanted: &str, tags: impl IntoIterator<Item = &'t str>) -> bool {
+    let Some(wanted) = Version::of(wanted) else { return false };
+    let mut alike = tags
+        .into_iter()
+        .filter_map(Version::of)
+        .filter(|tag| tag.front.eq_ignore_ascii_case(wanted.front) && tag.numbers.len() == wanted.numbers.len())
+        .peekable();
+    alike.peek().is_some() && alike.all(|tag| tag.numbers < wanted.numbers)
+}
+
+fn nearness(wanted: &str, tag: &str) -> Option<Nearness> {
+    if wanted == tag || wanted.len() > MAX_TAG || tag.len() > MAX_TAG || !wanted.is_ascii() || !tag.is_ascii() {
+        return None;
+    }
+    if bare(wanted).eq_ignore_ascii_case(bare(tag)) {
+        return Some(Nearness::Spelling);
+    }
+    if same_commit(wanted, tag) {
+        return Some(Nearness::Commit);
+    }
+    match (Version::of(wanted), Version::of(tag)) {
+        (Some(wanted), Some(tag)) => wanted.nearness(&tag),
+        // A slip that makes a word of a version, or the other way round, is none.
+        (None, None) => slip(wanted, tag).map(Nearness::Slip),
+        _ => None,
+    }
+}
+
+/// Without the `v` in front of a number.
+fn bare(tag: &str) -> &str {
+    match tag.strip_prefix(['v', 'V']) {
+        Some(rest) if rest.starts_with(|c: char| c.is_ascii_digit()) => rest,
+        Some(_) | None => tag,
+    }
+}
+
+/// Whether both end in a commit hash, one of them cut.
+fn same_commit(one: &str, other: &str) -> bool {
+    let hash = |tag: &'_ str| {
+        let at = tag.rfind(['-', '_', '.']).map_or(0, |at| at + 1);
+        let hash = tag.get(at..).unwrap_or_default();
+        let hex = hash.len() >= SHORT_HASH && hash.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        (hex && hash.bytes().any(|byte| byte.is_ascii_alphabetic())).then(|| hash.to_owned())
+    };
+    match (hash(one), hash(other)) {
+        (Some(one), Some(other)) => one.starts_with(&other) || other.starts_with(&one),
+        _ => false,
+    }
+}
+
+/// Letters changed, left out, added or swapped with the next, where those are few for the length.
+fn slip(wanted: &str, tag: &str) -> Option<usize> {
+    let (one, other) = (wanted.to_ascii_lowercase().into_bytes(), tag.to_ascii_lowercase().into_bytes());
+    let limit = match one.len().max(other.len()) {
+        0..3 => 0,
+        3..8 => 1,
+        8..16 => 2,
+        _ => 3,
+    };
+    if one.len().abs_diff(other.len()) > limit {
+        return None;
+    }
+    Some(distance(&one, &other)).filter(|distance| *distance <= limit)
+}
+
+/// Optimal string alignment distance.
+fn distance(one: &[u8], other: &[u8]) -> usize {
+    let mut before: Vec<usize> = Vec::new();
+    let mut last: Vec<usize> = (0..=other.len()).collect();
+    let mut left: Option<u8> = None;
+    for (row, byte) in one.iter().enumerate() {
+        let mut next = Vec::with_capacity(last.len());
+        next.push(row + 1);
+        let mut above: Option<u8> = None;
+        for (column, wanted) in other.iter().enumerate() {
+            let at = |line: &[usize], index: usize| line.get(index).copied().unwrap_or(usize::MAX - 1);
+            let changed = at(&last, column) + usize::from(byte != wanted);
+            let mut least = changed.min(at(&last, column + 1) + 1).min(at(&next, column) + 1);
+            if column > 0 && left == Some(*wanted) && above == Some(*byte) {
+                least = least.min(at(&before, column - 1) + 1);
+            }
+            next.push(least);
+            above = Some(*wanted);
+        }
+        before = std::mem::replace(&mut last, next);
+        left = Some(*byte);
+    }
+    last.last().copied().unwrap_or_default()
+}
+
+// === impl Version ===
+
+impl<'a> Version<'a> {
+    /// `v1.4.3-rc1`, `release-2026.11.20`, `20261120`: numbers with dots, or a date with dashes, at the first digit.
+    fn of(tag: &'a str) -> Option<Self> {
+        let start = tag.find(|c: char| c.is_ascii_digit())?;
+        // `alpine3`, `stable-2`: the word is what counts, unless it ends where the number begins.
+        let (front, rest) = tag.split_at_checked(start)?;
+        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
+        let (mut digits, mut ending) = rest.split_at_checked(end)?;
+        let mut dashes = rest.splitn(4, '-');
+        let date = [dashes.next(), dashes.next(), dashes.next()];
+        if let [Some(year), Some(month), Some(day)] = date
+            && year.len() == 4
+            && [year, month].iter().all(|part| number(part).is_some())
+            && day.get(..2).is_some_and(|day| number(day).is_some())
+        {
+            (digits, ending) = rest.split_at_checked(10)?;
+        }
+        let numbers: Option<Vec<u64>> = digits.trim_end_matches('.').split(['.', '-']).map(number).collect();
+        let numbers = numbers?;
+        let word = front.strip_suffix(['v', 'V']).unwrap_or(front);
+        let joined = word.ends_with(|c: char| c.is_ascii_alphabetic());
+        // One number behind letters is part of a word: `alpine3`.
+        (!joined || numbers.len() > 1).then_some(Self { front: word, numbers, ending })
+    }
+
+    fn nearness(&self, tag: &Self) -> Option<Nearness> {
+        if !self.front.eq_ignore_ascii_case(tag.front) {
+            return None;
+        }
+        if self.numbers == tag.numbers {
+            // The plain release first, then the ending that is most like the one asked for.
+            let unlike = distance(self.ending.as_bytes(), tag.ending.as_bytes());
+            return Some(Nearness::Ending(if tag.ending.is_empty() { 0 } else { unlike }));
+        }
+        if self.ending != tag.ending || self.numbers.len() != tag.numbers.len() {
+            return None;
+        }
+        let pairs = || self.numbers.iter().zip(&tag.numbers);
+        let alike = pairs().take_while(|(one, other)| one == other).count();
+        let (one, other) = pairs().nth(alike)?;
+        let (apart, newer) = (one.abs_diff(*other), other > one);
+        let places = self.numbers.len() - alike;
+        match places {
+            1 if apart == 1 || (alike == 0 && apart <= 3) => Some(Nearness::Neighbour { apart, newer }),
+            // Another major version is another program; of a single number only the next ones are near.
+            _ if alike == 0 => None,
+            _ => Some(Nearness::Version { places, apart, newer }),
+        }
+    }
+}
+
+fn number(digits: &str) -> Option<u64> {
+    (!digits.is_empty() && digits.len() <= 18).then(|| digits.parse().ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_meant_comes_first_and_what_is_far_does_not_come() {
+        let table: &[(&str, &[&str], &[&str])] = &[
+            ("v1.4.3", &["v1.4.2", "v1.4.3-rc1", "v1.9.3", "latest", "v2.4.3"], &["v1.4.2", "v1.4.3-rc1"]),
+            ("lates", &["latest", "late-stage", "stable"], &["latest"]),
+            ("Latest", &["latest", "lates"], &["latest", "lates"]),
+            ("latset", &["latest"], &["latest"]),
+            ("1.4.3", &["v1.4.3", "1.4.2"], &["v1.4.3", "1.4.2"]),
+            ("v1.4.3", &["1.4.3"], &["1.4.3"]),
+            ("V1.4.3", &["v1.4.3"], &["v1.4.3"]),
+            (
+                "1.25-alpine",
+                &["1.25", "1.25-alpine3.20", "1.24-alpine", "1.25-bookworm"],
+                &["1.24-alpine", "1.25", "1.25-alpine3.20"],
+            ),
+            ("2026-11-21", &["2026-11-20", "2026-11-18", "2025-11-21", "latest"], &["2026-11-20"]),
+            ("20261121", &["20261120", "20250101"], &["20261120"]),
+            ("release-3.2.1", &["release-3.2.0", "3.2.0"], &["release-3.2.0"]),
+            ("sha-3f2a91c4", &["sha-3f2a91c", "sha-aaaaaaa"], &["sha-3f2a91c"]),
+            ("3f2a91c", &["3f2a91c4d5e6f7a8b9c0"], &["3f2a91c4d5e6f7a8b9c0"]),
+            ("v1.4.9", &["v1.4.2", "v1.3.0", "v1.4.1"], &["v1.4.2", "v1.4.1", "v1.3.0"]),
+            ("42", &["41", "43", "4200"], &["41", "43"]),
+            ("v2", &["v1", "v3"], &["v1", "v3"]),
+            ("stabel", &["stable", "table"], &["stable"]),
+            ("prod", &["production", "dev"], &[]),
+            ("v9.0.0", &["v1.0.0"], &[]),
+            ("alpine3", &["alpine2"], &["alpine2"]),
+            ("x", &["y", "z"], &[]),
+            ("same", &["same"], &[]),
+            ("18446744073709551616", &["18446744073709551615"], &["18446744073709551615"]),
+            ("v1.4.3", &[], &[]),
+        ];
+        for (wanted, tags, expected) in table {
+            assert_eq!(nearest(wanted, tags.iter().copied()), *expected, "{wanted} among {tags:?}");
+        }
+    }
+
+    #[test]
+    fn the_answer_does_not_depend_on_the_registrys_order() {
+        let mut tags = vec!["v1.4.2", "v1.4.4", "v1.4.3-rc2", "v1.4.3-rc1", "v1.4.2"];
+        let first = nearest("v1.4.3", tags.iter().copied());
+        for _ in 0..tags.len() {
+            tags.rotate_left(1);
+            assert_eq!(nearest("v1.4.3", tags.iter().copied()), first);
+        }
+        assert_eq!(first, ["v1.4.2", "v1.4.4", "v1.4.3-rc1"]);
+    }
+
+    #[test]
+    fn a_version_beyond_every_other_is_not_there_yet() {
+        for (wanted, tags, expected) in [
+            ("v1.4.3", &["v1.4.2", "v1.3.9", "latest"][..], true),
+            ("v1.4.3", &["v1.4.2", "v1.5.0"], false),
+            ("v1.4.3", &["latest"], false),
+            ("1.4.3", &["v1.4.2"], true),
+            ("latest", &["v1"], false),
+            ("2026-11-21", &["2026-11-20"], true),
+            ("v1.4.3", &["1.9"], false),
+        ] {
+            assert_eq!(newer_than_all(wanted, tags.iter().copied()), expected, "{wanted} among {tags:?}");
+        }
+    }
+
+    #[test]
+    fn distances_count_changes_gaps_and_swaps() {
+        for (one, other, expected) in
+            [("", "", 0), ("a", "", 1), ("", "ab", 2), ("abc", "abc", 0), ("abcd", "abdc", 1), ("kitten", "sitting", 3)]
+        {
+            assert_eq!(distance(one.as_bytes(), other.as_bytes()), expected, "{one} {other}");
+        }
+    }
+}
