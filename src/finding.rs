@@ -4,6 +4,7 @@
 //! sentences are made in [`crate::message`].
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -106,6 +107,15 @@ pub struct Probed {
     pub repository: Option<bool>,
 }
 
+/// What a tag that is not there may have been meant to be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Nearest {
+    /// Tags of the repository that are near, nearest first; few.
+    pub tags: Vec<String>,
+    /// It is a version beyond every other: perhaps it is not pushed yet.
+    pub ahead: bool,
+}
+
 /// One image and what is wrong with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
@@ -135,6 +145,8 @@ pub struct Finding {
     pub tried: Vec<Tried>,
     /// What was asked beside the image, if anything that says something was.
     pub probed: Option<Probed>,
+    /// What a tag that is not there may have been meant to be.
+    pub nearest: Option<Arc<Nearest>>,
     /// The kind of the token that is over, for [`Code::CredentialsExpired`].
     pub token: Option<TokenKind>,
     /// Age of the facts that the finding rests on.

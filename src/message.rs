@@ -138,9 +138,13 @@ pub(crate) fn fix(draft: &Draft<'_>, code: Code, certain: bool, failure: Option<
     let fix = match code {
         Code::InvalidImageName => "write it as registry/repository:tag, the repository in lower case".to_owned(),
         Code::TagNotFound if reference.is_some_and(crate::reference::Reference::implicit_latest) => {
-            format!("no tag was written, so latest is meant; {}", tags())
+            let near = near(failure).map(|near| format!("; {near}")).unwrap_or_default();
+            format!("no tag was written, so latest is meant{near}; {}", tags())
         }
-        Code::TagNotFound => format!("pushed under another tag, or not pushed yet; {}", tags()),
+        Code::TagNotFound => match near(failure) {
+            Some(near) => format!("{near}; {}", tags()),
+            None => format!("pushed under another tag, or not pushed yet; {}", tags()),
+        },
         Code::DigestNotFound => format!("deleted by a retention rule, or pushed to another repository; {}", tags()),
         Code::RepositoryNotFound => {
             "check the spelling of the repository; nothing was ever pushed under this one".to_owned()
@@ -197,6 +201,19 @@ pub(crate) fn fix(draft: &Draft<'_>, code: Code, certain: bool, failure: Option<
             None => fix,
         },
     }
+}
+
+/// What the tag may have been meant to be.
+fn near(failure: Option<&Failure>) -> Option<String> {
+    let nearest = failure?.nearest.as_deref()?;
+    let meant = match nearest.tags.as_slice() {
+        [] => None,
+        [tag] => Some(format!("did you mean {tag}?")),
+        [tags @ .., last] => Some(format!("did you mean {} or {last}?", tags.join(", "))),
+    };
+    let ahead = nearest.ahead.then(|| "newer than every version there: perhaps not pushed yet".to_owned());
+    let parts: Vec<String> = [meant, ahead].into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| parts.join(" "))
 }
 
 /// A pull secret for the same host under another port or path, or one that names it in a way that never matches.

@@ -73,6 +73,7 @@ struct FindingEntry {
     fix: String,
     tried: Vec<Tried>,
     probed: Option<Probed>,
+    nearest: Vec<String>,
     #[serde(skip)]
     line: Option<usize>,
 }
@@ -214,6 +215,7 @@ impl FindingEntry {
             fix: finding.fix.clone(),
             tried: finding.tried.clone(),
             probed: finding.probed,
+            nearest: finding.nearest.as_ref().map(|nearest| nearest.tags.clone()).unwrap_or_default(),
         }
     }
 

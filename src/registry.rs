@@ -19,6 +19,7 @@ pub mod node;
 pub mod probes;
 pub mod said;
 mod session;
+pub mod trace;
 pub mod transport;
 
 use std::sync::Arc;
@@ -185,6 +186,7 @@ impl Registry {
                 retry_after: None,
                 explained: true,
                 probed: None,
+                nearest: None,
                 weight: Weight::Unanswered,
             }),
             (Some(Challenge::Bearer { .. } | Challenge::Basic), _) => {
@@ -324,6 +326,7 @@ fn unsupported(detail: impl Into<String>, node: String) -> Failure {
         retry_after: None,
         explained: true,
         probed: None,
+        nearest: None,
         weight: Weight::Final,
     }
 }

@@ -61,7 +61,12 @@ pub fn newer_than_all<'t>(wanted: &str, tags: impl IntoIterator<Item = &'t str>)
         .filter_map(Version::of)
         .filter(|tag| tag.front.eq_ignore_ascii_case(wanted.front) && tag.numbers.len() == wanted.numbers.len())
         .peekable();
-    alike.peek().is_some() && alike.all(|tag| tag.numbers < wanted.numbers)
+    // What has the same numbers and an ending, where none was asked for, comes before the release.
+    let before = |tag: &Version<'_>| {
+        tag.numbers < wanted.numbers
+            || (tag.numbers == wanted.numbers && wanted.ending.is_empty() && !tag.ending.is_empty())
+    };
+    alike.peek().is_some() && alike.all(|tag| before(&tag))
 }
 
 fn nearness(wanted: &str, tag: &str) -> Option<Nearness> {
@@ -258,6 +263,8 @@ mod tests {
         for (wanted, tags, expected) in [
             ("v1.4.3", &["v1.4.2", "v1.3.9", "latest"][..], true),
             ("v1.4.3", &["v1.4.2", "v1.5.0"], false),
+            ("v1.4.3", &["v1.4.3-rc1", "v1.4.2"], true),
+            ("v1.4.3-rc2", &["v1.4.3-rc1"], false),
             ("v1.4.3", &["latest"], false),
             ("1.4.3", &["v1.4.2"], true),
             ("latest", &["v1"], false),

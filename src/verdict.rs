@@ -148,6 +148,7 @@ pub fn unchecked(policy: &Policy, mode: Mode, shape: Shape, cause: Cause, why: &
         fix: "nothing in the object is known to be wrong".to_owned(),
         tried: Vec::new(),
         probed: None,
+        nearest: None,
         token: None,
         age: None,
     };

@@ -49,7 +49,7 @@ impl Endpoint {
     }
 
     /// The URL of the first `count` tags of a repository.
-    pub fn tags_url(&self, reference: &Reference, count: u8) -> String {
+    pub fn tags_url(&self, reference: &Reference, count: u16) -> String {
         let url = self.url(reference, "tags", "list");
         let mark = if url.contains('?') { '&' } else { '?' };
         format!("{url}{mark}n={count}")

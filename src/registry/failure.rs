@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::finding::{Cause, Code, Probed};
+use crate::finding::{Cause, Code, Nearest, Probed};
 use crate::registry::probes::plan;
 use crate::registry::said::{Said, said};
 use crate::registry::transport::{Response, TransportError};
@@ -36,6 +36,8 @@ pub struct Failure {
     pub explained: bool,
     /// What was asked beside the image, once that was decided; nothing may have been worth asking.
     pub probed: Option<Probed>,
+    /// What is near a tag that is not there.
+    pub nearest: Option<Arc<Nearest>>,
     /// What it counts where a node has other hosts to ask.
     pub weight: Weight,
 }
@@ -110,6 +112,7 @@ impl Failure {
             retry_after: None,
             explained: true,
             probed: None,
+            nearest: None,
             weight: Weight::Unanswered,
         }
     }
@@ -145,6 +148,7 @@ impl Failure {
             retry_after: None,
             explained: true,
             probed: None,
+            nearest: None,
             weight: Weight::Final,
         }
     }
@@ -174,6 +178,7 @@ impl Failure {
             retry_after: (code == Code::RateLimited).then(|| retry_after(answer.header("retry-after"))).flatten(),
             explained: refusal.asked_for_body || !code.certain(),
             probed: None,
+            nearest: None,
             weight: weight(refusal),
         }
     }

@@ -5,6 +5,7 @@
 //! changes nothing. None admits an image.
 
 pub mod plan;
+mod tags;
 
 use std::future::Future;
 use std::hash::Hash;
@@ -13,25 +14,20 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use moka::future::Cache;
-use serde::Deserialize;
 use tokio::time::timeout;
-use url::Url;
 
 use crate::credentials::{Credential, CredentialId};
-use crate::finding::{Code, Probed};
+use crate::finding::{Code, Nearest, Probed};
 use crate::registry::failure::Failure;
 use crate::registry::probes::plan::{Probe, Question, Scene};
-use crate::registry::said::said;
+use crate::registry::probes::tags::Wanted;
 use crate::registry::session::{Authorization, Granted};
-use crate::registry::transport::{Method, Request, Response};
-use crate::registry::{Ask, MAX_REDIRECTS, Registry};
+use crate::registry::transport::Method;
+use crate::registry::{Ask, Registry};
 use crate::time::{Clock, since};
 
 /// One question; the rest of [`plan::LIMIT`] is for whoever waits for another's.
 const QUESTION: Duration = Duration::from_millis(900);
-
-/// One tag and the name of its repository.
-const MAX_TAGS: usize = 8 * 1024;
 
 /// Answers held at most, of each kind.
 const MAX_ANSWERS: u64 = 10_000;
@@ -43,7 +39,8 @@ pub(super) struct Probes {
     logins: Cache<(String, CredentialId), Answer>,
     /// By reference: what strangers see is the same for all.
     public: Cache<(String, String), Answer>,
-    repositories: Cache<(String, String, CredentialId), Answer>,
+    /// By repository, login and the tag that was looked for.
+    repositories: Cache<(String, String, CredentialId, Wanted), Answer>,
     /// When a registry last said 429 to a question.
     resting: Cache<String, Timestamp>,
 }
@@ -64,11 +61,8 @@ pub(super) struct Told {
     pub(super) words: Option<Arc<str>>,
     /// The answer was 429.
     pub(super) throttled: bool,
-}
-
-#[derive(Deserialize)]
-struct Tags {
-    tags: Option<Vec<serde::de::IgnoredAny>>,
+    /// What is near a tag that is not there.
+    pub(super) nearest: Option<Arc<Nearest>>,
 }
 
 // === impl Registry ===
@@ -114,17 +108,20 @@ impl Registry {
             self.answer_to(Probe::Public, &self.probes.public, key, self.ask_as_stranger(ask)).await
         };
         let repository = async {
-            if !plan.repository {
+            if !plan.repository && !plan.tags {
                 return Told::default();
             }
-            let key = (base.clone(), ask.reference.repository().to_owned(), ask.id);
-            self.answer_to(Probe::Repository, &self.probes.repositories, key, self.ask_for_tags(ask)).await
+            let tag = ask.reference.tag().filter(|_| plan.tags).map(str::to_owned);
+            let wanted = Wanted { tag };
+            let key = (base.clone(), ask.reference.repository().to_owned(), ask.id, wanted.clone());
+            self.answer_to(Probe::Repository, &self.probes.repositories, key, self.ask_for_tags(ask, &wanted)).await
         };
         let (login, public, repository) = tokio::join!(login, public, repository);
         if [&login, &public, &repository].iter().any(|told| told.throttled) {
             self.probes.resting.insert(base.clone(), (self.probes.clock)()).await;
         }
-        let (was, probed) = (failure.code, Probed { login: login.yes, public: public.yes, repository: repository.yes });
+        let there = repository.yes.filter(|_| plan.repository);
+        let (was, probed) = (failure.code, Probed { login: login.yes, public: public.yes, repository: there });
         let concluded = plan::conclude(failure, probed);
         // The new name in the words of whoever gave it.
         let words = match concluded.code {
@@ -133,7 +130,7 @@ impl Registry {
             _ => repository.words,
         };
         let registry = words.map(|words| words.to_string()).or(concluded.registry);
-        Failure { registry, ..concluded }
+        Failure { registry, nearest: repository.nearest, ..concluded }
     }
 
     /// What the token server said a while ago about this login alone.
@@ -182,35 +179,9 @@ impl Registry {
                 yes: failure.code.certain().then_some(false),
                 words: None,
                 throttled: failure.code == Code::RateLimited,
+                nearest: None,
             },
         }
-    }
-
-    /// One tag of the repository, with what the manifest was asked with.
-    async fn ask_for_tags(&self, ask: &Ask) -> Told {
-        let (Ok(presented), Ok(url)) = (
-            self.session.known(self.transport.as_ref(), ask, false).await,
-            Url::parse(&ask.endpoint.tags_url(&ask.reference, 1)),
-        ) else {
-            return Told::default();
-        };
-        let request = Request {
-            profile: &ask.endpoint.profile,
-            method: Method::Get,
-            url,
-            accept: None,
-            authorization: presented.header(),
-            form: None,
-            max_body: MAX_TAGS,
-            max_redirects: MAX_REDIRECTS,
-        };
-        let answer = self.transport.send(request).await;
-        self.metrics.registry_request(&ask.endpoint.host, answer.as_ref().ok().map(|answer| answer.status));
-        let Ok(answer) = answer else {
-            return Told::default();
-        };
-        settle(presented, answer.status).await;
-        tags(&answer)
     }
 }
 
@@ -223,19 +194,6 @@ async fn settle(presented: Authorization<'_>, status: u16) {
     }
 }
 
-/// An answer to the question for tags. A list without one is no proof: some registries have an empty one for every name.
-fn tags(answer: &Response) -> Told {
-    let said = said(&answer.body, answer.header("content-type"));
-    let listed = || serde_json::from_slice::<Tags>(&answer.body).ok().and_then(|list| list.tags);
-    let yes = match answer.status {
-        200 => listed().filter(|tags| !tags.is_empty()).map(|_| true),
-        404 => said.is(&["NAME_UNKNOWN"]).then_some(false),
-        _ => None,
-    };
-    let words = yes.filter(|yes| !yes).and_then(|_| said.words()).map(Arc::from);
-    Told { yes, words, throttled: answer.status == 429 }
-}
-
 // === impl Probes ===
 
 impl Probes {
@@ -244,36 +202,5 @@ impl Probes {
             Cache::builder().max_capacity(MAX_ANSWERS).time_to_live(plan::LOGIN_GOOD).build()
         }
         Self { clock, logins: cache(), public: cache(), repositories: cache(), resting: cache() }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_list_of_tags_says_that_a_repository_is_there_and_only_name_unknown_that_it_is_not() {
-        let unknown = r#"{"errors":[{"code":"NAME_UNKNOWN","message":"repository name not known to registry"}]}"#;
-        for (status, body, expected) in [
-            (200, r#"{"name":"a","tags":["v1"]}"#, Some(true)),
-            (200, r#"{"name":"a","tags":[]}"#, None),
-            (200, r#"{"name":"a","tags":null}"#, None),
-            (200, "{}", None),
-            (200, "<html>", None),
-            (404, unknown, Some(false)),
-            (404, r#"{"errors":[{"code":"MANIFEST_UNKNOWN"}]}"#, None),
-            (404, r#"{"errors":[{"code":"UNSUPPORTED"}]}"#, None),
-            (404, "", None),
-            (401, unknown, None),
-            (403, "", None),
-            (405, "", None),
-            (429, "", None),
-            (500, unknown, None),
-        ] {
-            let answer = Response { status, body: body.as_bytes().to_vec(), ..Response::default() };
-            let told = tags(&answer);
-            assert_eq!((told.yes, told.throttled), (expected, status == 429), "{status} {body}");
-            assert_eq!(told.words.is_some(), expected == Some(false), "{status} {body}");
-        }
     }
 }

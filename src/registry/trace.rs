@@ -153,10 +153,8 @@ impl Exchange {
     fn answered(&mut self, answer: &Response) {
         self.status = Some(answer.status);
         self.redirected_to = answer.redirected_to.as_deref().map(clean);
-        self.headers = HEADERS
-            .iter()
-            .flat_map(|name| answer.header_all(name).map(|value| (*name, clean(value))))
-            .collect();
+        self.headers =
+            HEADERS.iter().flat_map(|name| answer.header_all(name).map(|value| (*name, clean(value)))).collect();
         if answer.status >= 400 {
             self.said = said(&answer.body, answer.header("content-type")).words();
         }

@@ -40,6 +40,7 @@ impl Draft<'_> {
             fix: message::fix(self, code, certain, failure),
             tried: self.attempts.iter().map(tried).collect(),
             probed: failure.and_then(|failure| failure.probed).and_then(Probed::said),
+            nearest: failure.and_then(|failure| failure.nearest.clone()),
             token: self.over().filter(|_| code == Code::CredentialsExpired).map(|(_, expiry)| expiry.kind),
             age: self.attempts.iter().map(|attempt| attempt.age).max(),
         }

@@ -19,6 +19,7 @@ mod platforms;
 mod probes;
 mod schema_drift;
 mod starting;
+mod suggestions;
 mod support;
 mod surviving;
 mod tenancy;

@@ -79,6 +79,8 @@ pub struct Plan {
     pub public: bool,
     /// About the repository.
     pub repository: bool,
+    /// About its tags: one that is not there was meant to be another.
+    pub tags: bool,
 }
 
 /// One question that may need no asking.
@@ -112,7 +114,12 @@ pub fn plan(scene: &Scene<'_>) -> Plan {
         _ => Question::Idle,
     };
     let missing = matches!(scene.code, Code::TagNotFound | Code::DigestNotFound);
-    Plan { login, public: refused && !scene.host.contains(NOTHING_PUBLIC), repository: missing && !says_which(scene) }
+    Plan {
+        login,
+        public: refused && !scene.host.contains(NOTHING_PUBLIC),
+        repository: missing && !says_which(scene),
+        tags: scene.code == Code::TagNotFound,
+    }
 }
 
 /// Whether the 404 is known to be about the manifest, by its words or by who says it.

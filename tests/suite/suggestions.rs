@@ -1,0 +1,69 @@
+//! What is near a tag that is not there: found with the pod's own login, in few requests, and never changing a verdict.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use pullgate::demo::registry::{Answer, Login, RegistrySpec, Target};
+use pullgate::finding::Code;
+use pullgate::verdict::{Decision, Verdict};
+
+use crate::support::{PATIENCE, TEAM, World, cluster, codes, pod};
+
+async fn world(login: Login) -> World {
+    let world = World::start(|spec: RegistrySpec| spec.login(login), PATIENCE).await;
+    for tag in ["v1.4.1", "v1.4.2", "v1.4.3-rc1", "latest"] {
+        world.registry.push("team/api", tag);
+    }
+    world.registry.private("team", &["ann"]);
+    world.registry.set_password("ann", "right");
+    world.registry.set_password("bob", "right");
+    world
+}
+
+async fn judged(world: &World, image: &str) -> Verdict {
+    let engine = world.engine(&cluster(&[world.secret(TEAM, "regcred", "ann", "right")]));
+    world.check(&engine, &pod(TEAM, &[world.image(image)], &["regcred"])).await
+}
+
+#[tokio::test]
+async fn a_tag_that_is_not_there_is_answered_with_those_that_were_meant() {
+    let world = world(Login::bearer()).await;
+    for (tag, expected) in [
+        ("v1.4.3", "did you mean v1.4.2 or v1.4.3-rc1? newer than every version there: perhaps not pushed yet; see"),
+        ("1.4.2", "did you mean v1.4.2 or v1.4.1?"),
+        ("lates", "did you mean latest?"),
+        ("nothing-like-it", "pushed under another tag, or not pushed yet; see which exist"),
+    ] {
+        let verdict = judged(&world, &format!("team/api:{tag}")).await;
+        assert_eq!((verdict.decision, codes(&verdict)), (Decision::Deny, vec![Code::TagNotFound]), "{tag}");
+        assert!(verdict.findings[0].fix.contains(expected), "{tag}: {}", verdict.findings[0].fix);
+    }
+}
+
+#[tokio::test]
+async fn the_list_costs_one_request_and_only_a_denial_asks_for_it() {
+    let world = world(Login::bearer()).await;
+    let engine = world.engine(&cluster(&[world.secret(TEAM, "regcred", "ann", "right")]));
+    let pod_of = |tag: &str| pod(TEAM, &[world.image(&format!("team/api:{tag}"))], &["regcred"]);
+    world.check(&engine, &pod_of("v1.4.2")).await;
+    assert_eq!(world.seen().iter().filter(|line| line.contains("Tags")).count(), 0);
+    world.check(&engine, &pod_of("v1.4.3")).await;
+    assert_eq!(world.seen().iter().filter(|line| line.contains("Tags")).count(), 1);
+    world.check(&engine, &pod_of("v1.4.3")).await;
+    assert_eq!(world.seen().iter().filter(|line| line.contains("Tags")).count(), 0, "held");
+}
+
+#[tokio::test]
+async fn many_pages_are_read_to_a_limit_and_a_list_that_fails_changes_nothing() {
+    let world = world(Login::bearer()).await;
+    for number in 0..5_000 {
+        world.registry.push("team/api", &format!("build-{number:05}"));
+    }
+    let verdict = judged(&world, "team/api:v1.4.3").await;
+    assert_eq!(codes(&verdict), [Code::TagNotFound]);
+    assert_eq!(world.seen().iter().filter(|line| line.contains("Tags 200")).count(), 3, "three pages, no more");
+    for answer in [Answer::status(500), Answer::status(404), Answer::status(429), Answer::status(401)] {
+        world.registry.behave(Target::tags("team/api"), answer);
+        let verdict = judged(&world, "team/api:v1.4.4").await;
+        assert_eq!((verdict.decision, codes(&verdict)), (Decision::Deny, vec![Code::TagNotFound]));
+        assert!(verdict.findings[0].nearest.is_none());
+    }
+}
