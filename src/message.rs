@@ -133,19 +133,23 @@ pub(crate) fn fix(draft: &Draft<'_>, code: Code, certain: bool, failure: Option<
     let reference = draft.reference;
     let host = reference.map_or("", |reference| reference.registry());
     let name = reference.map_or("", |reference| reference.name());
-    let public = failure.and_then(|failure| failure.probed).is_some_and(|probed| probed.public == Some(true));
+    let probed = failure.and_then(|failure| failure.probed).unwrap_or_default();
+    let public = probed.public == Some(true);
+    let there = if probed.repository == Some(true) { "the repository is there: " } else { "" };
     let tags = || format!("see which exist: skopeo list-tags docker://{name}");
     let fix = match code {
         Code::InvalidImageName => "write it as registry/repository:tag, the repository in lower case".to_owned(),
         Code::TagNotFound if reference.is_some_and(crate::reference::Reference::implicit_latest) => {
             let near = near(failure).map(|near| format!("; {near}")).unwrap_or_default();
-            format!("no tag was written, so latest is meant{near}; {}", tags())
+            format!("{there}no tag was written, so latest is meant{near}; {}", tags())
         }
         Code::TagNotFound => match near(failure) {
             Some(near) => format!("{near}; {}", tags()),
-            None => format!("pushed under another tag, or not pushed yet; {}", tags()),
+            None => format!("{there}pushed under another tag, or not pushed yet; {}", tags()),
         },
-        Code::DigestNotFound => format!("deleted by a retention rule, or pushed to another repository; {}", tags()),
+        Code::DigestNotFound => {
+            format!("{there}deleted by a retention rule, or pushed to another repository; {}", tags())
+        }
         Code::RepositoryNotFound => {
             "check the spelling of the repository; nothing was ever pushed under this one".to_owned()
         }
@@ -196,7 +200,7 @@ pub(crate) fn fix(draft: &Draft<'_>, code: Code, certain: bool, failure: Option<
         (Some((what, Unreadable::Forbidden)), true) => format!("grant pullgate the right to get {what}"),
         (Some((_, Unreadable::Unavailable(_))), true) => "nothing in the object is known to be wrong".to_owned(),
         (None, true) => format!("nodes may hold a login for {host} that pullgate does not know (nodeAccess); {fix}"),
-        (_, false) => match failure.and_then(|failure| failure.retry_after) {
+        (_, false) => match failure.filter(|_| code == Code::RateLimited).and_then(|failure| failure.retry_after) {
             Some(wait) => format!("{fix}; it asks to be left alone for {} s", wait.as_secs()),
             None => fix,
         },

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::finding::{Cause, Code, Nearest, Probed};
-use crate::registry::probes::plan;
 use crate::registry::said::{Said, said};
 use crate::registry::transport::{Response, TransportError};
 
@@ -30,7 +29,7 @@ pub struct Failure {
     pub node: Option<String>,
     /// The same for containerd 1.x, where that shows another of several hosts; shared, for it is rare and failures are moved.
     pub node_1x: Option<Arc<String>>,
-    /// How long the registry asked to be left alone.
+    /// How long the registry asked to be left alone; of a login that was refused before, how long it is still held.
     pub retry_after: Option<Duration>,
     /// The reason is known: there was a body, or there is nothing further to ask.
     pub explained: bool,
@@ -151,17 +150,6 @@ impl Failure {
             nearest: None,
             weight: Weight::Final,
         }
-    }
-
-    /// Whether there is nothing more to ask about it: the reason is known, and so is what one more question would tell.
-    pub fn settled(&self) -> bool {
-        self.explained && (self.probed.is_some() || !plan::conceivable(self.code))
-    }
-
-    /// Whether it is the login that was refused, and that is held: one that only a question told of may still pull
-    /// what is public.
-    pub fn login_refused(&self) -> bool {
-        self.code == Code::CredentialsRejected && self.probed.is_none_or(|probed| probed.login != Some(false))
     }
 
     /// The registry or its token server refused.

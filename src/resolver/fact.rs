@@ -83,7 +83,10 @@ impl Fact {
             Ok(_) if self.by_digest => ACCESS,
             Ok(_) => TAG,
             Err(failure) => match failure.code {
-                Code::CredentialsRejected if failure.login_refused() => LOGIN_REFUSED,
+                // One that was held already ends with the first.
+                Code::CredentialsRejected if failure.login_refused() => {
+                    failure.retry_after.map_or(LOGIN_REFUSED, |held| held.min(LOGIN_REFUSED))
+                }
                 Code::RegistryError => ERROR,
                 Code::NotChecked | Code::RateLimited | Code::RegistryUnreachable => Duration::ZERO,
                 Code::InvalidImageName

@@ -47,19 +47,14 @@ async fn a_repository_that_is_not_there_is_told_from_a_tag_where_the_404_says_ne
         let world = distribution(login).await;
         let digest = format!("@sha256:{}", "0".repeat(64));
         for (image, code, repository, words) in [
-            (
-                "open:v9".to_owned(),
-                Code::TagNotFound,
-                true,
-                "\"MANIFEST_UNKNOWN: manifest unknown\"; the repository is there",
-            ),
-            (format!("open{digest}"), Code::DigestNotFound, true, "the repository is there"),
+            ("open:v9".to_owned(), Code::TagNotFound, true, "newer than every version there"),
+            (format!("open{digest}"), Code::DigestNotFound, true, "the repository is there: deleted"),
             ("nothing:v1".to_owned(), Code::TagNotFound, false, ""),
             ("team/apii:v1".to_owned(), Code::TagNotFound, false, ""),
         ] {
             let verdict = judged(&world, &image, secret).await;
             assert_eq!((verdict.decision, codes(&verdict)), (Decision::Deny, vec![code]), "{image}");
-            assert!(verdict.findings[0].message.contains(words), "{}", verdict.findings[0].message);
+            assert!(verdict.findings[0].fix.starts_with(words), "{}", verdict.findings[0].fix);
             // The registry says MANIFEST_UNKNOWN to this question too, where nothing was ever pushed.
             assert_eq!(probed(&verdict).repository, repository.then_some(true), "{image}");
         }

@@ -175,5 +175,20 @@ impl Probe {
     }
 }
 
+// === impl Failure ===
+
+impl Failure {
+    /// Whether there is nothing more to ask about it: the reason is known, and so is what one more question would tell.
+    pub fn settled(&self) -> bool {
+        self.explained && (self.probed.is_some() || !conceivable(self.code))
+    }
+
+    /// Whether it is the login that was refused, and that is held: one that only a question told of may still pull
+    /// what is public.
+    pub fn login_refused(&self) -> bool {
+        self.code == Code::CredentialsRejected && self.probed.is_none_or(|probed| probed.login != Some(false))
+    }
+}
+
 #[cfg(test)]
 mod tests;
