@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::cli;
 use crate::policy::Mode;
+use crate::registry::proxies::Variables;
 
 /// Says at kubectl apply what the kubelet would say minutes later.
 #[derive(Debug, Parser)]
@@ -194,6 +195,18 @@ impl Args {
             cli::print_error(&error);
             ExitCode::from(2)
         })
+    }
+}
+
+/// The proxy variables that Go programs read, of each the first that is not empty.
+pub fn proxy_variables() -> Variables {
+    let first = |names: [&str; 2]| {
+        names.iter().filter_map(|name| std::env::var(name).ok()).find(|value| !value.is_empty()).unwrap_or_default()
+    };
+    Variables {
+        http: first(["HTTP_PROXY", "http_proxy"]),
+        https: first(["HTTPS_PROXY", "https_proxy"]),
+        no: first(["NO_PROXY", "no_proxy"]),
     }
 }
 

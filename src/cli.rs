@@ -24,6 +24,7 @@ use crate::registry::guard::Guard;
 use crate::registry::hosts::Ways;
 use crate::registry::hosts::directory::{self, CertsDirError};
 use crate::registry::http::HttpTransport;
+use crate::registry::proxies::{Proxies, ProxyError};
 use crate::registry::transport::Profile;
 use crate::resolver::Resolver;
 use crate::server::{ServerError, TlsError};
@@ -52,6 +53,9 @@ pub enum CommandError {
         /// What is wrong.
         reason: String,
     },
+    /// A proxy variable of the environment is not usable.
+    #[error("environment: {0}")]
+    Proxy(#[from] ProxyError),
     /// The directory of the nodes' registry hosts is not usable.
     #[error("--config nodes.certsDir: {0}")]
     CertsDir(#[from] CertsDirError),
@@ -201,8 +205,8 @@ pub fn engine(
     metrics: Metrics,
 ) -> Result<Engine, CommandError> {
     let clock = Clock::system();
-    let guard = Guard { allow: policy.allow_addresses().to_vec() };
-    let transport = Arc::new(HttpTransport::new(guard));
+    let proxies = Proxies::new(&crate::args::proxy_variables())?;
+    let transport = Arc::new(HttpTransport::new(Guard::new(&policy.guard), proxies));
     for rule in &policy.registries {
         transport
             .prepare(&Profile::of(rule))

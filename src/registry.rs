@@ -16,6 +16,7 @@ pub mod http;
 mod logins;
 pub mod manifest;
 pub mod node;
+pub mod proxies;
 pub mod said;
 mod session;
 pub mod transport;

@@ -12,7 +12,6 @@ use url::{Url, form_urlencoded};
 use crate::credentials::Login;
 use crate::finding::{Cause, Code};
 use crate::registry::failure::{Authority, Failure, Presented, Refusal, Weight};
-use crate::registry::hosts::Headers;
 use crate::registry::node;
 use crate::registry::transport::{Method, Profile, Request, Response, Transport};
 
@@ -190,13 +189,8 @@ async fn send(
     authorization: Option<SecretString>,
     form: Option<SecretString>,
 ) -> Result<Response, (Failure, Option<u16>)> {
-    // A client certificate is a credential of the registry it was configured for, not of its token server's host.
     let foreign = url.host_str().is_none_or(|host| ask.api_host.split(':').next() != Some(host));
-    let profile = if foreign && ask.profile.carries_credentials() {
-        &Profile { client_cert_file: None, client_pair: None, headers: Headers::default(), ..ask.profile.clone() }
-    } else {
-        ask.profile
-    };
+    let profile = if foreign { &*ask.profile.for_another_host() } else { ask.profile };
     let request =
         Request { profile, method, url, accept: None, authorization, form, max_body: MAX_TOKEN_BODY, max_redirects: 0 };
     transport.send(request).await.map_err(|error| {

@@ -14,6 +14,7 @@ use pullgate::policy::Policy;
 use pullgate::registry::Registry;
 use pullgate::registry::guard::Guard;
 use pullgate::registry::http::HttpTransport;
+use pullgate::registry::proxies::Proxies;
 use pullgate::registry::transport::Profile;
 use pullgate::resolver::Resolver;
 use pullgate::time::Clock;
@@ -38,7 +39,7 @@ pub(crate) fn verdicts(config: &str, cluster: &str, pods: &[Value]) -> Result<Ve
     cli::install_crypto();
     let policy = config::parse(config, "config.yaml")?;
     let transport: Arc<HttpTransport> =
-        Arc::new(HttpTransport::new(Guard { allow: policy.allow_addresses().to_vec() }));
+        Arc::new(HttpTransport::new(Guard::new(&policy.guard), Proxies::default()));
     for rule in &policy.registries {
         transport.prepare(&Profile::of(rule))?;
     }

@@ -22,6 +22,7 @@ use pullgate::registry::failure::Failure;
 use pullgate::registry::guard::Guard;
 use pullgate::registry::hosts::{Ways, directory};
 use pullgate::registry::http::HttpTransport;
+use pullgate::registry::proxies::Proxies;
 use pullgate::registry::{self, Endpoint};
 use pullgate::resolver::Resolver;
 use pullgate::resolver::fact::Freshness;
@@ -107,8 +108,8 @@ impl World {
 
     /// A client that knows nothing yet.
     pub(crate) fn client(&self) -> registry::Registry {
-        let guard = Guard { allow: self.policy.allow_addresses().to_vec() };
-        registry::Registry::new(Arc::new(HttpTransport::new(guard)), self.clock.clock(), Metrics::new())
+        let transport = HttpTransport::new(Guard::new(&self.policy.guard), Proxies::default());
+        registry::Registry::new(Arc::new(transport), self.clock.clock(), Metrics::new())
             .with_ways(Ways::new(&self.policy))
     }
 
