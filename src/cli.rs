@@ -19,6 +19,7 @@ use crate::manifests::ManifestError;
 use crate::metrics::Metrics;
 use crate::node_credentials::{self, DeclarationError, Declared, NodeCredentials};
 use crate::policy::Policy;
+use crate::printable;
 use crate::registry::Registry;
 use crate::registry::guard::Guard;
 use crate::registry::hosts::Ways;
@@ -130,7 +131,7 @@ pub enum CommandError {
 /// Writes the sentence to standard error.
 pub fn print_error(error: &CommandError) {
     // Without a standard error there is nobody to tell.
-    _ = writeln!(io::stderr(), "pullgate: {error}");
+    _ = writeln!(io::stderr(), "pullgate: {}", printable::lines(&error.to_string()));
 }
 
 /// Writes to standard output; a reader that has gone away is no error.

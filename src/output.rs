@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use crate::finding::{Finding, Notice, Tried};
 use crate::message;
+use crate::printable;
 use crate::verdict::Verdict;
 use crate::workload::ObjectRef;
 
@@ -82,7 +83,7 @@ impl Report {
         // Strings, booleans and sequences cannot fail to serialise; an empty text would be the honest answer.
         let mut text = serde_json::to_string_pretty(self).unwrap_or_default();
         text.push('\n');
-        text
+        printable::json(&text).into_owned()
     }
 
     /// A row an image, then every finding in full.
@@ -99,7 +100,7 @@ impl Report {
                     (None, Some(_)) => "ok".to_owned(),
                     (None, None) => "not asked".to_owned(),
                 };
-                let object = format!("{}/{}", result.object.kind, result.object.name);
+                let object = printable::line(&format!("{}/{}", result.object.kind, result.object.name)).into_owned();
                 let digest = image.digest.as_deref().map(|digest| digest.chars().take(19).collect::<String>());
                 table.add_row([object, image.image.clone(), answer, digest.unwrap_or_default()]);
             }
@@ -113,7 +114,7 @@ impl Report {
                 text.push_str(&format!("\nnote: {}: {}\n", notice.code.as_str(), notice.message));
             }
         }
-        text
+        printable::lines(&text).into_owned()
     }
 }
 

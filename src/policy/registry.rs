@@ -115,8 +115,7 @@ impl RegistryRule {
 
 impl fmt::Debug for RegistryRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { host, plain_http, ca_file, client_cert_file, proxy, skip_verify, timeout, node_access } =
-            self;
+        let Self { host, plain_http, ca_file, client_cert_file, proxy, skip_verify, timeout, node_access } = self;
         f.debug_struct("RegistryRule")
             .field("host", host)
             .field("plain_http", plain_http)
@@ -233,8 +232,10 @@ mod tests {
 
     #[test]
     fn a_proxy_login_is_not_printed() {
-        let rule =
-            RegistryRule { proxy: Proxy::Url("http://me:hunter2@proxy:3128".into()), ..RegistryRule::new(Pattern::any()) };
+        let rule = RegistryRule {
+            proxy: Proxy::Url("http://me:hunter2@proxy:3128".into()),
+            ..RegistryRule::new(Pattern::any())
+        };
         assert!(!format!("{rule:?}").contains("hunter2"));
     }
 }

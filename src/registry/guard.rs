@@ -34,8 +34,14 @@ pub struct Guard {
 
 /// What clouds serve to their machines outside 169.254.0.0/16: AWS over IPv6 (metadata, pod identity, DNS, time),
 /// Google over IPv6, Scaleway over IPv6, Alibaba, Azure's wire server, Oracle's classic cloud.
-const METADATA: [&str; 6] =
-    ["fd00:ec2::/32", "fd20:ce::254/128", "fd00:42::42/128", "100.100.100.200/32", "168.63.129.16/32", "192.0.0.192/32"];
+const METADATA: [&str; 6] = [
+    "fd00:ec2::/32",
+    "fd20:ce::254/128",
+    "fd00:42::42/128",
+    "100.100.100.200/32",
+    "168.63.129.16/32",
+    "192.0.0.192/32",
+];
 
 /// Names that mean a metadata service to whoever looks them up inside a cloud.
 const METADATA_NAMES: [&str; 7] = [

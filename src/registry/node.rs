@@ -5,6 +5,7 @@
 
 use url::form_urlencoded;
 
+use crate::printable;
 use crate::reference::{Digest, Reference};
 use crate::registry::transport::Method;
 
@@ -130,7 +131,7 @@ fn go_quoted(text: &str) -> String {
             '\t' => quoted.push_str("\\t"),
             '\u{b}' => quoted.push_str("\\v"),
             '\0'..='\u{1f}' | '\u{7f}' => quoted.push_str(&format!("\\x{:02x}", u32::from(c))),
-            c if c.is_control() => quoted.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c if printable::acts(c) => quoted.push_str(&format!("\\u{:04x}", u32::from(c))),
             c => quoted.push(c),
         }
     }

@@ -132,9 +132,8 @@ impl Bypass {
 
 /// The URL of an HTTP proxy, with `http://` before it where it has no scheme.
 pub fn url(text: &str) -> Option<String> {
-    let usable = |text: &str| {
-        Url::parse(text).ok().filter(Url::has_host).map(|url| matches!(url.scheme(), "http" | "https"))
-    };
+    let usable =
+        |text: &str| Url::parse(text).ok().filter(Url::has_host).map(|url| matches!(url.scheme(), "http" | "https"));
     if text.contains(char::is_whitespace) {
         return None;
     }

@@ -15,6 +15,7 @@ use crate::registry::challenge::Challenge;
 use crate::registry::failure::{Failure, Presented};
 use crate::registry::logins::{Logins, Permit};
 use crate::registry::node;
+use crate::registry::realms::Realms;
 use crate::registry::transport::Transport;
 use crate::time::{Clock, since};
 
@@ -28,6 +29,12 @@ const JUST_FETCHED: Duration = Duration::from_secs(1);
 /// How long a challenge is remembered.
 const CHALLENGE_HELD: Duration = Duration::from_hours(1);
 
+/// Bytes of challenges, and of tokens, that are remembered: registries choose how long each is.
+const MEMORY: u64 = 32 * 1024 * 1024;
+
+/// What an entry costs beside its text.
+const ENTRY: usize = 256;
+
 /// Memory of one process about all registries.
 #[derive(Debug)]
 pub(super) struct Session {
@@ -37,6 +44,7 @@ pub(super) struct Session {
     challenges: Cache<(String, String), Challenge>,
     tokens: Cache<TokenKey, Token>,
     methods: Cache<String, TokenMethod>,
+    realms: Realms,
 }
 
 /// Realm, service, scope and credential; and the endpoint, whose trust settings fetched the token.
@@ -74,9 +82,24 @@ impl Session {
     pub(super) fn new(clock: Clock) -> Self {
         Self {
             logins: Logins::new(clock.clone()),
+            realms: Realms::new(clock.clone()),
             clock,
-            challenges: Cache::builder().max_capacity(50_000).time_to_live(CHALLENGE_HELD).build(),
-            tokens: Cache::builder().max_capacity(50_000).time_to_live(CHALLENGE_HELD).build(),
+            challenges: Cache::builder()
+                .weigher(|(base, repository): &(String, String), challenge: &Challenge| {
+                    weight([base.len(), repository.len(), auth::challenge_bytes(challenge)])
+                })
+                .max_capacity(MEMORY)
+                .time_to_live(CHALLENGE_HELD)
+                .build(),
+            tokens: Cache::builder()
+                .weigher(|key: &TokenKey, token: &Token| {
+                    let scopes = key.scopes.iter().map(String::len).sum();
+                    let value = token.value.expose_secret().len();
+                    weight([key.base.len(), key.realm.len(), key.service.len(), scopes, value])
+                })
+                .max_capacity(MEMORY)
+                .time_to_live(CHALLENGE_HELD)
+                .build(),
             methods: Cache::builder().max_capacity(10_000).time_to_live(CHALLENGE_HELD).build(),
         }
     }
@@ -102,6 +125,7 @@ impl Session {
         let Some(challenge) = challenge else {
             return Ok(Authorization::None);
         };
+        auth::check_challenge(&challenge)?;
         // The error belongs to one answer, not to what the registry wants.
         let remembered = match &challenge {
             Challenge::Bearer { realm, service, scopes, .. } => Challenge::Bearer {
@@ -145,6 +169,9 @@ impl Session {
             let cached = since(token.fetched, now) > JUST_FETCHED;
             return Ok(Authorization::Bearer { token: token.value, key, cached, login: login.is_some() });
         }
+        if login.is_some() {
+            self.realms.check(&ask.endpoint, &key.realm).await?;
+        }
         let method = self.methods.get(&key.realm).await;
         let cost = if method.is_some() { 1 } else { 2 };
         let permit = match login {
@@ -170,6 +197,7 @@ impl Session {
                 if let Some(permit) = permit {
                     permit.accepted().await;
                     self.methods.insert(key.realm.clone(), token.method).await;
+                    self.realms.accepted(&ask.endpoint, &key.realm).await;
                 }
                 let value = Arc::new(SecretString::from(format!("Bearer {}", token.value.expose_secret())));
                 let lifetime = jiff::SignedDuration::try_from(token.lifetime.saturating_sub(EARLY)).unwrap_or_default();
@@ -199,6 +227,10 @@ impl Session {
             self.tokens.invalidate(&key.0).await;
         }
     }
+}
+
+fn weight<const N: usize>(bytes: [usize; N]) -> u32 {
+    u32::try_from(bytes.iter().sum::<usize>() + ENTRY).unwrap_or(u32::MAX)
 }
 
 fn challenge_key(ask: &Ask) -> (String, String) {

@@ -38,8 +38,7 @@ const AT_ONCE: usize = 8;
 pub(crate) fn verdicts(config: &str, cluster: &str, pods: &[Value]) -> Result<Vec<Verdict>, Failure> {
     cli::install_crypto();
     let policy = config::parse(config, "config.yaml")?;
-    let transport: Arc<HttpTransport> =
-        Arc::new(HttpTransport::new(Guard::new(&policy.guard), Proxies::default()));
+    let transport: Arc<HttpTransport> = Arc::new(HttpTransport::new(Guard::new(&policy.guard), Proxies::default()));
     for rule in &policy.registries {
         transport.prepare(&Profile::of(rule))?;
     }

@@ -5,11 +5,7 @@ use crate::policy::Pattern;
 
 fn guard(allow: &[&str], deny: &[&str]) -> Guard {
     let nets = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
-    Guard::new(&policy::Guard {
-        allow_addresses: nets(allow),
-        deny_addresses: nets(deny),
-        ..policy::Guard::default()
-    })
+    Guard::new(&policy::Guard { allow_addresses: nets(allow), deny_addresses: nets(deny), ..policy::Guard::default() })
 }
 
 fn check(guard: &Guard, address: &str) -> Option<Refused> {
