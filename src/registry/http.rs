@@ -212,7 +212,7 @@ async fn read(
         .headers()
         .iter()
         .take(MAX_HEADERS)
-        .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
+        .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
         .collect();
     let refusal = !answer.status().is_success();
     let mut body = Vec::new();

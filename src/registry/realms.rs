@@ -3,7 +3,7 @@
 //! A registry that is itself in evil hands can ask for the login without any token server. What this stops is a strange
 //! challenge on one path of an honest one: of an upstream that a cache passes on, of a tenant, of a proxy in between.
 //! regclient refuses a changed realm for good (regclient/regclient `internal/auth/auth.go`); here a registry that has
-//! moved its token server is believed an hour after the old one last took a login.
+//! moved its token server is believed an hour after it last named the old one.
 
 use std::time::Duration;
 
@@ -53,7 +53,8 @@ impl Realms {
         }
     }
 
-    /// `realm` took a login for `endpoint`.
+    /// `realm`, which the registry has just named, took a login for `endpoint`. What was named earlier and is only
+    /// remembered does not count: a registry that has moved its token server must not be held to the old one by it.
     pub(super) async fn accepted(&self, endpoint: &Endpoint, realm: &str) {
         if let Some(named) = origin(realm) {
             self.held.insert(endpoint.base.clone(), (named, (self.clock)())).await;

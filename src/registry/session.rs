@@ -8,7 +8,7 @@ use moka::future::Cache;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::credentials::{Credential, CredentialId};
-use crate::finding::Code;
+use crate::finding::{Cause, Code};
 use crate::registry::Ask;
 use crate::registry::auth::{self, TokenMethod, TokenRequest};
 use crate::registry::challenge::Challenge;
@@ -111,7 +111,7 @@ impl Session {
                 Ok(Authorization::None)
             }
             None => Ok(Authorization::None),
-            known => self.answer(transport, ask, known).await,
+            Some(known) => self.present(transport, ask, known).await,
         }
     }
 
@@ -126,6 +126,14 @@ impl Session {
             return Ok(Authorization::None);
         };
         auth::check_challenge(&challenge)?;
+        let login = ask.credential.as_deref().and_then(Credential::login);
+        let realm = match (&challenge, login) {
+            (Challenge::Bearer { realm, .. }, Some(_)) => Some(realm.clone()),
+            _ => None,
+        };
+        if let Some(realm) = &realm {
+            self.realms.check(&ask.endpoint, realm).await?;
+        }
         // The error belongs to one answer, not to what the registry wants.
         let remembered = match &challenge {
             Challenge::Bearer { realm, service, scopes, .. } => Challenge::Bearer {
@@ -137,10 +145,29 @@ impl Session {
             Challenge::Basic | Challenge::Digest => challenge.clone(),
         };
         self.challenges.insert(challenge_key(ask), remembered).await;
+        let outcome = self.present(transport, ask, challenge).await;
+        if let (Ok(_), Some(realm)) = (&outcome, realm) {
+            self.realms.accepted(&ask.endpoint, &realm).await;
+        }
+        outcome
+    }
+
+    /// What answers a challenge, new or remembered.
+    async fn present(
+        &self,
+        transport: &dyn Transport,
+        ask: &Ask,
+        challenge: Challenge,
+    ) -> Result<Authorization<'_>, Failure> {
         let login = ask.credential.as_deref().and_then(Credential::login);
         match (challenge, login) {
             (Challenge::Bearer { realm, service, scopes, .. }, _) => {
-                self.bearer(transport, ask, realm, service, scopes).await
+                let outcome = self.bearer(transport, ask, realm, service, scopes).await;
+                if outcome.as_ref().is_err_and(no_token_server) {
+                    // The registry may name another one by the next time.
+                    self.challenges.invalidate(&challenge_key(ask)).await;
+                }
+                outcome
             }
             (Challenge::Basic, Some(login)) => {
                 let permit = self.logins.admit(ask.endpoint.api_host(), ask.id, 1).await?;
@@ -169,9 +196,6 @@ impl Session {
             let cached = since(token.fetched, now) > JUST_FETCHED;
             return Ok(Authorization::Bearer { token: token.value, key, cached, login: login.is_some() });
         }
-        if login.is_some() {
-            self.realms.check(&ask.endpoint, &key.realm).await?;
-        }
         let method = self.methods.get(&key.realm).await;
         let cost = if method.is_some() { 1 } else { 2 };
         let permit = match login {
@@ -197,7 +221,6 @@ impl Session {
                 if let Some(permit) = permit {
                     permit.accepted().await;
                     self.methods.insert(key.realm.clone(), token.method).await;
-                    self.realms.accepted(&ask.endpoint, &key.realm).await;
                 }
                 let value = Arc::new(SecretString::from(format!("Bearer {}", token.value.expose_secret())));
                 let lifetime = jiff::SignedDuration::try_from(token.lifetime.saturating_sub(EARLY)).unwrap_or_default();
@@ -227,6 +250,11 @@ impl Session {
             self.tokens.invalidate(&key.0).await;
         }
     }
+}
+
+/// Whether there was no token server to speak of where the challenge said.
+fn no_token_server(failure: &Failure) -> bool {
+    matches!(failure.code, Code::RegistryUnreachable | Code::RegistryError) || failure.cause == Some(Cause::Guard)
 }
 
 fn weight<const N: usize>(bytes: [usize; N]) -> u32 {

@@ -88,7 +88,7 @@ pub struct Request<'a> {
 pub struct Response {
     /// Status code.
     pub status: u16,
-    /// Header names in lower case with their values, in order; values that are no visible ASCII are left out.
+    /// Header names in lower case with their values, in order; what in a value is no UTF-8 is replaced.
     pub headers: Vec<(String, String)>,
     /// The body, at most `max_body` bytes; empty for HEAD.
     pub body: Vec<u8>,

@@ -106,9 +106,25 @@ impl World {
         Registry::start(change(RegistrySpec::https(&self.authority))).await.unwrap()
     }
 
+    /// Who signs the certificates that the client trusts.
+    pub(crate) fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
+    /// Writes a file that a configuration may name.
+    pub(crate) fn write(&self, name: &str, text: &str) -> std::path::PathBuf {
+        let path = self.files.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
     /// A client that knows nothing yet.
     pub(crate) fn client(&self) -> registry::Registry {
-        let transport = HttpTransport::new(Guard::new(&self.policy.guard), Proxies::default());
+        self.client_over(HttpTransport::new(Guard::new(&self.policy.guard), Proxies::default()))
+    }
+
+    /// The same over a transport of the test's making.
+    pub(crate) fn client_over(&self, transport: HttpTransport) -> registry::Registry {
         registry::Registry::new(Arc::new(transport), self.clock.clock(), Metrics::new())
             .with_ways(Ways::new(&self.policy))
     }
@@ -153,7 +169,12 @@ impl World {
 
     /// A question to this registry.
     pub(crate) fn ask(&self, name: &str, credential: Option<Credential>) -> Ask {
-        let reference = Arc::new(Reference::parse(&self.image(name)).unwrap());
+        self.ask_for(&self.image(name), credential)
+    }
+
+    /// A question to the registry that `image` names.
+    pub(crate) fn ask_for(&self, image: &str, credential: Option<Credential>) -> Ask {
+        let reference = Arc::new(Reference::parse(image).unwrap());
         let endpoint = Arc::new(Endpoint::new(&reference, self.policy.registry(reference.registry())));
         let id = identity().id(credential.as_ref());
         Ask { endpoint, reference, credential: credential.map(Arc::new), id }

@@ -1,10 +1,14 @@
 //! Redirects: bounded, guarded, and never with a login.
 
-use pullgate::demo::registry::{Behaviour, Login, Registry};
-use pullgate::finding::{Cause, Code};
+use std::sync::{Arc, Mutex};
 
-use super::{failure, resolve, world};
-use crate::support::{World, code, seen};
+use pullgate::demo::registry::{Behaviour, Certificate, Login, Registry, RegistrySpec};
+use pullgate::finding::{Cause, Code};
+use secrecy::ExposeSecret as _;
+use tokio::io::AsyncWriteExt as _;
+
+use super::{failure, raw, resolve, world};
+use crate::support::{PATIENCE, World, code, login, seen};
 
 /// A second registry with the same image.
 async fn elsewhere(world: &World, login: Login) -> Registry {
@@ -36,7 +40,7 @@ async fn a_redirect_to_another_host_carries_no_login() {
 }
 
 #[tokio::test]
-async fn a_host_behind_a_redirect_that_wants_a_login_gets_none_and_decides_nothing() {
+async fn cve_2020_15157_a_host_behind_a_redirect_that_answers_401_gets_no_login() {
     for login in [Login::Basic, Login::bearer()] {
         let world = world(Login::Basic).await;
         let other = elsewhere(&world, login).await;
@@ -58,7 +62,7 @@ async fn a_redirect_within_the_registry_carries_no_login_either() {
 }
 
 #[tokio::test]
-async fn a_redirect_into_a_guarded_range_or_out_of_https_is_not_followed() {
+async fn a_redirect_to_the_metadata_address_or_out_of_https_is_not_followed() {
     for location in [
         "https://169.254.169.254/latest/meta-data",
         "https://[::ffff:169.254.169.254]/",
@@ -82,24 +86,59 @@ async fn a_redirect_into_a_guarded_range_or_out_of_https_is_not_followed() {
 }
 
 #[tokio::test]
-async fn a_name_that_leads_into_a_guarded_range_is_not_connected_to() {
+async fn a_client_certificate_and_a_trust_without_proof_stay_with_the_registrys_own_host() {
     let mut world = world(Login::None).await;
-    world.policy.guard.allow_addresses.clear();
-    // By its name, which resolves to loopback, and by its address.
-    let name = world.registry.host().replace("127.0.0.1", "localhost");
-    for host in [name, world.registry.host()] {
-        let reference = pullgate::reference::Reference::parse(&format!("{host}/open:v1")).unwrap();
-        let endpoint = pullgate::registry::Endpoint::new(&reference, world.policy.registry(&host));
-        let ask = pullgate::registry::Ask {
-            endpoint: endpoint.into(),
-            reference: reference.into(),
-            credential: None,
-            id: pullgate::credentials::CredentialId::ANONYMOUS,
-        };
-        let failure = world.client().resolve(&ask).await.unwrap_err();
-        assert_eq!(code(&failure), (Code::NotChecked, Some(Cause::Guard)), "{host}");
+    let shown = Arc::<Mutex<Vec<(String, bool)>>>::default();
+    let log = Arc::clone(&shown);
+    let talk = move |mut stream: raw::Stream| {
+        let log = Arc::clone(&log);
+        async move {
+            let head = raw::request(&mut stream).await?;
+            let header =
+                |name: &str| head.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().to_owned();
+            let (host, path) = (header("host: "), head.split(' ').nth(1).unwrap_or_default().to_owned());
+            log.lock().unwrap().push((format!("{} {path}", host.split(':').next().unwrap()), raw::certified(&stream)));
+            let port = host.split(':').next_back().unwrap().to_owned();
+            let answer = match path.as_str() {
+                "/v2/redirect/manifests/v1" => format!("307 Away\r\nLocation: https://localhost:{port}/blob"),
+                "/v2/realm/manifests/v1" => {
+                    format!("401 No\r\nWWW-Authenticate: Bearer realm=\"https://localhost:{port}/token\"")
+                }
+                _ => "404 Not Found".to_owned(),
+            };
+            let answer = format!("HTTP/1.1 {answer}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            stream.write_all(answer.as_bytes()).await?;
+            stream.shutdown().await
+        }
+    };
+    let port = raw::serve(&world, "localhost", "http/1.1", talk).await;
+    let own = world.authority().issue(&["client"]).unwrap();
+    let file = world.write("client.pem", &(own.certificate_pem + own.key_pem.expose_secret()));
+    world.policy.registries[0].client_cert_file = Some(file);
+    for repository in ["redirect", "realm"] {
+        let ask = world.ask_for(&format!("127.0.0.1:{port}/{repository}:v1"), login("ann", "right"));
+        world.client().resolve(&ask).await.unwrap_err();
     }
-    assert_eq!(world.seen(), [""; 0]);
+    let shown = std::mem::take(&mut *shown.lock().unwrap());
+    let to =
+        |prefix: &str| shown.iter().filter(|(to, _)| to.starts_with(prefix)).map(|(_, own)| *own).collect::<Vec<_>>();
+    assert_eq!(to("127.0.0.1 "), [true, true], "{shown:?}");
+    assert!(to("localhost /blob") == [false] && to("localhost /token").iter().all(|own| !own), "{shown:?}");
+    assert!(!to("localhost /token").is_empty(), "{shown:?}");
+}
+
+#[tokio::test]
+async fn a_registry_whose_certificate_is_not_looked_at_does_not_lend_that_to_others() {
+    let wrong = |spec: RegistrySpec| RegistrySpec { certificate: Certificate::WrongName, ..spec };
+    let mut world = World::start(wrong, PATIENCE).await;
+    world.registry.push("open", "v1");
+    assert_eq!(failure(&world, "open:v1").await.cause, Some(Cause::Tls));
+    world.policy.registries[0].skip_verify = true;
+    resolve(&world, "open:v1").await.unwrap();
+    world.registry.push("there", "v1");
+    let there = world.registry.host().replace("127.0.0.1", "localhost");
+    world.registry.behave("open", to(format!("https://{there}/v2/there/manifests/v1")));
+    assert_eq!(failure(&world, "open:v1").await.cause, Some(Cause::Tls));
 }
 
 #[tokio::test]
