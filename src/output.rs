@@ -169,12 +169,13 @@ impl FindingEntry {
 
     fn text(&self) -> String {
         let certain = if self.certain { "" } else { " (uncertain)" };
-        let mut text = format!("\n{}{certain}: {}\n  at        {}\n", self.code, self.message, self.path);
+        let line = printable::line;
+        let mut text = format!("\n{}{certain}: {}\n  at        {}\n", self.code, line(&self.message), line(&self.path));
         if let Some(node) = &self.node {
-            text.push_str(&format!("  the node  {node}\n"));
+            text.push_str(&format!("  the node  {}\n", line(node)));
         }
         for tried in &self.tried {
-            text.push_str(&format!("  asked as  {}: {}\n", tried.source, tried.outcome));
+            text.push_str(&format!("  asked as  {}\n", line(&format!("{}: {}", tried.source, tried.outcome))));
         }
         text.push_str(&format!("  to do     {}\n", self.fix));
         text

@@ -232,6 +232,24 @@ async fn challenges_without_end_are_read_and_ended() {
 }
 
 #[tokio::test]
+async fn a_challenge_longer_than_any_in_earnest_is_neither_answered_nor_remembered() {
+    let world = world(Login::bearer()).await;
+    for challenge in [
+        format!("Bearer realm=\"https://{}/token\",service=\"{}\"", world.registry.host(), "s".repeat(9_000)),
+        format!("Bearer realm=\"https://{}/token\",scope=\"{}\"", world.registry.host(), "a ".repeat(5_000)),
+    ] {
+        let answer = Answer::status(401).header("WWW-Authenticate", &challenge);
+        world.registry.behave(Target::repository("open").before_login(), answer);
+        let failure = failure(&world, "open:v1").await;
+        assert_eq!(code(&failure), (Code::NotChecked, Some(Cause::Limit)));
+        assert_eq!(world.seen(), ["HEAD manifest 401"]);
+    }
+    let body = format!(r#"{{"access_token":"{}"}}"#, "t".repeat(40_000));
+    world.registry.behave(Target::token(), Answer::status(200).body("application/json", body));
+    assert_eq!(code(&failure(&world, "team/api:v1").await), (Code::NotChecked, Some(Cause::Limit)));
+}
+
+#[tokio::test]
 async fn a_registry_that_challenges_for_ever_is_left_alone_after_a_few_rounds() {
     let world = world(Login::bearer()).await;
     let basic = Answer::status(401).header("WWW-Authenticate", "Basic realm=\"r\"");
