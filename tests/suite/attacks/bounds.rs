@@ -64,9 +64,14 @@ async fn a_body_without_end_is_cut_off() {
 
 #[tokio::test]
 async fn a_refusal_without_end_keeps_its_status() {
-    let refusal = "HTTP/1.1 429 Too Many Requests\r\nRetry-After: 7\r\n\r\n";
-    let failure = endless(refusal, &" ".repeat(4096), PATIENCE).await;
-    assert_eq!(failure.code, Code::RateLimited);
+    let world = patient(Login::None, PATIENCE).await;
+    let talk = |stream| answer_for_ever(stream, "HTTP/1.1 412 No\r\n\r\n".to_owned(), " ".repeat(4096));
+    let port = serve(&world, "localhost", "http/1.1", talk).await;
+    let (client, ask) = (world.client(), world.ask_for(&format!("127.0.0.1:{port}/open:v1"), None));
+    let refused = client.resolve(&ask).await.unwrap_err();
+    // The GET for the reason is answered without end.
+    let explained = client.explain(&ask, refused).await;
+    assert_eq!(code(&explained), (Code::BlockedByRegistry, None));
 }
 
 /// One frame of HTTP/2 (RFC 9113 section 4.1).

@@ -55,10 +55,20 @@ async fn cve_2020_15157_a_host_behind_a_redirect_that_answers_401_gets_no_login(
 
 #[tokio::test]
 async fn a_redirect_within_the_registry_carries_no_login_either() {
-    let world = world(Login::None).await;
-    world.registry.behave("team/api", to("/v2/open/manifests/v1"));
-    let digest = world.registry.push("open", "v1");
-    assert_eq!(resolve(&world, "team/api:v1").await.unwrap().digest.as_str(), digest);
+    for login in [Login::Basic, Login::bearer()] {
+        let world = world(login).await;
+        world.registry.behave("team/api", to("/v2/open/manifests/v1"));
+        let digest = world.registry.push("open", "v1");
+        // The public image behind it is challenged for where tokens are: without a login nobody gets there.
+        let outcome = resolve(&world, "team/api:v1").await;
+        let asked = world.registry.requests();
+        let followed: Vec<_> = asked.iter().filter(|asked| asked.path == "/v2/open/manifests/v1").collect();
+        assert!(followed.len() == 1 && !followed[0].sent_login, "{followed:?}");
+        match outcome {
+            Ok(manifest) => assert_eq!(manifest.digest.as_str(), digest),
+            Err(failure) => assert_eq!(code(&failure), (Code::NotChecked, Some(Cause::Guard))),
+        }
+    }
 }
 
 #[tokio::test]

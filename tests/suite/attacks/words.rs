@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use pullgate::demo::registry::{Answer, Login};
-use pullgate::printable::{acts, json as json_text};
+use pullgate::printable::json as json_text;
 use serde_json::json;
 
 use super::{resolve, world};
@@ -17,9 +17,14 @@ use crate::support::login;
 /// Clears a terminal, sets its title, turns lines around, hides, and speaks in the name of others.
 const ACTING: &str = "\u{1b}[2J\u{1b}]0;owned\u{7}\u{9b}31m\u{202e}drawkcab\u{2066}\u{200b}\u{200d}\u{ad}\u{61c}\u{feff}\u{e0041}\u{e007f}\u{2028}\r\nWarning: all is well\0\u{7f}\u{85}";
 
+/// A character of [`ACTING`] that does more than being read.
+fn acts(c: char) -> bool {
+    c != '\n' && c != ' ' && !c.is_ascii_graphic() && (c.is_control() || ACTING.contains(c))
+}
+
 /// No character of a text may act; a JSON text may have escaped none that a reader of its strings would print.
 fn assert_text(text: &str) {
-    assert!(!text.contains(|c| c != '\n' && acts(c)), "{text:?}");
+    assert!(!text.contains(acts), "{text:?}");
     for escape in ["\\u001b", "\\u009b", "\\u202e", "\\u0007", "\\u0000", "\\u007f", "\\r"] {
         assert!(!text.contains(escape), "{text:?}");
     }
@@ -156,7 +161,7 @@ async fn a_manifest_cannot_act_in_a_table_or_in_json() {
             .unwrap();
         for text in [done.stdout, done.stderr] {
             let text = String::from_utf8(text).unwrap();
-            assert!(!text.contains(|c| c != '\n' && acts(c)), "{output}: {text:?}");
+            assert!(!text.contains(acts), "{output}: {text:?}");
             assert!(!text.lines().any(|line| line.trim_start().starts_with("Warning")), "{output}: {text}");
         }
         assert_eq!(done.status.code(), Some(1), "{output}");
