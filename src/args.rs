@@ -199,6 +199,7 @@ impl Args {
 }
 
 /// The proxy variables that Go programs read, of each the first that is not empty.
+#[expect(clippy::disallowed_methods, reason = "these are no flags of pullgate: every program of the pod reads them")]
 pub fn proxy_variables() -> Variables {
     let first = |names: [&str; 2]| {
         names.iter().filter_map(|name| std::env::var(name).ok()).find(|value| !value.is_empty()).unwrap_or_default()

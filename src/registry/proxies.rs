@@ -94,7 +94,10 @@ impl Proxies {
 impl fmt::Debug for Proxies {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = |proxy: &Option<String>| proxy.as_ref().map(|_| "set");
-        f.debug_struct("Proxies").field("http", &shown(&self.http)).field("https", &shown(&self.https)).finish()
+        f.debug_struct("Proxies")
+            .field("http", &shown(&self.http))
+            .field("https", &shown(&self.https))
+            .finish_non_exhaustive()
     }
 }
 

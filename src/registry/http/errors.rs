@@ -78,7 +78,7 @@ pub(super) fn classify(method: Method, url: &Url, proxy: &Proxy, error: &reqwest
 /// The way to the registry ended at the proxy; `None` where the registry itself was reached and its TLS failed.
 fn from_proxy(url: &Url, proxy: &str, error: &reqwest::Error) -> Option<TransportError> {
     let chain = || std::iter::successors(error.source(), |error| beneath(*error));
-    if chain().any(|link| link.is::<rustls::Error>()) {
+    if chain().any(<dyn Error>::is::<rustls::Error>) {
         return None;
     }
     let last = chain().last().map_or_else(|| "no further reason".to_owned(), ToString::to_string);

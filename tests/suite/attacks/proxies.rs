@@ -147,8 +147,8 @@ async fn the_rule_of_a_registry_goes_before_the_environment() {
 async fn behind_a_proxy_what_can_be_seen_in_a_url_is_still_refused() {
     let mut world = world(Login::None).await;
     let proxy = Tunnel::start("200 OK").await;
-    world.policy.registries[0].proxy = Proxy::Url(proxy.url());
-    // The proxy itself is at a loopback address: where it is, is the operator's choice.
+    // The proxy itself is at a loopback address, by its name: where it is, is the operator's choice.
+    world.policy.registries[0].proxy = Proxy::Url(proxy.url().replace("127.0.0.1", "localhost"));
     world.policy.guard.allow_addresses.clear();
     world.policy.guard.deny_registries = vec![pullgate::policy::Pattern::host("denied.example").unwrap()];
     for host in [

@@ -66,6 +66,8 @@ async fn an_image_string_cannot_add_a_header_or_change_the_path() {
             let answer = gate.validate(&review).await;
             assert!(answer.first_line().starts_with("InvalidImageName: "), "{image:?} {answer:?}");
             assert_text(&answer.text());
+            let begins = |line: &str| ["X-Evil", "Host", "GET"].iter().any(|word| line.trim_start().starts_with(word));
+            assert!(!answer.message().lines().any(begins), "{answer:?}");
             assert_eq!(gate.mutate(&review).await.patch(), None, "{image:?}");
         }
     }
