@@ -32,6 +32,7 @@ use crate::finding::{Cause, Finding};
 use crate::message;
 use crate::metrics::Metrics;
 use crate::policy::{Mode, Policy, TemplatesAction};
+use crate::printable::line;
 use crate::server::body;
 use crate::server::{BodyError, InFlight};
 use crate::verdict::{Decision, Verdict, may_pin, unchecked};
@@ -103,7 +104,7 @@ async fn handle(gate: Gate, webhook: Webhook, uri: Uri, headers: HeaderMap, body
     review.look_for(&snapshot.policy.kinds);
     let answering = gate.answer(&snapshot, webhook, &review, deadline);
     let answer = AssertUnwindSafe(answering).catch_unwind().await.unwrap_or_else(|_| {
-        error!(uid = %review.uid, "A review made pullgate panic; it is answered as not checked");
+        error!(uid = %line(&review.uid), "A review made pullgate panic; it is answered as not checked");
         gate.not_checked(&snapshot.policy, webhook, &review, Cause::Limit, "pullgate failed while it judged")
     });
     if !review.dry_run {
@@ -216,10 +217,10 @@ impl Gate {
         if !verdict.findings.is_empty() {
             let codes: Vec<&str> = verdict.findings.iter().map(|finding| finding.code.as_str()).collect();
             info!(
-                uid = %review.uid,
-                namespace = %review.namespace,
-                kind = %review.object.kind,
-                name = %review.object.name,
+                uid = %line(&review.uid),
+                namespace = %line(&review.namespace),
+                kind = %line(&review.object.kind),
+                name = %line(&review.object.name),
                 mode = verdict.mode.as_str(),
                 decision = verdict.decision.as_str(),
                 codes = %codes.join(","),

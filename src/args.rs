@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::cli;
 use crate::policy::Mode;
+use crate::registry::proxies::Variables;
 
 /// Says at kubectl apply what the kubelet would say minutes later.
 #[derive(Debug, Parser)]
@@ -236,6 +237,19 @@ fn output(text: &str) -> Result<Output, String> {
     let format =
         Format::from_str(format, false).map_err(|_| "not one of table, json, yaml, junit, sarif, github".to_owned())?;
     Ok(Output { format, file })
+}
+
+/// The proxy variables that Go programs read, of each the first that is not empty.
+#[expect(clippy::disallowed_methods, reason = "these are no flags of pullgate: every program of the pod reads them")]
+pub fn proxy_variables() -> Variables {
+    let first = |names: [&str; 2]| {
+        names.iter().filter_map(|name| std::env::var(name).ok()).find(|value| !value.is_empty()).unwrap_or_default()
+    };
+    Variables {
+        http: first(["HTTP_PROXY", "http_proxy"]),
+        https: first(["HTTPS_PROXY", "https_proxy"]),
+        no: first(["NO_PROXY", "no_proxy"]),
+    }
 }
 
 /// `500ms`, `5s`, `2m`.

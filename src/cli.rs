@@ -19,11 +19,13 @@ use crate::manifests::ManifestError;
 use crate::metrics::Metrics;
 use crate::node_credentials::{self, DeclarationError, Declared, NodeCredentials};
 use crate::policy::Policy;
+use crate::printable;
 use crate::registry::Registry;
 use crate::registry::guard::Guard;
 use crate::registry::hosts::Ways;
 use crate::registry::hosts::directory::{self, CertsDirError};
 use crate::registry::http::HttpTransport;
+use crate::registry::proxies::{Proxies, ProxyError};
 use crate::registry::transport::Profile;
 use crate::resolver::Resolver;
 use crate::server::{ServerError, TlsError};
@@ -52,6 +54,9 @@ pub enum CommandError {
         /// What is wrong.
         reason: String,
     },
+    /// A proxy variable of the environment is not usable.
+    #[error("environment: {0}")]
+    Proxy(#[from] ProxyError),
     /// The directory of the nodes' registry hosts is not usable.
     #[error("--config nodes.certsDir: {0}")]
     CertsDir(#[from] CertsDirError),
@@ -137,7 +142,7 @@ pub enum CommandError {
 /// Writes the sentence to standard error.
 pub fn print_error(error: &CommandError) {
     // Without a standard error there is nobody to tell.
-    _ = writeln!(io::stderr(), "pullgate: {error}");
+    _ = writeln!(io::stderr(), "pullgate: {}", printable::lines(&error.to_string()));
 }
 
 /// Writes to standard output; a reader that has gone away is no error.
@@ -212,8 +217,8 @@ pub fn engine(
     metrics: Metrics,
 ) -> Result<Engine, CommandError> {
     let clock = Clock::system();
-    let guard = Guard { allow: policy.allow_addresses().to_vec() };
-    let transport = Arc::new(HttpTransport::new(guard));
+    let proxies = Proxies::new(&crate::args::proxy_variables())?;
+    let transport = Arc::new(HttpTransport::new(Guard::new(&policy.guard), proxies));
     for rule in &policy.registries {
         transport
             .prepare(&Profile::of(rule))

@@ -21,8 +21,9 @@ use self::syntax::{
     ExceptionText, FileText, GuardText, KindText, NamespaceText, NodesText, OnUncertainText, PinText, RegistryText,
 };
 use crate::policy::{
-    Exception, Guard, Mode, Nodes, OnUncertain, Pattern, PinPolicy, Policy, RegistryRule, UncertainAction,
+    Exception, Guard, Mode, Nodes, OnUncertain, Pattern, PinPolicy, Policy, Proxy, RegistryRule, UncertainAction,
 };
+use crate::registry::proxies;
 use crate::workload::configured::TemplateKind;
 
 /// A configuration that cannot be used, and where the mistake is.
@@ -143,25 +144,33 @@ fn compile_pin(pin: PinText) -> Result<PinPolicy, Mistake> {
 }
 
 fn compile_registry(entry: RegistryText) -> Result<RegistryRule, Mistake> {
-    let RegistryText { host, plain_http, ca_file, client_cert_file, proxy, timeout, node_access } = entry;
+    let RegistryText { host, plain_http, ca_file, client_cert_file, proxy, skip_verify, timeout, node_access } = entry;
     if plain_http && let Some(file) = ca_file.as_ref().or(client_cert_file.as_ref()) {
         return Err(mistake(file, "a certificate has no use with plainHTTP: true: remove one of the two"));
+    }
+    if skip_verify && let Some(file) = &ca_file {
+        return Err(mistake(file, "an authority has no use with skipVerify: true: remove one of the two"));
+    }
+    if skip_verify && plain_http {
+        return Err(mistake(&host, "skipVerify has no use with plainHTTP: true: remove one of the two"));
     }
     Ok(RegistryRule {
         host: at(&host, registry_host)?,
         plain_http,
         ca_file: ca_file.map(|file| at(&file, file_path)).transpose()?,
         client_cert_file: client_cert_file.map(|file| at(&file, file_path)).transpose()?,
-        proxy: proxy.map(|proxy| at(&proxy, proxy_url)).transpose()?,
+        proxy: proxy.map(|text| at(&text, proxy_url)).transpose()?.unwrap_or_default(),
+        skip_verify,
         timeout: timeout.map(|timeout| at(&timeout, duration)).transpose()?,
         node_access,
     })
 }
 
 fn compile_guard(guard: GuardText) -> Result<Guard, Mistake> {
-    let GuardText { allow_addresses, registries } = guard;
+    let GuardText { allow_addresses, deny_addresses, registries } = guard;
     Ok(Guard {
         allow_addresses: each(allow_addresses, |range| at(&range, address_range))?,
+        deny_addresses: each(deny_addresses, |range| at(&range, address_range))?,
         allow_registries: match registries.allow {
             None => vec![Pattern::any()],
             Some(hosts) => each(hosts, |host| at(&host, registry_host))?,
@@ -234,12 +243,13 @@ fn directory(text: &str) -> Result<PathBuf, &'static str> {
 }
 
 /// The value may hold a login, so the sentence does not repeat it.
-fn proxy_url(text: &str) -> Result<String, &'static str> {
-    let host = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://")).unwrap_or_default();
-    if host.is_empty() || host.contains(char::is_whitespace) {
-        Err("the proxy is not a URL: write it like http://proxy.corp.io:3128")
-    } else {
-        Ok(text.to_owned())
+fn proxy_url(text: &str) -> Result<Proxy, &'static str> {
+    match text {
+        "none" => Ok(Proxy::None),
+        url => proxies::url(url)
+            .filter(|_| url.contains("://"))
+            .map(Proxy::Url)
+            .ok_or("the proxy is no URL: write it like http://proxy.corp.io:3128, or none for no proxy at all"),
     }
 }
 

@@ -36,6 +36,7 @@ pub mod check;
 pub mod finding;
 pub mod message;
 pub mod output;
+pub mod printable;
 pub mod suggest;
 pub mod verdict;
 // around it

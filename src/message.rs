@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::credentials::{MalformedSecret, Source};
 use crate::facts::Unreadable;
 use crate::finding::{Code, Finding};
+use crate::printable;
 use crate::registry::failure::Failure;
 use crate::registry::said::clean;
 use crate::verdict::{Draft, Verdict};
@@ -22,9 +23,9 @@ const IMAGE_LIMIT: usize = 160;
 
 /// The image as it may be repeated: one line, bounded.
 pub fn shown(image: &str) -> String {
-    let mut shown: String =
-        image.chars().take(IMAGE_LIMIT).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
-    if shown.len() < image.len() && shown.chars().count() == IMAGE_LIMIT {
+    let end = image.char_indices().nth(IMAGE_LIMIT).map_or(image.len(), |(end, _)| end);
+    let mut shown = printable::line(&image[..end]).into_owned();
+    if end < image.len() {
         shown.push('…');
     }
     shown

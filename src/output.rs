@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::finding::{Finding, Notice, Probed, Tried};
 use crate::message;
+use crate::printable;
 use crate::verdict::Verdict;
 use crate::workload::ObjectRef;
 
@@ -116,7 +117,7 @@ impl Report {
         // Strings, booleans and sequences cannot fail to serialise; an empty text would be the honest answer.
         let mut text = serde_json::to_string_pretty(self).unwrap_or_default();
         text.push('\n');
-        text
+        printable::json(&text).into_owned()
     }
 
     /// The same as YAML.
@@ -138,7 +139,7 @@ impl Report {
                     (None, Some(_)) => "ok".to_owned(),
                     (None, None) => "not asked".to_owned(),
                 };
-                let object = format!("{}/{}", result.object.kind, result.object.name);
+                let object = printable::line(&format!("{}/{}", result.object.kind, result.object.name)).into_owned();
                 let digest = image.digest.as_deref().map(|digest| digest.chars().take(19).collect::<String>());
                 table.add_row([object, image.image.clone(), answer, digest.unwrap_or_default()]);
             }
@@ -152,7 +153,7 @@ impl Report {
                 text.push_str(&format!("\nnote: {}: {}\n", notice.code.as_str(), notice.message));
             }
         }
-        text
+        printable::lines(&text).into_owned()
     }
 }
 
@@ -221,12 +222,13 @@ impl FindingEntry {
 
     fn text(&self) -> String {
         let certain = if self.certain { "" } else { " (uncertain)" };
-        let mut text = format!("\n{}{certain}: {}\n  at        {}\n", self.code, self.message, self.path);
+        let line = printable::line;
+        let mut text = format!("\n{}{certain}: {}\n  at        {}\n", self.code, line(&self.message), line(&self.path));
         if let Some(node) = &self.node {
-            text.push_str(&format!("  the node  {node}\n"));
+            text.push_str(&format!("  the node  {}\n", line(node)));
         }
         for tried in &self.tried {
-            text.push_str(&format!("  asked as  {}: {}\n", tried.source, tried.outcome));
+            text.push_str(&format!("  asked as  {}\n", line(&format!("{}: {}", tried.source, tried.outcome))));
         }
         text.push_str(&format!("  to do     {}\n", self.fix));
         text

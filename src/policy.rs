@@ -11,12 +11,11 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use ipnet::IpNet;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 pub use self::pattern::{Pattern, PatternError};
-pub use self::registry::{Guard, NodeAccess, RegistryRule};
+pub use self::registry::{Guard, NodeAccess, Proxy, RegistryRule};
 use crate::finding::Code;
 use crate::nodes::Runtime;
 use crate::registry::hosts::CertsDir;
@@ -223,11 +222,6 @@ impl Policy {
     /// Whether an image, by its normal form with or without tag and digest, is left unpinned.
     pub fn pin_skipped(&self, name: &str) -> bool {
         self.pin.skip.iter().any(|pattern| matches_image(pattern, name))
-    }
-
-    /// Exceptions to the refused address ranges.
-    pub fn allow_addresses(&self) -> &[IpNet] {
-        &self.guard.allow_addresses
     }
 }
 

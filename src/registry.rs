@@ -17,6 +17,8 @@ mod logins;
 pub mod manifest;
 pub mod node;
 pub mod probes;
+pub mod proxies;
+mod realms;
 pub mod said;
 mod session;
 pub mod trace;
@@ -264,17 +266,25 @@ impl Registry {
             return Err(Failure { weight: Weight::TooLarge, ..large });
         }
         let mut announced = announced_digest(ask, &answer)?;
-        if method == Method::Head && (announced.is_none() || length(&answer).is_none()) {
+        let wanted = ask.reference.digest();
+        // A digest in another algorithm than the one asked for says nothing: only the bytes can.
+        let comparable = |announced: &Digest| wanted.is_none_or(|wanted| wanted.algorithm() == announced.algorithm());
+        if method == Method::Head && (!announced.as_ref().is_some_and(comparable) || length(&answer).is_none()) {
             (answer, method) = self.converse(ask, Method::Get).await?;
             announced = announced_digest(ask, &answer)?;
         }
-        let wanted = ask.reference.digest();
         let algorithm = announced.as_ref().or(wanted).map_or(Algorithm::Sha256, Digest::algorithm);
         let hashed = (method == Method::Get).then(|| manifest::digest_of(&answer.body, algorithm)).flatten();
         if let (Some(announced), Some(hashed)) = (&announced, &hashed)
             && announced != hashed
         {
             let detail = format!("{} announces {announced} and sends other bytes", ask.endpoint.host);
+            return Err(Failure::nonsense(detail, None));
+        }
+        if let (Method::Get, Some(wanted)) = (method, wanted)
+            && manifest::digest_of(&answer.body, wanted.algorithm()).as_ref() != Some(wanted)
+        {
+            let detail = format!("{} was asked for {wanted} and sends other bytes", ask.endpoint.host);
             return Err(Failure::nonsense(detail, None));
         }
         let Some(digest) = announced.or(hashed) else {

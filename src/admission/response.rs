@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::printable::unseen;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
@@ -142,7 +143,7 @@ fn denial(text: &str) -> String {
 }
 
 /// `text` without what a terminal or a header would act on. Each line keeps its indentation; other runs of blanks and
-/// control characters become one space, and directions of writing are dropped, so that no registry can reorder a line.
+/// control characters become one space, and what is not seen is dropped, so that no registry can reorder a line.
 fn cleaned(text: &str, keep_lines: bool) -> String {
     let mut out = String::with_capacity(text.len());
     let mut gap = false;
@@ -154,8 +155,8 @@ fn cleaned(text: &str, keep_lines: bool) -> String {
                 (gap, indent) = (false, true);
             }
             ' ' if indent => out.push(' '),
-            '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {}
             c if c.is_control() || c.is_whitespace() => gap = true,
+            c if unseen(c) => {}
             c => {
                 if gap && !out.is_empty() && !out.ends_with('\n') {
                     out.push(' ');

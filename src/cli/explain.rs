@@ -12,6 +12,7 @@ use crate::credentials::Candidate;
 use crate::facts::{Secrets, Unreadable};
 use crate::node_credentials::{Account, NodeLookup};
 use crate::output::Report;
+use crate::printable;
 use crate::reference::Reference;
 use crate::workload::Workload;
 
@@ -85,7 +86,7 @@ fn as_json(reference: &Reference, candidates: &[Candidate], secrets: &Secrets, r
     }
     let mut text = serde_json::to_string_pretty(&object).unwrap_or_default();
     text.push('\n');
-    text
+    printable::json(&text).into_owned()
 }
 
 fn as_text(
@@ -139,5 +140,5 @@ fn as_text(
     if let Some(report) = report {
         line(format!("answer\n{}", report.table()));
     }
-    text
+    printable::lines(&text).into_owned()
 }

@@ -102,6 +102,8 @@ pub(super) struct RegistryText {
     pub(super) ca_file: Option<Spanned<String>>,
     pub(super) client_cert_file: Option<Spanned<String>>,
     pub(super) proxy: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(super) skip_verify: bool,
     pub(super) timeout: Option<Spanned<String>>,
     pub(super) node_access: Option<NodeAccess>,
 }
@@ -111,6 +113,8 @@ pub(super) struct RegistryText {
 pub(super) struct GuardText {
     #[serde(deserialize_with = "or_default")]
     pub(super) allow_addresses: Vec<Spanned<String>>,
+    #[serde(deserialize_with = "or_default")]
+    pub(super) deny_addresses: Vec<Spanned<String>>,
     #[serde(deserialize_with = "or_default")]
     pub(super) registries: GuardRegistriesText,
 }

@@ -23,8 +23,10 @@ registries:                      # first match wins; host globs
     proxy: http://proxy.corp.io:3128
     timeout: 1500ms
     nodeAccess: unknown
+  - { host: lab.example, skipVerify: true, proxy: none }
 guard:
   allowAddresses: [127.0.0.0/8, "::1"]
+  denyAddresses: [10.96.0.0/12]
   registries: { allow: ["*"], deny: [docker.io] }
 nodes: { certsDir: /etc/pullgate/certs.d }
 "#;
@@ -51,10 +53,14 @@ fn every_key_is_understood() {
     let corp = policy.registry("EU.corp.io");
     assert_eq!(corp.ca_file, Some(PathBuf::from("/etc/pullgate/ca.pem")));
     assert_eq!(corp.client_cert_file, Some(PathBuf::from("/etc/pullgate/client.pem")));
-    assert_eq!(corp.proxy.as_deref(), Some("http://proxy.corp.io:3128"));
+    assert_eq!(corp.proxy, Proxy::Url("http://proxy.corp.io:3128".to_owned()));
+    assert_eq!(policy.registry("127.0.0.1:5000").proxy, Proxy::Environment);
+    assert!(!corp.skip_verify);
+    let lab = policy.registry("lab.example");
+    assert!(lab.skip_verify && lab.proxy == Proxy::None);
     assert_eq!(corp.timeout, Some(Duration::from_millis(1500)));
     assert_eq!(policy.node_access("eu.corp.io"), NodeAccess::Unknown);
-    assert_eq!(policy.allow_addresses().len(), 2);
+    assert_eq!((policy.guard.allow_addresses.len(), policy.guard.deny_addresses.len()), (2, 1));
     assert_eq!(policy.nodes.certs_dir, Some(PathBuf::from("/etc/pullgate/certs.d")));
     assert!(policy.registry_allowed("quay.io") && !policy.registry_allowed("docker.io"));
 }
@@ -96,7 +102,7 @@ fn a_mistake_is_named_with_file_line_and_column() {
         ),
         (
             "registries:\n  - host: a.io\n    plainHttp: true\n",
-            "3:5: unknown key \"plainHttp\"; known here: host, plainHTTP, caFile, clientCertFile, proxy, timeout, nodeAccess",
+            "3:5: unknown key \"plainHttp\"; known here: host, plainHTTP, caFile, clientCertFile, proxy, skipVerify, timeout, nodeAccess",
         ),
         ("mode: deny", "1:7: \"deny\" is not known here: use enforce, warn, audit"),
         (
@@ -144,7 +150,23 @@ fn a_mistake_is_named_with_file_line_and_column() {
         ),
         (
             "registries:\n  - host: reg.io\n    proxy: \"me:hunter2@proxy\"",
-            "3:12: the proxy is not a URL: write it like http://proxy.corp.io:3128",
+            "3:12: the proxy is no URL: write it like http://proxy.corp.io:3128, or none for no proxy at all",
+        ),
+        (
+            "registries:\n  - host: reg.io\n    proxy: socks5://proxy",
+            "3:12: the proxy is no URL: write it like http://proxy.corp.io:3128, or none for no proxy at all",
+        ),
+        (
+            "registries:\n  - host: reg.io\n    skipVerify: true\n    caFile: ca.pem",
+            "4:13: an authority has no use with skipVerify: true: remove one of the two",
+        ),
+        (
+            "registries:\n  - { host: reg.io, skipVerify: true, plainHTTP: true }",
+            "2:13: skipVerify has no use with plainHTTP: true: remove one of the two",
+        ),
+        (
+            "guard:\n  denyAddresses: [kubernetes.default]",
+            "2:19: \"kubernetes.default\" is not an address range: write it like",
         ),
         (
             "guard:\n  allowAddresses: [10.0.0.0/8, 10.0.0.0/33]",

@@ -36,8 +36,10 @@ pub struct RegistryRule {
     pub ca_file: Option<PathBuf>,
     /// PEM file with a client certificate and its key.
     pub client_cert_file: Option<PathBuf>,
-    /// URL of the HTTP proxy; may carry a login, so it is not shown by `Debug`.
-    pub proxy: Option<String>,
+    /// Which HTTP proxy leads there.
+    pub proxy: Proxy,
+    /// The server's certificate is not looked at.
+    pub skip_verify: bool,
     /// Longest time for one request.
     pub timeout: Option<Duration>,
     /// What is known about the nodes' own access; none: the host decides.
@@ -56,11 +58,25 @@ pub enum NodeAccess {
     Declared,
 }
 
+/// Which HTTP proxy requests go through.
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
+pub enum Proxy {
+    /// What the environment says for each host ([`crate::registry::proxies`]).
+    #[default]
+    Environment,
+    /// None, whatever the environment says.
+    None,
+    /// This URL; it may carry a login, so `Debug` does not show it.
+    Url(String),
+}
+
 /// Which addresses and registries may be asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Guard {
-    /// Exceptions to the refused address ranges.
+    /// Exceptions to the refused address ranges, the operator's own included.
     pub allow_addresses: Vec<IpNet>,
+    /// Address ranges to refuse beside those that always are: the API server, the services of the cluster.
+    pub deny_addresses: Vec<IpNet>,
     /// Registries that may be used; one match is needed.
     pub allow_registries: Vec<Pattern>,
     /// Registries that may not be used; one match is enough.
@@ -77,7 +93,8 @@ impl RegistryRule {
             plain_http: false,
             ca_file: None,
             client_cert_file: None,
-            proxy: None,
+            proxy: Proxy::default(),
+            skip_verify: false,
             timeout: None,
             node_access: None,
         }
@@ -98,16 +115,29 @@ impl RegistryRule {
 
 impl fmt::Debug for RegistryRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { host, plain_http, ca_file, client_cert_file, proxy, timeout, node_access } = self;
+        let Self { host, plain_http, ca_file, client_cert_file, proxy, skip_verify, timeout, node_access } = self;
         f.debug_struct("RegistryRule")
             .field("host", host)
             .field("plain_http", plain_http)
             .field("ca_file", ca_file)
             .field("client_cert_file", client_cert_file)
-            .field("proxy", &proxy.as_ref().map(|_| "set"))
+            .field("proxy", proxy)
+            .field("skip_verify", skip_verify)
             .field("timeout", timeout)
             .field("node_access", node_access)
             .finish()
+    }
+}
+
+// === impl Proxy ===
+
+impl fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Environment => "Environment",
+            Self::None => "None",
+            Self::Url(_) => "Url(…)",
+        })
     }
 }
 
@@ -117,23 +147,33 @@ impl Guard {
     /// Whether the operator lets images come from `host`. A refused host is refused on every port, and Docker Hub under
     /// each of its names, so that another spelling is no way around; an allowed host must be allowed as written.
     pub fn registry_allowed(&self, host: &str) -> bool {
-        !other_names(host).any(|name| self.deny_registries.iter().any(|pattern| pattern.matches(name)))
-            && self.allow_registries.iter().any(|pattern| pattern.matches(host))
+        !self.registry_denied(host) && self.allow_registries.iter().any(|pattern| pattern.matches(host))
+    }
+
+    /// Whether the operator denies `host`, `host[:port]` of an image or of anything that a registry points to.
+    pub fn registry_denied(&self, host: &str) -> bool {
+        other_names(host).any(|name| self.deny_registries.iter().any(|pattern| pattern.matches(name)))
     }
 }
 
 impl Default for Guard {
     fn default() -> Self {
-        Self { allow_addresses: Vec::new(), allow_registries: vec![Pattern::any()], deny_registries: Vec::new() }
+        Self {
+            allow_addresses: Vec::new(),
+            deny_addresses: Vec::new(),
+            allow_registries: vec![Pattern::any()],
+            deny_registries: Vec::new(),
+        }
     }
 }
 
-/// `host` itself, without its port, and what both stand for.
+/// `host` itself, without its port and the dot of a rooted name, and what both stand for.
 fn other_names(host: &str) -> impl Iterator<Item = &str> {
     let bare = match host.rsplit_once(':') {
         Some((bare, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => bare,
         _ => host,
     };
+    let bare = bare.strip_suffix('.').unwrap_or(bare);
     let hub = ["index.docker.io", "registry-1.docker.io"].iter().any(|name| name.eq_ignore_ascii_case(bare));
     [Some(host), (bare != host).then_some(bare), hub.then_some("docker.io")].into_iter().flatten()
 }
@@ -192,8 +232,10 @@ mod tests {
 
     #[test]
     fn a_proxy_login_is_not_printed() {
-        let rule =
-            RegistryRule { proxy: Some("http://me:hunter2@proxy:3128".into()), ..RegistryRule::new(Pattern::any()) };
+        let rule = RegistryRule {
+            proxy: Proxy::Url("http://me:hunter2@proxy:3128".into()),
+            ..RegistryRule::new(Pattern::any())
+        };
         assert!(!format!("{rule:?}").contains("hunter2"));
     }
 }

@@ -11,8 +11,8 @@ use url::{Url, form_urlencoded};
 
 use crate::credentials::Login;
 use crate::finding::{Cause, Code};
+use crate::registry::challenge::Challenge;
 use crate::registry::failure::{Authority, Failure, Presented, Refusal, Weight};
-use crate::registry::hosts::Headers;
 use crate::registry::node;
 use crate::registry::transport::{Method, Profile, Request, Response, Transport};
 
@@ -27,6 +27,12 @@ const MAX_TOKEN_BODY: usize = 128 * 1024;
 
 /// A realm beyond this is not a URL that anyone announces in earnest.
 const MAX_REALM: usize = 2048;
+
+/// A longer token fits into no header that a registry would read.
+const MAX_TOKEN: usize = 32 * 1024;
+
+/// Realm, service and scopes of a challenge beyond this are none that anyone announces in earnest; they are remembered.
+const MAX_CHALLENGE: usize = 8 * 1024;
 
 /// What is asked of a token server.
 #[derive(Debug)]
@@ -102,7 +108,26 @@ pub(super) async fn fetch(transport: &dyn Transport, ask: &TokenRequest<'_>) -> 
     })
 }
 
-/// A realm that pullgate is willing to send a login to: HTTPS, or plain HTTP where the registry itself is.
+/// How much a challenge makes pullgate remember and repeat.
+pub(super) fn challenge_bytes(challenge: &Challenge) -> usize {
+    match challenge {
+        Challenge::Bearer { realm, service, scopes, .. } => {
+            realm.len() + service.len() + scopes.iter().map(|scope| scope.len() + 1).sum::<usize>()
+        }
+        Challenge::Basic | Challenge::Digest => 0,
+    }
+}
+
+/// Refuses a challenge that is too long to be one.
+pub(super) fn check_challenge(challenge: &Challenge) -> Result<(), Failure> {
+    if challenge_bytes(challenge) > MAX_CHALLENGE {
+        return Err(Failure::own(Code::NotChecked, Cause::Limit, "the registry's challenge is longer than 8 KiB"));
+    }
+    Ok(())
+}
+
+/// A realm that pullgate is willing to send a login to: HTTPS, or plain HTTP where the registry itself is; nothing in it
+/// that no request would carry.
 fn check_realm(ask: &TokenRequest<'_>) -> Result<Url, Box<Failure>> {
     let login = ask.login.is_some();
     if ask.realm.is_empty() {
@@ -122,6 +147,9 @@ fn check_realm(ask: &TokenRequest<'_>) -> Result<Url, Box<Failure>> {
             return Err(Box::new(nonsense(detail, node)));
         }
     };
+    if url.fragment().is_some() {
+        return guard("the challenge names a token server by a URL with a fragment".to_owned());
+    }
     match url.scheme() {
         "https" => Ok(url),
         "http" if ask.profile.plain_http => Ok(url),
@@ -194,13 +222,8 @@ async fn send(
     authorization: Option<SecretString>,
     form: Option<SecretString>,
 ) -> Result<Response, (Failure, Option<u16>)> {
-    // A client certificate is a credential of the registry it was configured for, not of its token server's host.
     let foreign = url.host_str().is_none_or(|host| ask.api_host.split(':').next() != Some(host));
-    let profile = if foreign && ask.profile.carries_credentials() {
-        &Profile { client_cert_file: None, client_pair: None, headers: Headers::default(), ..ask.profile.clone() }
-    } else {
-        ask.profile
-    };
+    let profile = if foreign { &*ask.profile.for_another_host() } else { ask.profile };
     let request =
         Request { profile, method, url, accept: None, authorization, form, max_body: MAX_TOKEN_BODY, max_redirects: 0 };
     transport.send(request).await.map_err(|error| {
@@ -244,6 +267,10 @@ fn accept(
         let node = node::token_failed(login, "authorization server did not include a token in the response");
         return Err((nonsense("the token server's answer holds no token", node), None));
     };
+    if value.expose_secret().len() > MAX_TOKEN {
+        let detail = "the token server's token is longer than 32 KiB";
+        return Err((Failure::own(Code::NotChecked, Cause::Limit, detail), None));
+    }
     Ok(Token {
         value,
         lifetime: lifetime

@@ -78,6 +78,7 @@ impl Profile {
             proxy: rule.proxy.clone(),
             plain_http: rule.plain_http,
             timeout: rule.timeout,
+            skip_verify: rule.skip_verify,
             ..Self::default()
         }
     }

@@ -5,6 +5,7 @@
 
 use url::form_urlencoded;
 
+use crate::printable;
 use crate::reference::{Digest, Reference};
 use crate::registry::transport::Method;
 
@@ -12,7 +13,7 @@ use crate::registry::transport::Method;
 const ACCESS_DENIED: &str = "pull access denied, repository does not exist or may require authorization: ";
 
 /// A reference that does not parse is repeated up to this many characters: more than any that does has.
-const IMAGE_LIMIT: usize = 1024;
+pub(crate) const IMAGE_LIMIT: usize = 1024;
 
 /// A reference that does not parse (kubernetes/kubernetes `pkg/kubelet/images/image_manager.go`,
 /// `pkg/util/parsers/parsers.go`); `error` as the parser words it.
@@ -130,7 +131,8 @@ fn go_quoted(text: &str) -> String {
             '\t' => quoted.push_str("\\t"),
             '\u{b}' => quoted.push_str("\\v"),
             '\0'..='\u{1f}' | '\u{7f}' => quoted.push_str(&format!("\\x{:02x}", u32::from(c))),
-            c if c.is_control() => quoted.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c if printable::acts(c) && u32::from(c) > 0xffff => quoted.push_str(&format!("\\U{:08x}", u32::from(c))),
+            c if printable::acts(c) => quoted.push_str(&format!("\\u{:04x}", u32::from(c))),
             c => quoted.push(c),
         }
     }

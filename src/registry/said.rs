@@ -2,6 +2,8 @@
 
 use oci_client::errors::OciEnvelope;
 
+use crate::printable::acts;
+
 /// What the registry may say in a finding, in bytes.
 const SAID_LIMIT: usize = 200;
 
@@ -66,10 +68,8 @@ fn non_empty(text: &str) -> Option<String> {
 
 /// One line without control characters and without those that are not seen or turn the text around, at most 200 bytes.
 pub fn clean(text: &str) -> String {
-    let unseen =
-        |c| matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
     let mut line = String::new();
-    for word in text.split(|c: char| c.is_whitespace() || c.is_control() || unseen(c)).filter(|word| !word.is_empty()) {
+    for word in text.split(|c: char| c.is_whitespace() || acts(c)).filter(|word| !word.is_empty()) {
         if !line.is_empty() {
             line.push(' ');
         }

@@ -8,7 +8,7 @@ use moka::future::Cache;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::credentials::{Credential, CredentialId};
-use crate::finding::Code;
+use crate::finding::{Cause, Code};
 use crate::registry::Ask;
 use crate::registry::auth::{self, TokenMethod, TokenRequest};
 use crate::registry::challenge::Challenge;
@@ -16,6 +16,7 @@ use crate::registry::failure::{Failure, Presented};
 use crate::registry::logins::{Logins, Permit};
 use crate::registry::node;
 use crate::registry::probes::Told;
+use crate::registry::realms::Realms;
 use crate::registry::transport::Transport;
 use crate::time::{Clock, since};
 
@@ -29,6 +30,12 @@ const JUST_FETCHED: Duration = Duration::from_secs(1);
 /// How long a challenge is remembered.
 const CHALLENGE_HELD: Duration = Duration::from_hours(1);
 
+/// Bytes of challenges, and of tokens, that are remembered: registries choose how long each is.
+const MEMORY: u64 = 32 * 1024 * 1024;
+
+/// What an entry costs beside its text.
+const ENTRY: usize = 256;
+
 /// Memory of one process about all registries.
 #[derive(Debug)]
 pub(super) struct Session {
@@ -38,6 +45,7 @@ pub(super) struct Session {
     challenges: Cache<(String, String), Challenge>,
     tokens: Cache<TokenKey, Token>,
     methods: Cache<String, TokenMethod>,
+    realms: Realms,
     /// By API base and login: who gave it a token last.
     granted: Cache<(String, CredentialId), Granted>,
 }
@@ -85,9 +93,24 @@ impl Session {
     pub(super) fn new(clock: Clock) -> Self {
         Self {
             logins: Logins::new(clock.clone()),
+            realms: Realms::new(clock.clone()),
             clock,
-            challenges: Cache::builder().max_capacity(50_000).time_to_live(CHALLENGE_HELD).build(),
-            tokens: Cache::builder().max_capacity(50_000).time_to_live(CHALLENGE_HELD).build(),
+            challenges: Cache::builder()
+                .weigher(|(base, repository): &(String, String), challenge: &Challenge| {
+                    weight([base.len(), repository.len(), auth::challenge_bytes(challenge)])
+                })
+                .max_capacity(MEMORY)
+                .time_to_live(CHALLENGE_HELD)
+                .build(),
+            tokens: Cache::builder()
+                .weigher(|key: &TokenKey, token: &Token| {
+                    let scopes = key.scopes.iter().map(String::len).sum();
+                    let value = token.value.expose_secret().len();
+                    weight([key.base.len(), key.realm.len(), key.service.len(), scopes, value])
+                })
+                .max_capacity(MEMORY)
+                .time_to_live(CHALLENGE_HELD)
+                .build(),
             methods: Cache::builder().max_capacity(10_000).time_to_live(CHALLENGE_HELD).build(),
             granted: Cache::builder().max_capacity(10_000).time_to_live(CHALLENGE_HELD).build(),
         }
@@ -106,7 +129,7 @@ impl Session {
                 Ok(Authorization::None)
             }
             None => Ok(Authorization::None),
-            known => self.answer(transport, ask, known).await,
+            Some(known) => self.present(transport, ask, known).await,
         }
     }
 
@@ -120,6 +143,15 @@ impl Session {
         let Some(challenge) = challenge else {
             return Ok(Authorization::None);
         };
+        auth::check_challenge(&challenge)?;
+        let login = ask.credential.as_deref().and_then(Credential::login);
+        let realm = match (&challenge, login) {
+            (Challenge::Bearer { realm, .. }, Some(_)) => Some(realm.clone()),
+            _ => None,
+        };
+        if let Some(realm) = &realm {
+            self.realms.check(&ask.endpoint, realm).await?;
+        }
         // The error belongs to one answer, not to what the registry wants.
         let remembered = match &challenge {
             Challenge::Bearer { realm, service, scopes, .. } => Challenge::Bearer {
@@ -131,10 +163,29 @@ impl Session {
             Challenge::Basic | Challenge::Digest => challenge.clone(),
         };
         self.challenges.insert(challenge_key(ask), remembered).await;
+        let outcome = self.present(transport, ask, challenge).await;
+        if let (Ok(_), Some(realm)) = (&outcome, realm) {
+            self.realms.accepted(&ask.endpoint, &realm).await;
+        }
+        outcome
+    }
+
+    /// What answers a challenge, new or remembered.
+    async fn present(
+        &self,
+        transport: &dyn Transport,
+        ask: &Ask,
+        challenge: Challenge,
+    ) -> Result<Authorization<'_>, Failure> {
         let login = ask.credential.as_deref().and_then(Credential::login);
         match (challenge, login) {
             (Challenge::Bearer { realm, service, scopes, .. }, _) => {
-                self.bearer(transport, ask, realm, service, scopes).await
+                let outcome = self.bearer(transport, ask, realm, service, scopes).await;
+                if outcome.as_ref().is_err_and(no_token_server) {
+                    // The registry may name another one by the next time.
+                    self.challenges.invalidate(&challenge_key(ask)).await;
+                }
+                outcome
             }
             (Challenge::Basic, Some(login)) => {
                 let permit = self.logins.admit(ask.endpoint.api_host(), ask.id, 1).await?;
@@ -258,6 +309,15 @@ impl Session {
             self.tokens.invalidate(&key.0).await;
         }
     }
+}
+
+/// Whether there was no token server to speak of where the challenge said.
+fn no_token_server(failure: &Failure) -> bool {
+    matches!(failure.code, Code::RegistryUnreachable | Code::RegistryError) || failure.cause == Some(Cause::Guard)
+}
+
+fn weight<const N: usize>(bytes: [usize; N]) -> u32 {
+    u32::try_from(bytes.iter().sum::<usize>() + ENTRY).unwrap_or(u32::MAX)
 }
 
 fn challenge_key(ask: &Ask) -> (String, String) {

@@ -3,6 +3,7 @@
 //! Only the implementation in [`crate::registry::http`] knows the HTTP library, the outbound guard and the
 //! redirects. Tests and tools may put another one in its place.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::future::Future;
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use crate::finding::Cause;
+use crate::policy::Proxy;
 use crate::registry::hosts::Headers;
 
 /// How one registry is reached: everything that needs an HTTP client of its own.
@@ -22,8 +24,8 @@ pub struct Profile {
     pub ca_file: Option<PathBuf>,
     /// PEM file with a client certificate and its key.
     pub client_cert_file: Option<PathBuf>,
-    /// Proxy URL.
-    pub proxy: Option<String>,
+    /// Which HTTP proxy leads there.
+    pub proxy: Proxy,
     /// Plain HTTP is expected, so a redirect or realm may be plain HTTP too.
     pub plain_http: bool,
     /// Limit for one request, from connect to the last byte.
@@ -38,12 +40,11 @@ pub struct Profile {
     pub headers: Headers,
 }
 
-/// The proxy's URL may carry a login.
 impl fmt::Debug for Profile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Profile")
             .field("ca_file", &self.ca_file)
-            .field("proxy", &self.proxy.as_ref().map(|_| "set"))
+            .field("proxy", &self.proxy)
             .field("plain_http", &self.plain_http)
             .field("skip_verify", &self.skip_verify)
             .finish_non_exhaustive()
@@ -87,7 +88,7 @@ pub struct Request<'a> {
 pub struct Response {
     /// Status code.
     pub status: u16,
-    /// Header names in lower case with their values, in order; values that are no visible ASCII are left out.
+    /// Header names in lower case with their values, in order; what in a value is no UTF-8 is replaced.
     pub headers: Vec<(String, String)>,
     /// The body, at most `max_body` bytes; empty for HEAD.
     pub body: Vec<u8>,
@@ -119,9 +120,20 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
 // === impl Profile ===
 
 impl Profile {
-    /// Whether a client made of it proves who it is, which is for the registry's own host to see.
-    pub fn carries_credentials(&self) -> bool {
-        self.client_cert_file.is_some() || self.client_pair.is_some() || !self.headers.0.is_empty()
+    /// The same for another host than the registry's own, which a realm or a redirect led to: nothing that proves who
+    /// pullgate is goes there, and its certificate is looked at whatever holds for the registry.
+    pub fn for_another_host(&self) -> Cow<'_, Self> {
+        let own = self.client_cert_file.is_some() || self.client_pair.is_some() || self.skip_verify;
+        if !own && self.headers.0.is_empty() {
+            return Cow::Borrowed(self);
+        }
+        Cow::Owned(Self {
+            client_cert_file: None,
+            client_pair: None,
+            skip_verify: false,
+            headers: Headers::default(),
+            ..self.clone()
+        })
     }
 }
 

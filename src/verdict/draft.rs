@@ -7,6 +7,7 @@ use crate::facts::{Attempt, Secrets};
 use crate::finding::{Code, Finding, Probed, Tried};
 use crate::message;
 use crate::nodes::Runtime;
+use crate::printable;
 use crate::reference::{self, Reference};
 use crate::registry::failure::Failure;
 use crate::registry::node;
@@ -56,9 +57,11 @@ impl Draft<'_> {
     }
 
     pub(super) fn invalid(&self, error: &reference::ReferenceError) -> Finding {
+        // It repeats the image, unquoted.
+        let error: String = printable::line(&error.to_string()).chars().take(node::IMAGE_LIMIT).collect();
         Finding {
             message: message::of(self.image, &format!("is no image reference: {error}")),
-            node: Some(node::invalid_image_name(&self.image.image, &error.to_string())),
+            node: Some(node::invalid_image_name(&self.image.image, &error)),
             ..self.finding(Code::InvalidImageName, true, None)
         }
     }

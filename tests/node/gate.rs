@@ -14,6 +14,7 @@ use pullgate::policy::Policy;
 use pullgate::registry::Registry;
 use pullgate::registry::guard::Guard;
 use pullgate::registry::http::HttpTransport;
+use pullgate::registry::proxies::Proxies;
 use pullgate::registry::transport::Profile;
 use pullgate::resolver::Resolver;
 use pullgate::time::Clock;
@@ -37,8 +38,7 @@ const AT_ONCE: usize = 8;
 pub(crate) fn verdicts(config: &str, cluster: &str, pods: &[Value]) -> Result<Vec<Verdict>, Failure> {
     cli::install_crypto();
     let policy = config::parse(config, "config.yaml")?;
-    let transport: Arc<HttpTransport> =
-        Arc::new(HttpTransport::new(Guard { allow: policy.allow_addresses().to_vec() }));
+    let transport: Arc<HttpTransport> = Arc::new(HttpTransport::new(Guard::new(&policy.guard), Proxies::default()));
     for rule in &policy.registries {
         transport.prepare(&Profile::of(rule))?;
     }

@@ -22,6 +22,7 @@ use pullgate::node_credentials::{Declared, NodeCredentials};
 use pullgate::policy::Policy;
 use pullgate::registry::guard::Guard;
 use pullgate::registry::http::HttpTransport;
+use pullgate::registry::proxies::Proxies;
 use pullgate::resolver::Resolver;
 use pullgate::server::{self, Certificate, Limits, TlsFiles};
 use pullgate::time::Clock;
@@ -117,8 +118,7 @@ impl GateSpec {
         });
         let policy = policy(&self.policy, &self.rules, files.path());
         let metrics = Metrics::new();
-        let guard = Guard { allow: policy.allow_addresses().to_vec() };
-        let transport = Arc::new(HttpTransport::new(guard));
+        let transport = Arc::new(HttpTransport::new(Guard::new(&policy.guard), Proxies::default()));
         let asking = pullgate::registry::Registry::new(transport, clock.clone(), metrics.clone());
         let resolver = Resolver::new(asking, IdentityKey::new(&[7; 32]), clock.clone(), metrics.clone());
         let cluster = Arc::new(FileCluster::of(secrets(&registry.host())));

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 /// Input to output: no async, no clock, no network, no files. A name ending in `*` includes what lies below.
-const PURE: [&str; 31] = [
+const PURE: [&str; 33] = [
     "admission/affinity",
     "admission/patch",
     "admission/response",
@@ -24,6 +24,7 @@ const PURE: [&str; 31] = [
     "node_credentials/protocol",
     "node_credentials/unusable",
     "policy*",
+    "printable",
     "reference*",
     "registry/challenge",
     "registry/failure",
@@ -36,6 +37,7 @@ const PURE: [&str; 31] = [
     "registry/manifest",
     "registry/node",
     "registry/probes/plan*",
+    "registry/proxies",
     "verdict*",
     "workload*",
 ];

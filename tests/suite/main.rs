@@ -1,12 +1,12 @@
 //! The hermetic tests: one binary, a module for each subject. Loopback only.
 #![allow(clippy::expect_used, reason = "a test that cannot go on says why")]
 
+mod attacks;
 mod caching;
 mod command_line;
 mod dialogue;
 mod expiry;
 mod gate;
-mod hostile;
 mod layering;
 mod logins;
 mod mirrors;

@@ -22,6 +22,7 @@ use pullgate::registry::failure::Failure;
 use pullgate::registry::guard::Guard;
 use pullgate::registry::hosts::{Ways, directory};
 use pullgate::registry::http::HttpTransport;
+use pullgate::registry::proxies::Proxies;
 use pullgate::registry::{self, Endpoint};
 use pullgate::resolver::Resolver;
 use pullgate::resolver::fact::Freshness;
@@ -105,10 +106,26 @@ impl World {
         Registry::start(change(RegistrySpec::https(&self.authority))).await.unwrap()
     }
 
+    /// Who signs the certificates that the client trusts.
+    pub(crate) fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
+    /// Writes a file that a configuration may name.
+    pub(crate) fn write(&self, name: &str, text: &str) -> std::path::PathBuf {
+        let path = self.files.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
     /// A client that knows nothing yet.
     pub(crate) fn client(&self) -> registry::Registry {
-        let guard = Guard { allow: self.policy.allow_addresses().to_vec() };
-        registry::Registry::new(Arc::new(HttpTransport::new(guard)), self.clock.clock(), Metrics::new())
+        self.client_over(HttpTransport::new(Guard::new(&self.policy.guard), Proxies::default()))
+    }
+
+    /// The same over a transport of the test's making.
+    pub(crate) fn client_over(&self, transport: HttpTransport) -> registry::Registry {
+        registry::Registry::new(Arc::new(transport), self.clock.clock(), Metrics::new())
             .with_ways(Ways::new(&self.policy))
     }
 
@@ -152,7 +169,12 @@ impl World {
 
     /// A question to this registry.
     pub(crate) fn ask(&self, name: &str, credential: Option<Credential>) -> Ask {
-        let reference = Arc::new(Reference::parse(&self.image(name)).unwrap());
+        self.ask_for(&self.image(name), credential)
+    }
+
+    /// A question to the registry that `image` names.
+    pub(crate) fn ask_for(&self, image: &str, credential: Option<Credential>) -> Ask {
+        let reference = Arc::new(Reference::parse(image).unwrap());
         let endpoint = Arc::new(Endpoint::new(&reference, self.policy.registry(reference.registry())));
         let id = identity().id(credential.as_ref());
         Ask { endpoint, reference, credential: credential.map(Arc::new), id }

@@ -99,7 +99,7 @@ fn profile(host: &Host, scheme: &str, settings: Profile) -> Profile {
         client_cert_file: settings.client_cert_file.filter(|_| tls.client.is_empty()),
         more_ca_files: tls.ca.clone().unwrap_or_default(),
         client_pair: tls.client.first().cloned(),
-        skip_verify: tls.skip_verify == Some(true),
+        skip_verify: tls.skip_verify.unwrap_or(settings.skip_verify),
         headers: host.headers.clone(),
         ca_file: settings.ca_file,
         proxy: settings.proxy,

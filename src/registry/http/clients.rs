@@ -1,20 +1,20 @@
 //! One reqwest client per [`Profile`]: roots, client certificate, proxy, and the DNS resolver that applies the guard.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::finding::Cause;
+use crate::policy::Proxy;
 use crate::registry::guard::Guard;
 use crate::registry::http::CONNECT_TIMEOUT;
+use crate::registry::http::names::{GuardedResolver, Names};
 use crate::registry::http::unverified::AnyServer;
 use crate::registry::transport::{Profile, TransportError};
 
@@ -22,37 +22,18 @@ use crate::registry::transport::{Profile, TransportError};
 #[derive(Debug)]
 pub(super) struct Clients {
     guard: Guard,
+    names: Arc<dyn Names>,
     made: Mutex<HashMap<Profile, reqwest::Client>>,
 }
-
-/// A name whose every address the guard refuses.
-#[derive(Debug, thiserror::Error)]
-#[error("{host} resolves to {address}, a {range} address; guard.allowAddresses does not list it")]
-pub(super) struct NameRefused {
-    host: String,
-    address: std::net::IpAddr,
-    range: &'static str,
-}
-
-/// A name that does not resolve.
-#[derive(Debug, thiserror::Error)]
-#[error("{host} does not resolve: {source}")]
-pub(super) struct NameUnresolved {
-    pub(super) host: String,
-    source: std::io::Error,
-}
-
-#[derive(Debug)]
-struct GuardedResolver(Guard);
 
 // === impl Clients ===
 
 impl Clients {
-    pub(super) fn new(guard: Guard) -> Self {
-        Self { guard, made: Mutex::default() }
+    pub(super) fn new(guard: Guard, names: Arc<dyn Names>) -> Self {
+        Self { guard, names, made: Mutex::default() }
     }
 
-    /// The client of a profile. A profile whose files cannot be read fails each time, so that a repaired file is
+    /// The client of a profile, in which [`Proxy::Environment`] means none. A profile whose files cannot be read fails each time, so that a repaired file is
     /// seen; it never falls back to other trust.
     pub(super) fn get(&self, profile: &Profile) -> Result<reqwest::Client, TransportError> {
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
@@ -66,9 +47,15 @@ impl Clients {
     }
 
     fn build(&self, profile: &Profile) -> Result<reqwest::Client, String> {
+        let proxy = match &profile.proxy {
+            Proxy::Url(url) => Some(url),
+            Proxy::Environment | Proxy::None => None,
+        };
+        // Behind a proxy the only name that is looked up here is the proxy's.
+        let guard = proxy.is_none().then(|| self.guard.clone());
         let mut builder = reqwest::Client::builder()
             .tls_backend_preconfigured(tls(profile)?)
-            .dns_resolver(Arc::new(GuardedResolver(self.guard.clone())))
+            .dns_resolver(Arc::new(GuardedResolver { names: Arc::clone(&self.names), guard }))
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .user_agent(concat!("pullgate/", env!("CARGO_PKG_VERSION")))
@@ -77,11 +64,11 @@ impl Clients {
             .pool_max_idle_per_host(8)
             .tcp_nodelay(true)
             .http1_max_headers(super::MAX_HEADERS)
-            .http2_max_header_list_size(64 * 1024);
+            .http2_max_header_list_size(super::MAX_HEADER_LIST);
         if !profile.headers.0.is_empty() {
             builder = builder.default_headers(headers(profile)?);
         }
-        if let Some(proxy) = &profile.proxy {
+        if let Some(proxy) = proxy {
             // The message of a bad proxy URL may repeat a password in it.
             builder = builder.proxy(reqwest::Proxy::all(proxy).map_err(|_| "the proxy URL is not usable".to_owned())?);
         }
@@ -152,34 +139,4 @@ fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
         return Err(format!("{} holds no PEM certificate", file.display()));
     }
     Ok(read)
-}
-
-// === impl GuardedResolver ===
-
-impl Resolve for GuardedResolver {
-    fn resolve(&self, name: Name) -> Resolving {
-        let guard = self.0.clone();
-        Box::pin(async move {
-            let host = name.as_str().to_owned();
-            let found = tokio::net::lookup_host((host.as_str(), 0)).await.map(Iterator::collect::<Vec<SocketAddr>>);
-            let found = match found {
-                Ok(found) => found,
-                Err(source) => return Err(NameUnresolved { host, source }.into()),
-            };
-            let mut refused = None;
-            let mut allowed = Vec::with_capacity(found.len());
-            for address in found {
-                match guard.check(address.ip()) {
-                    Ok(()) => allowed.push(address),
-                    Err(why) => refused = Some((address.ip(), why)),
-                }
-            }
-            match refused {
-                Some((address, why)) if allowed.is_empty() => {
-                    Err(NameRefused { host, address, range: why.as_str() }.into())
-                }
-                _ => Ok(Box::new(allowed.into_iter()) as Addrs),
-            }
-        })
-    }
 }

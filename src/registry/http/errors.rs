@@ -7,8 +7,9 @@ use std::time::Duration;
 use url::Url;
 
 use crate::finding::Cause;
-use crate::registry::http::clients::{NameRefused, NameUnresolved};
+use crate::policy::Proxy;
 use crate::registry::http::host;
+use crate::registry::http::names::{NameRefused, NameUnresolved};
 use crate::registry::transport::{Method, TransportError};
 
 /// The whole exchange took longer than its limit.
@@ -21,7 +22,13 @@ pub(super) fn timeout(method: Method, url: &Url, limit: Duration) -> TransportEr
 }
 
 /// Finds the error that matters in the chain.
-pub(super) fn classify(method: Method, url: &Url, error: &reqwest::Error) -> TransportError {
+pub(super) fn classify(method: Method, url: &Url, proxy: &Proxy, error: &reqwest::Error) -> TransportError {
+    if let Proxy::Url(proxy) = proxy
+        && error.is_connect()
+        && let Some(failed) = from_proxy(url, proxy, error)
+    {
+        return failed;
+    }
     let host = host(url);
     let chain = || std::iter::successors(error.source(), |error| beneath(*error));
     let made = |cause: Option<Cause>, detail: String, words: Option<String>| TransportError {
@@ -52,8 +59,7 @@ pub(super) fn classify(method: Method, url: &Url, error: &reqwest::Error) -> Tra
     }
     let last = chain().last().map_or_else(|| "no further reason".to_owned(), ToString::to_string);
     if error.is_connect() {
-        // Behind a proxy a failed CONNECT ends here; elsewhere it is a connection that broke while being made.
-        return made(Some(Cause::Proxy), format!("no connection to {host}: {last}"), None);
+        return made(Some(Cause::Refused), format!("no connection to {host}: {last}"), None);
     }
     let closed = chain().any(|link| {
         let text = link.to_string();
@@ -67,6 +73,18 @@ pub(super) fn classify(method: Method, url: &Url, error: &reqwest::Error) -> Tra
         );
     }
     made(None, format!("{host} sent something that is no HTTP answer: {last}"), None)
+}
+
+/// The way to the registry ended at the proxy; `None` where the registry itself was reached and its TLS failed.
+fn from_proxy(url: &Url, proxy: &str, error: &reqwest::Error) -> Option<TransportError> {
+    let chain = || std::iter::successors(error.source(), |error| beneath(*error));
+    if chain().any(<dyn Error>::is::<rustls::Error>) {
+        return None;
+    }
+    let last = chain().last().map_or_else(|| "no further reason".to_owned(), ToString::to_string);
+    let proxy = Url::parse(proxy).map_or_else(|_| "no URL".to_owned(), |proxy| host(&proxy));
+    let detail = format!("no connection to {} through the proxy {proxy}: {last}", host(url));
+    Some(TransportError { cause: Some(Cause::Proxy), detail, go: None })
 }
 
 /// The next error down. What an [`io::Error`] carries is skipped by its `source`, and is what matters most here.

@@ -2,7 +2,15 @@
 //! further than it may.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod addresses;
+mod bounds;
+mod bytes;
+mod page;
+mod proxies;
+mod raw;
+mod realms;
 mod redirects;
+mod words;
 
 use std::time::Duration;
 
@@ -55,6 +63,9 @@ async fn resolve(world: &World, name: &str) -> Result<Manifest, Failure> {
 async fn failure(world: &World, name: &str) -> Failure {
     resolve(world, name).await.unwrap_err()
 }
+
+/// The guard refused; no request was made, or none that matters.
+const GUARDED: (Code, Option<Cause>) = (Code::NotChecked, Some(Cause::Guard));
 
 /// Serves the manifest's true HEAD as 405, so that the client asks by GET.
 fn only_get(world: &World, behaviour: Behaviour) {
@@ -148,7 +159,7 @@ async fn plain_http_where_tls_is_expected_is_said_in_the_nodes_words() {
 
 #[tokio::test]
 async fn the_words_of_a_registry_are_cleaned_and_cut() {
-    let long = "x".repeat(1_000_000);
+    let long = "x".repeat(60_000);
     let table = [
         ("no\r\n\u{1b}[31mway\u{0}\u{7f}".to_owned(), "DENIED: no [31mway".to_owned()),
         (long, format!("DENIED: {}…", "x".repeat(189))),
@@ -218,6 +229,24 @@ async fn challenges_without_end_are_read_and_ended() {
         world.registry.behave("open", answer);
         assert!(!failure(&world, "open:v1").await.code.certain());
     }
+}
+
+#[tokio::test]
+async fn a_challenge_longer_than_any_in_earnest_is_neither_answered_nor_remembered() {
+    let world = world(Login::bearer()).await;
+    for challenge in [
+        format!("Bearer realm=\"https://{}/token\",service=\"{}\"", world.registry.host(), "s".repeat(9_000)),
+        format!("Bearer realm=\"https://{}/token\",scope=\"{}\"", world.registry.host(), "a ".repeat(5_000)),
+    ] {
+        let answer = Answer::status(401).header("WWW-Authenticate", &challenge);
+        world.registry.behave(Target::repository("open").before_login(), answer);
+        let failure = failure(&world, "open:v1").await;
+        assert_eq!(code(&failure), (Code::NotChecked, Some(Cause::Limit)));
+        assert_eq!(world.seen(), ["HEAD manifest 401"]);
+    }
+    let body = format!(r#"{{"access_token":"{}"}}"#, "t".repeat(40_000));
+    world.registry.behave(Target::token(), Answer::status(200).body("application/json", body));
+    assert_eq!(code(&failure(&world, "team/api:v1").await), (Code::NotChecked, Some(Cause::Limit)));
 }
 
 #[tokio::test]
