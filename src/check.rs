@@ -66,7 +66,8 @@ impl Engine {
         let today = || (self.clock)().to_zoned(jiff::tz::TimeZone::UTC).date();
         let enough = |image: &ContainerImage| match (purpose, image.pull_policy) {
             (Purpose::Pin, PullPolicy::Always) => Freshness::Recent,
-            (Purpose::Judge | Purpose::Pin, _) => Freshness::Cached,
+            (Purpose::Pin, _) => Freshness::Cached,
+            (Purpose::Judge, _) => Freshness::Refreshing,
         };
         // One image whose registry hangs must not cost the others their second look: it is waited for in both passes.
         let eligible = self.eligible(workload);
@@ -160,7 +161,7 @@ impl Engine {
         }
         let account = Account { namespace: &workload.object.namespace, name: &workload.account };
         let not_before = match freshness {
-            Freshness::Cached | Freshness::Recent => None,
+            Freshness::Refreshing | Freshness::Cached | Freshness::Recent => None,
             Freshness::Asked(began) | Freshness::Fresh(began) => Some(began),
         };
         self.node_credentials.candidates(reference.name(), account, not_before, deadline).await

@@ -145,6 +145,8 @@ pub enum NoticeCode {
     PartialPlatform,
     /// A single manifest for another processor than the nodes have: it is pulled, and does not start.
     WrongArchitecture,
+    /// The image is there, and the registry says that nothing is left of its limit: the next pull is refused.
+    NoPullsLeft,
 }
 
 // === impl Code ===
@@ -275,6 +277,7 @@ impl NoticeCode {
             Self::ImplicitDockerHub => "ImplicitDockerHub",
             Self::PartialPlatform => "PartialPlatform",
             Self::WrongArchitecture => "WrongArchitecture",
+            Self::NoPullsLeft => "NoPullsLeft",
         }
     }
 }

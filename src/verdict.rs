@@ -6,6 +6,7 @@ mod nodes;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::civil::Date;
 
@@ -61,6 +62,8 @@ pub struct Judged {
     pub reference: Option<Arc<Reference>>,
     /// What the reference named.
     pub digest: Option<Digest>,
+    /// How old what is known is, where it is past its lifetime.
+    pub stale: Option<Duration>,
     /// The digest may be written into the object.
     pub pinnable: bool,
     /// The architectures of nodes that it is for, where that is known.
@@ -182,6 +185,7 @@ fn judge_image(
             image: Arc::clone(image),
             reference: None,
             digest: None,
+            stale: None,
             pinnable: false,
             architectures: None,
         },
@@ -202,10 +206,11 @@ fn judge_image(
         Some(draft.malformed(malformed))
     } else if !policy.registry_allowed(reference.registry()) {
         Some(draft.finding(Code::RegistryNotAllowed, true, None))
-    } else if let Some(Attempt { outcome: Ok(manifest), stale, .. }) = facts.attempts.last() {
+    } else if let Some(Attempt { outcome: Ok(manifest), stale, age, .. }) = facts.attempts.last() {
         let digest = &manifest.digest;
         let fit = facts.content.as_ref().map_or(Fit::Good, |content| ground.fit(&draft, content, digest));
         outcome.judged.digest = Some(digest.clone());
+        outcome.judged.stale = stale.then_some(*age);
         // Where the node may ask another registry, nothing that this one says holds for it.
         let theirs = !stale && !ground.may_ask_elsewhere(image);
         outcome.judged.architectures =
@@ -341,6 +346,11 @@ fn notices(policy: &Policy, workload: &Workload, facts: &Facts) -> Vec<Notice> {
             let message = format!("{} {what}", message::shown(&image.image));
             notices.push(Notice { code, path: image.path.clone(), message });
         };
+        if let Some(attempt) = facts.attempts.last()
+            && let Some(left) = &attempt.nothing_left
+        {
+            notice(NoticeCode::NoPullsLeft, &message::nothing_left(left, attempt.login));
+        }
         if reference.implicit_latest() && reference.digest().is_none() {
             notice(NoticeCode::ImplicitLatest, "names no tag: latest is pulled");
         } else if image.pull_policy == PullPolicy::IfNotPresent

@@ -149,7 +149,10 @@ impl Logins {
     async fn proven(&self, key: &Key, within: Duration) -> Result<bool, Failure> {
         let now = (self.clock)();
         match self.known.get(key).await {
-            Some(Known::Refused(at, failure)) if since(at, now) < REFUSED_HELD => Err((*failure).clone()),
+            Some(Known::Refused(at, failure)) if since(at, now) < REFUSED_HELD => {
+                let held = REFUSED_HELD.saturating_sub(since(at, now));
+                Err(Failure { retry_after: Some(held), ..(*failure).clone() })
+            }
             Some(Known::Proven(at)) => Ok(since(at, now) < within),
             Some(Known::Refused(..)) | None => Ok(false),
         }
