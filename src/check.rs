@@ -19,7 +19,7 @@ use crate::reference::Reference;
 use crate::resolver::Resolver;
 use crate::resolver::fact::Freshness;
 use crate::time::Clock;
-use crate::verdict::{self, Verdict};
+use crate::verdict::{self, Judged, Verdict};
 use crate::workload::{ContainerImage, PullPolicy, PullSecretNames, Workload};
 
 /// The share of the time that the first pass may take.
@@ -56,6 +56,10 @@ struct Round<'a> {
     deadline: Instant,
 }
 
+fn stale_path(judged: &Judged) -> Option<&str> {
+    judged.stale.map(|_| &*judged.image.path)
+}
+
 // === impl Engine ===
 
 impl Engine {
@@ -63,7 +67,6 @@ impl Engine {
     /// uncertain.
     pub async fn check(&self, policy: &Policy, workload: &Workload, purpose: Purpose, deadline: Instant) -> Verdict {
         let began = (self.clock)();
-        let today = || (self.clock)().to_zoned(jiff::tz::TimeZone::UTC).date();
         let enough = |image: &ContainerImage| match (purpose, image.pull_policy) {
             (Purpose::Pin, PullPolicy::Always) => Freshness::Recent,
             (Purpose::Pin, _) => Freshness::Cached,
@@ -75,9 +78,12 @@ impl Engine {
         let secrets = self.secrets(workload, None).await;
         let first = Round { workload, eligible: &eligible, purpose, deadline: first_deadline };
         let facts = self.gather(policy, first, secrets, &enough).await;
-        let first = verdict::judge(policy, workload, &facts, today());
+        let first = verdict::judge(policy, workload, &facts, (self.clock)());
         let unfinished = |finding: &Finding| finding.cause == Some(Cause::Deadline);
-        if !first.findings.iter().any(|finding| finding.certain || unfinished(finding)) {
+        // What is found in a stale fact is a doubt: it could be a denial, and could be over.
+        let stale: BTreeSet<&str> = first.images.iter().filter_map(stale_path).collect();
+        let doubtful = |finding: &Finding| finding.certain || stale.contains(&*finding.path);
+        if !first.findings.iter().any(|finding| doubtful(finding) || unfinished(finding)) {
             return first;
         }
         // Deny from fresh facts only: the Secrets are read again, and what was asked before this review began is asked
@@ -86,14 +92,14 @@ impl Engine {
             Purpose::Judge => Freshness::Fresh(began),
             Purpose::Pin => Freshness::Asked(began),
         };
-        let certain = |finding: &&Finding| finding.certain;
-        let doubtful: BTreeSet<&str> = first.findings.iter().filter(certain).map(|finding| &*finding.path).collect();
+        let doubtful: BTreeSet<&str> =
+            first.findings.iter().filter(|finding| doubtful(finding)).map(|finding| &*finding.path).collect();
         let secrets = self.secrets(workload, Some(began)).await;
         let fresh = |image: &ContainerImage| if doubtful.contains(&*image.path) { again } else { enough(image) };
         let eligible = self.eligible(workload);
         let second = Round { workload, eligible: &eligible, purpose, deadline };
         let facts = self.gather(policy, second, secrets, &fresh).await;
-        verdict::judge(policy, workload, &facts, today())
+        verdict::judge(policy, workload, &facts, (self.clock)())
     }
 
     /// Reads the effective pull secrets: the pod's own, or for what has not passed admission yet the `ServiceAccount`'s

@@ -11,6 +11,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use crate::credentials::TokenKind;
 use crate::finding::{Cause, Code};
 
 /// Registry hosts that get a label of their own; image names are chosen by tenants, so the rest is `other`.
@@ -29,6 +30,8 @@ pub struct Metrics {
     unchecked: Counter,
     registry_requests: Family<Asked, Counter>,
     facts: Family<Read, Counter>,
+    expired: Family<Ending, Counter>,
+    expire_soon: Family<Ending, Counter>,
     plugin_calls: Family<Called, Counter>,
     quota_left: Family<Host, Gauge>,
     breakers: Family<Host, Gauge>,
@@ -77,6 +80,11 @@ struct Read {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Ending {
+    token: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Called {
     plugin: String,
     outcome: &'static str,
@@ -110,6 +118,11 @@ impl Metrics {
         registry.register("registry_requests", "Requests for manifests, by status", registry_requests.clone());
         let facts = Family::default();
         registry.register("facts", "Facts read, by where they came from", facts.clone());
+        let expired = Family::default();
+        registry.register("credentials_expired", "Refused logins whose own time is over, by kind", expired.clone());
+        let expire_soon = Family::default();
+        let help = "Logins that pulled and end soon, or are over by their own word, by kind";
+        registry.register("credentials_expire_soon", help, expire_soon.clone());
         let plugin_calls = Family::default();
         registry.register("credential_plugin_calls", "Calls of credential provider plugins", plugin_calls.clone());
         let quota_left = Family::default();
@@ -128,6 +141,8 @@ impl Metrics {
             unchecked,
             registry_requests,
             facts,
+            expired,
+            expire_soon,
             plugin_calls,
             quota_left,
             breakers,
@@ -153,6 +168,10 @@ impl Metrics {
         for code in Code::ALL {
             let certain = if code.certain() { "true" } else { "false" };
             drop(self.findings.get_or_create(&Found { code: code.as_str(), cause: "", certain }));
+        }
+        for token in TokenKind::ALL.map(TokenKind::as_str) {
+            drop(self.expired.get_or_create(&Ending { token }));
+            drop(self.expire_soon.get_or_create(&Ending { token }));
         }
         for from in ["cache", "registry", "stale", "refreshing", "breaker", "budget", "content"] {
             drop(self.facts.get_or_create(&Read { from }));
@@ -228,6 +247,16 @@ impl Metrics {
     /// `refreshing` for one past its lifetime while it is asked again, `budget` where too little of that is left.
     pub fn fact(&self, from: &'static str) {
         self.facts.get_or_create(&Read { from }).inc();
+    }
+
+    /// One refused login whose own time is over.
+    pub fn credentials_expired(&self, token: TokenKind) {
+        self.expired.get_or_create(&Ending { token: token.as_str() }).inc();
+    }
+
+    /// One login that pulled and ends soon, or is over by its own word.
+    pub fn credentials_expire_soon(&self, token: TokenKind) {
+        self.expire_soon.get_or_create(&Ending { token: token.as_str() }).inc();
     }
 
     /// One call of a declared credential provider plugin: `ok`, or how it failed.

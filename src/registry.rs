@@ -210,6 +210,7 @@ impl Registry {
                 node_1x: None,
                 retry_after: None,
                 explained: true,
+                probed: None,
                 weight: Weight::Unanswered,
             }),
             (Some(Challenge::Bearer { .. } | Challenge::Basic), _) => {
@@ -341,6 +342,7 @@ fn unsupported(detail: impl Into<String>, node: String) -> Failure {
         node_1x: None,
         retry_after: None,
         explained: true,
+        probed: None,
         weight: Weight::Final,
     }
 }

@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use moka::future::Cache;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::credentials::{Candidate, CredentialId, IdentityKey};
+use crate::credentials::{Candidate, Credential, CredentialId, IdentityKey};
 use crate::facts::Attempt;
 use crate::finding::{Cause, Code};
 use crate::metrics::Metrics;
@@ -131,7 +131,8 @@ impl Resolver {
             let (outcome, age, stale) = self.fact(key, ask, freshness, deadline).await;
             let resolved = outcome.is_ok();
             let nothing_left = resolved.then(|| self.0.registry.nothing_left(reference.registry(), id)).flatten();
-            attempts.push(Attempt { source: candidate.source.clone(), login, outcome, age, stale, nothing_left });
+            let expiry = credential.and_then(Credential::expiry).cloned();
+            attempts.push(Attempt { source: candidate.source.clone(), login, expiry, outcome, age, stale, nothing_left });
             if resolved {
                 break;
             }
@@ -248,7 +249,8 @@ impl Inner {
             Err(overload) => Err(overload),
         };
         let asked = if self.registry.declares(host) { asked } else { self.reported(host, ask, asked, at) };
-        let terms = |by_digest| Terms { lifetimes: self.lifetimes, by_digest, expires: None };
+        let expires = ask.credential.as_deref().and_then(Credential::expiry).map(|expiry| expiry.at);
+        let terms = |by_digest| Terms { lifetimes: self.lifetimes, by_digest, expires };
         if let (Ok(manifest), None) = (&asked, ask.reference.digest()) {
             // What was checked is what is pinned: the pinned form is known under the same credential.
             let pinned = Key { reference: pinned_form(&ask.reference, manifest), ..key.clone() };
@@ -264,13 +266,10 @@ impl Inner {
     fn reported<T>(&self, host: &str, ask: &Ask, outcome: Result<T, Failure>, at: Timestamp) -> Result<T, Failure> {
         let question = Question { host, id: ask.id, reference: &ask.reference };
         self.health.report(question, outcome.as_ref().map(drop), at, (self.clock)());
-        outcome.map_err(|failure| match failure.retry_after {
-            rest if failure.code == Code::RateLimited => self.with_limits(ask, failure, rest),
-            _ => failure,
-        })
+        outcome.map_err(|failure| self.with_limits(ask, failure, None))
     }
 
-    /// A failure with what the registry says is left, and for how long it is not asked again.
+    /// A failure with what the registry says is left, if that is the matter, and for how long it is not asked again.
     fn with_limits(&self, ask: &Ask, failure: Failure, rest: Option<Duration>) -> Failure {
         let left = || self.registry.budget(ask).map(|budget| budget.words(&ask.endpoint.host, (self.clock)()));
         let left = (failure.code == Code::RateLimited).then(left).flatten();

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::finding::{Cause, Code};
+use crate::finding::{Cause, Code, Probed};
 use crate::registry::said::{Said, said};
 use crate::registry::throttle;
 use crate::registry::transport::{Response, TransportError};
@@ -34,6 +34,8 @@ pub struct Failure {
     pub retry_after: Option<Duration>,
     /// The reason is known: there was a body, or there is nothing further to ask.
     pub explained: bool,
+    /// What was asked beside the image, once that was decided; nothing may have been worth asking.
+    pub probed: Option<Probed>,
     /// What it counts where a node has other hosts to ask.
     pub weight: Weight,
 }
@@ -107,6 +109,7 @@ impl Failure {
             node_1x: None,
             retry_after: None,
             explained: true,
+            probed: None,
             weight: Weight::Unanswered,
         }
     }
@@ -141,6 +144,7 @@ impl Failure {
             node_1x: None,
             retry_after: None,
             explained: true,
+            probed: None,
             weight: Weight::Final,
         }
     }
@@ -158,6 +162,7 @@ impl Failure {
             node_1x: None,
             retry_after: (code == Code::RateLimited).then(|| throttle::rest(answer, said.message.as_deref())).flatten(),
             explained: refusal.asked_for_body || !code.certain(),
+            probed: None,
             weight: weight(refusal),
         }
     }

@@ -115,15 +115,15 @@ impl Fact {
 
     /// How long it answers without another question.
     pub fn lifetime(&self) -> Duration {
-        let Terms { lifetimes, by_digest, expires } = self.terms;
+        let Terms { lifetimes, by_digest, .. } = self.terms;
         match &self.outcome {
             Ok(_) => {
                 let lifetime = if by_digest { lifetimes.access } else { lifetimes.tag };
-                expires.map_or(lifetime, |expires| since(self.at, expires).min(lifetime))
+                self.end(self.at).map_or(lifetime, |end| since(self.at, end).min(lifetime))
             }
             Err(failure) => match failure.code {
                 // One that was held already ends with the first.
-                Code::CredentialsRejected => {
+                Code::CredentialsRejected | Code::CredentialsExpired => {
                     failure.retry_after.map_or(lifetimes.login_refused, |held| held.min(lifetimes.login_refused))
                 }
                 Code::RegistryError => lifetimes.error,
@@ -170,13 +170,18 @@ impl Fact {
         self.outcome.as_ref().is_err_and(|failure| failure.code == Code::CredentialsRejected)
     }
 
+    /// The credential's own end, for a success of that time. A registry that takes a login after its end does not ask.
+    fn end(&self, at: Timestamp) -> Option<Timestamp> {
+        self.terms.expires.filter(|expires| *expires > at)
+    }
+
     fn fresh(&self) -> Duration {
         self.terms.lifetimes.fresh
     }
 
     /// Whether it answers at once although it is past its lifetime; it has to be asked again then.
     pub fn answers_while_asked_again(&self, now: Timestamp) -> bool {
-        let ended = self.terms.expires.is_some_and(|expires| expires <= now);
+        let ended = self.end(self.at).is_some_and(|end| end <= now);
         self.outcome.is_ok() && !ended && self.age(now) < self.lifetime() * self.terms.lifetimes.refreshing
     }
 
@@ -192,8 +197,8 @@ impl Fact {
 
     /// The last success, as far as it may stand in for an uncertain failure.
     pub fn stands_in(&self, now: Timestamp) -> Option<(&Manifest, Timestamp)> {
-        let ended = self.terms.expires.is_some_and(|expires| expires <= now);
-        self.last_good().filter(|(_, at)| !ended && since(*at, now) < self.terms.lifetimes.stale)
+        let ended = |at| self.end(at).is_some_and(|end| end <= now);
+        self.last_good().filter(|(_, at)| !ended(*at) && since(*at, now) < self.terms.lifetimes.stale)
     }
 
     /// The last success, however old.

@@ -17,7 +17,7 @@ const PURE: [&str; 31] = [
     "finding",
     "go_duration",
     "manifests",
-    "message",
+    "message*",
     "nodes*",
     "node_credentials/cache",
     "node_credentials/declaration*",

@@ -4,6 +4,7 @@
 mod caching;
 mod command_line;
 mod dialogue;
+mod expiry;
 mod gate;
 mod hostile;
 mod layering;

@@ -1,3 +1,5 @@
+//! Breakers, rests and storms, second by second.
+
 use super::*;
 use crate::credentials::{Credential, IdentityKey};
 use crate::finding::Cause;
