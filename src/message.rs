@@ -133,15 +133,19 @@ pub(crate) fn fix(draft: &Draft<'_>, code: Code, certain: bool, failure: Option<
     let reference = draft.reference;
     let host = reference.map_or("", |reference| reference.registry());
     let name = reference.map_or("", |reference| reference.name());
-    let public = failure.and_then(|failure| failure.probed).is_some_and(|probed| probed.public == Some(true));
+    let probed = failure.and_then(|failure| failure.probed).unwrap_or_default();
+    let public = probed.public == Some(true);
+    let there = if probed.repository == Some(true) { "the repository is there: " } else { "" };
     let tags = || format!("see which exist: skopeo list-tags docker://{name}");
     let fix = match code {
         Code::InvalidImageName => "write it as registry/repository:tag, the repository in lower case".to_owned(),
         Code::TagNotFound if reference.is_some_and(crate::reference::Reference::implicit_latest) => {
-            format!("no tag was written, so latest is meant; {}", tags())
+            format!("{there}no tag was written, so latest is meant; {}", tags())
         }
-        Code::TagNotFound => format!("pushed under another tag, or not pushed yet; {}", tags()),
-        Code::DigestNotFound => format!("deleted by a retention rule, or pushed to another repository; {}", tags()),
+        Code::TagNotFound => format!("{there}pushed under another tag, or not pushed yet; {}", tags()),
+        Code::DigestNotFound => {
+            format!("{there}deleted by a retention rule, or pushed to another repository; {}", tags())
+        }
         Code::RepositoryNotFound => {
             "check the spelling of the repository; nothing was ever pushed under this one".to_owned()
         }

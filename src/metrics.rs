@@ -13,6 +13,7 @@ use prometheus_client::registry::Registry;
 
 use crate::credentials::TokenKind;
 use crate::finding::{Cause, Code};
+use crate::registry::probes::plan::Probe;
 
 /// Registry hosts that get a label of their own; image names are chosen by tenants, so the rest is `other`.
 const MAX_HOSTS: usize = 50;
@@ -29,6 +30,7 @@ pub struct Metrics {
     findings: Family<Found, Counter>,
     unchecked: Counter,
     registry_requests: Family<Asked, Counter>,
+    registry_probes: Family<Probing, Counter>,
     facts: Family<Read, Counter>,
     expired: Family<Ending, Counter>,
     expire_soon: Family<Ending, Counter>,
@@ -80,6 +82,12 @@ struct Read {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Probing {
+    probe: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Ending {
     token: &'static str,
 }
@@ -116,6 +124,9 @@ impl Metrics {
         registry.register("admitted_unchecked", "Reviews admitted with an uncertain finding", unchecked.clone());
         let registry_requests = Family::default();
         registry.register("registry_requests", "Requests for manifests, by status", registry_requests.clone());
+        let registry_probes = Family::default();
+        let help = "Questions that tell the causes of a refusal apart, by outcome";
+        registry.register("registry_probes", help, registry_probes.clone());
         let facts = Family::default();
         registry.register("facts", "Facts read, by where they came from", facts.clone());
         let expired = Family::default();
@@ -140,6 +151,7 @@ impl Metrics {
             findings,
             unchecked,
             registry_requests,
+            registry_probes,
             facts,
             expired,
             expire_soon,
@@ -168,6 +180,11 @@ impl Metrics {
         for code in Code::ALL {
             let certain = if code.certain() { "true" } else { "false" };
             drop(self.findings.get_or_create(&Found { code: code.as_str(), cause: "", certain }));
+        }
+        for probe in Probe::ALL.map(Probe::as_str) {
+            for outcome in ["yes", "no", "unsaid"] {
+                drop(self.registry_probes.get_or_create(&Probing { probe, outcome }));
+            }
         }
         for token in TokenKind::ALL.map(TokenKind::as_str) {
             drop(self.expired.get_or_create(&Ending { token }));
@@ -241,6 +258,16 @@ impl Metrics {
     /// One turn of a dialogue with a registry: `at_once`, `waited`, or `overload` for none.
     pub fn registry_turn(&self, turn: &'static str) {
         self.turns.get_or_create(&Turn { turn }).inc();
+    }
+
+    /// One question about a refusal that was asked, and what it told.
+    pub fn registry_probe(&self, probe: Probe, told: Option<bool>) {
+        let outcome = match told {
+            Some(true) => "yes",
+            Some(false) => "no",
+            None => "unsaid",
+        };
+        self.registry_probes.get_or_create(&Probing { probe: probe.as_str(), outcome }).inc();
     }
 
     /// One fact read: `cache`, `registry`, `stale`, `breaker`, `content` for the platforms behind a digest,

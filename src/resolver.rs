@@ -291,15 +291,13 @@ impl Inner {
         }
         let refused = match (old, began) {
             // Asked for this very review, only not for its reason.
-            (Some(Fact { outcome: Err(failure), at, .. }), Some(began)) if *at >= began && !failure.explained => {
+            (Some(Fact { outcome: Err(failure), at, .. }), Some(began)) if *at >= began && !failure.settled() => {
                 Err(failure.clone())
             }
             _ => self.registry.resolve(ask).await,
         };
         match refused {
-            Err(failure) if began.is_some() && failure.code.certain() && !failure.explained => {
-                Err(self.registry.explain(ask, failure).await)
-            }
+            Err(failure) if began.is_some() => Err(self.reason(&ask.endpoint.host, ask, failure).await),
             outcome => outcome,
         }
     }
@@ -308,6 +306,18 @@ impl Inner {
     fn meanwhile(&self, fact: &Fact, now: Timestamp) -> (Result<Manifest, Failure>, Duration, bool) {
         self.metrics.fact("refreshing");
         (fact.outcome.clone(), fact.age(now), true)
+    }
+
+    /// A certain refusal with the registry's reason, and with what one more question tells; none is asked of a registry
+    /// that is in trouble.
+    async fn reason(&self, host: &str, ask: &Ask, mut failure: Failure) -> Failure {
+        if failure.code.certain() && !failure.explained {
+            failure = self.registry.explain(ask, failure).await;
+        }
+        if failure.settled() || self.health.troubled_by(host, ask.id) {
+            return failure;
+        }
+        self.registry.probe(ask, failure).await
     }
 
     /// An uncertain failure, or the last good fact in its place.

@@ -47,9 +47,6 @@ pub(super) fn remarks(draft: &Draft<'_>, code: Code, failure: Option<&Failure>) 
     if code.refusal() && probed.public == Some(true) {
         remarks.push_str("; the image itself is public");
     }
-    if matches!(code, Code::TagNotFound | Code::DigestNotFound) && probed.repository == Some(true) {
-        remarks.push_str("; the repository is there");
-    }
     remarks
 }
 

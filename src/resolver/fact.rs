@@ -123,7 +123,7 @@ impl Fact {
             }
             Err(failure) => match failure.code {
                 // One that was held already ends with the first.
-                Code::CredentialsRejected | Code::CredentialsExpired => {
+                Code::CredentialsRejected if failure.login_refused() => {
                     failure.retry_after.map_or(lifetimes.login_refused, |held| held.min(lifetimes.login_refused))
                 }
                 Code::RegistryError => lifetimes.error,
@@ -134,6 +134,8 @@ impl Fact {
                 | Code::RepositoryNotFound
                 | Code::NotFoundOrNoAccess
                 | Code::CredentialsMissing
+                | Code::CredentialsRejected
+                | Code::CredentialsExpired
                 | Code::AccessDenied
                 | Code::PullSecretMalformed
                 | Code::PlatformMismatch
@@ -148,7 +150,7 @@ impl Fact {
     /// Whether it answers a question of this freshness.
     pub fn good(&self, now: Timestamp, freshness: Freshness) -> bool {
         let age = self.age(now);
-        let explained = self.outcome.as_ref().err().is_none_or(|failure| failure.explained);
+        let explained = self.outcome.as_ref().err().is_none_or(Failure::settled);
         // A clock that stepped back must not make facts live for as long as it stepped.
         let from_the_future = since(now, self.at) > self.fresh();
         !from_the_future
@@ -167,7 +169,7 @@ impl Fact {
     }
 
     fn login_refused(&self) -> bool {
-        self.outcome.as_ref().is_err_and(|failure| failure.code == Code::CredentialsRejected)
+        self.outcome.as_ref().is_err_and(Failure::login_refused)
     }
 
     /// The credential's own end, for a success of that time. A registry that takes a login after its end does not ask.

@@ -116,6 +116,12 @@ impl Health {
         Ok(())
     }
 
+    /// Whether anything is wrong with the registry, or with the login there: nothing is asked beside the dialogue then.
+    pub(super) fn troubled_by(&self, host: &str, id: CredentialId) -> bool {
+        let troubled = self.troubled();
+        troubled.get(host).is_some_and(|trouble| trouble.breaker.is_some() || trouble.logins.contains_key(&id))
+    }
+
     /// Takes note of the outcome of a question that was asked at `asked`.
     pub(super) fn report(
         &self,

@@ -16,6 +16,7 @@ mod node_credentials;
 mod oracle;
 mod pinning;
 mod platforms;
+mod probes;
 mod schema_drift;
 mod starting;
 mod support;

@@ -18,6 +18,9 @@ use crate::support::HandClock;
 /// The user of everybody, where a test plants that no key knows whose login it is.
 pub(crate) const EVERYBODY: &str = "everybody";
 
+/// The list of a repository's tags.
+const TAGS: Object = Object::Tag(usize::MAX);
+
 /// One request and what became of it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Logged {
@@ -80,7 +83,8 @@ impl Registries {
         let host = HOSTS.iter().position(|host| request.url.host_str() == Some(host)).unwrap();
         let at = self.clock.now();
         let path = request.url.path();
-        let image = (path != "/token").then(|| image(host, path));
+        let wanted = (path != "/token").then(|| wanted(host, path));
+        let image = wanted.filter(|image| image.object != TAGS);
         let mut logged = Logged { at, host, image, login: None, status: None, retry_after: None };
         let answer = match shared.state.modes[host] {
             Mode::Down => None,
@@ -91,7 +95,7 @@ impl Registries {
                 Some(value.into_iter().fold(status(429), |answer, value| with(answer, "retry-after", value)))
             }
             Mode::Up | Mode::Slow(_) => {
-                let answer = match image {
+                let answer = match wanted {
                     None => token(&shared, host, request, &mut logged),
                     Some(image) => manifest(&shared, image, request, &mut logged),
                 };
@@ -165,6 +169,9 @@ fn manifest(shared: &Shared, image: Image, request: &Request<'_>, logged: &mut L
             _ => challenge(",error=\"insufficient_scope\""),
         };
     }
+    if image.object == TAGS {
+        return Response { body: br#"{"tags":["t0"]}"#.to_vec(), ..status(200) };
+    }
     match state.manifest(image) {
         None => error(404, "MANIFEST_UNKNOWN"),
         Some(digest) => {
@@ -209,9 +216,12 @@ fn presented(shared: &Shared, host: usize, pair: &str) -> Option<Login> {
     Some(Login { user: user[1..].parse().unwrap(), password: password[1..].parse().unwrap() })
 }
 
-/// `/v2/team/r0/manifests/t1`.
-fn image(host: usize, path: &str) -> Image {
+/// `/v2/team/r0/manifests/t1`, or `/v2/team/r0/tags/list`.
+fn wanted(host: usize, path: &str) -> Image {
     let parts: Vec<&str> = path.split('/').collect();
+    if let [.., repository, "tags", "list"] = parts.as_slice() {
+        return Image { host, repository: repository[1..].parse().unwrap(), object: TAGS };
+    }
     let [.., repository, "manifests", object] = parts.as_slice() else { panic!("{path}") };
     let object = match object.strip_prefix("sha256:") {
         Some(hex) => Object::Digest(u32::from_str_radix(hex, 16).unwrap()),
