@@ -35,7 +35,7 @@ use crate::policy::{Mode, Policy, TemplatesAction};
 use crate::printable::line;
 use crate::server::body;
 use crate::server::{BodyError, InFlight};
-use crate::verdict::{Decision, Verdict, may_pin, unchecked};
+use crate::verdict::{Decision, Judged, Verdict, may_pin, unchecked};
 use crate::workload::{Shape, Workload};
 
 /// The API server's own default for a webhook (kubernetes/api `admissionregistration/v1`), where it sends none.
@@ -313,6 +313,11 @@ fn annotations(verdict: &Verdict) -> Vec<(&'static str, String)> {
         annotations.push(("enforce-would", verdict.would.as_str().to_owned()));
         let lines: Vec<String> = verdict.findings.iter().map(line).collect();
         annotations.push(("findings", lines.join("; ")));
+    }
+    let stale = |judged: &Judged| Some(format!("{} {}", judged.image.path, message::ago(judged.stale?)));
+    let stale: Vec<String> = verdict.images.iter().filter_map(stale).collect();
+    if !stale.is_empty() {
+        annotations.push(("stale", stale.join("; ")));
     }
     if !verdict.excepted.is_empty() {
         let lines: Vec<String> = verdict.excepted.iter().map(line).collect();

@@ -19,7 +19,7 @@ use crate::reference::Reference;
 use crate::resolver::Resolver;
 use crate::resolver::fact::Freshness;
 use crate::time::Clock;
-use crate::verdict::{self, Verdict};
+use crate::verdict::{self, Judged, Verdict};
 use crate::workload::{ContainerImage, PullPolicy, PullSecretNames, Workload};
 
 /// The share of the time that the first pass may take.
@@ -56,6 +56,10 @@ struct Round<'a> {
     deadline: Instant,
 }
 
+fn stale_path(judged: &Judged) -> Option<&str> {
+    judged.stale.map(|_| &*judged.image.path)
+}
+
 // === impl Engine ===
 
 impl Engine {
@@ -65,7 +69,8 @@ impl Engine {
         let began = (self.clock)();
         let enough = |image: &ContainerImage| match (purpose, image.pull_policy) {
             (Purpose::Pin, PullPolicy::Always) => Freshness::Recent,
-            (Purpose::Judge | Purpose::Pin, _) => Freshness::Cached,
+            (Purpose::Pin, _) => Freshness::Cached,
+            (Purpose::Judge, _) => Freshness::Refreshing,
         };
         // One image whose registry hangs must not cost the others their second look: it is waited for in both passes.
         let eligible = self.eligible(workload);
@@ -75,7 +80,10 @@ impl Engine {
         let facts = self.gather(policy, first, secrets, &enough).await;
         let first = verdict::judge(policy, workload, &facts, (self.clock)());
         let unfinished = |finding: &Finding| finding.cause == Some(Cause::Deadline);
-        if !first.findings.iter().any(|finding| finding.certain || unfinished(finding)) {
+        // What is found in a stale fact is a doubt: it could be a denial, and could be over.
+        let stale: BTreeSet<&str> = first.images.iter().filter_map(stale_path).collect();
+        let doubtful = |finding: &Finding| finding.certain || stale.contains(&*finding.path);
+        if !first.findings.iter().any(|finding| doubtful(finding) || unfinished(finding)) {
             return first;
         }
         // Deny from fresh facts only: the Secrets are read again, and what was asked before this review began is asked
@@ -84,8 +92,8 @@ impl Engine {
             Purpose::Judge => Freshness::Fresh(began),
             Purpose::Pin => Freshness::Asked(began),
         };
-        let certain = |finding: &&Finding| finding.certain;
-        let doubtful: BTreeSet<&str> = first.findings.iter().filter(certain).map(|finding| &*finding.path).collect();
+        let doubtful: BTreeSet<&str> =
+            first.findings.iter().filter(|finding| doubtful(finding)).map(|finding| &*finding.path).collect();
         let secrets = self.secrets(workload, Some(began)).await;
         let fresh = |image: &ContainerImage| if doubtful.contains(&*image.path) { again } else { enough(image) };
         let eligible = self.eligible(workload);
@@ -159,7 +167,7 @@ impl Engine {
         }
         let account = Account { namespace: &workload.object.namespace, name: &workload.account };
         let not_before = match freshness {
-            Freshness::Cached | Freshness::Recent => None,
+            Freshness::Refreshing | Freshness::Cached | Freshness::Recent => None,
             Freshness::Asked(began) | Freshness::Fresh(began) => Some(began),
         };
         self.node_credentials.candidates(reference.name(), account, not_before, deadline).await

@@ -182,6 +182,8 @@ pub enum NoticeCode {
     PartialPlatform,
     /// A single manifest for another processor than the nodes have: it is pulled, and does not start.
     WrongArchitecture,
+    /// The image is there, and the registry says that nothing is left of its limit: the next pull is refused.
+    NoPullsLeft,
     /// A login that pulled, or stood beside the one that did, ends soon or is over by its own word.
     CredentialsExpireSoon,
 }
@@ -347,7 +349,7 @@ impl fmt::Display for Cause {
 
 impl NoticeCode {
     /// Every code, in the order of the documentation.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::PullSecretMissing,
         Self::MutableTag,
         Self::ImplicitLatest,
@@ -355,6 +357,7 @@ impl NoticeCode {
         Self::PartialPlatform,
         Self::WrongArchitecture,
         Self::CredentialsExpireSoon,
+        Self::NoPullsLeft,
     ];
 
     /// What it means, in one line.
@@ -369,6 +372,7 @@ impl NoticeCode {
                 "one manifest, for another processor than the nodes have: it is pulled and does not start"
             }
             Self::CredentialsExpireSoon => "a login ends soon, or is over by its own word",
+            Self::NoPullsLeft => "the image is there, and the registry says that none of its pulls is left",
         }
     }
 
@@ -381,6 +385,7 @@ impl NoticeCode {
             Self::ImplicitDockerHub => "ImplicitDockerHub",
             Self::PartialPlatform => "PartialPlatform",
             Self::WrongArchitecture => "WrongArchitecture",
+            Self::NoPullsLeft => "NoPullsLeft",
             Self::CredentialsExpireSoon => "CredentialsExpireSoon",
         }
     }

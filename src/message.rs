@@ -290,6 +290,13 @@ fn asked(verdict: &Verdict, finding: &Finding) -> Option<String> {
     Some(format!("{}{through}{age}", sources.join(", ")))
 }
 
+/// What follows the name of an image that is there and cannot be pulled any more. `left` is what the registry says;
+/// without a login it counts by address.
+pub(crate) fn nothing_left(left: &str, login: bool) -> String {
+    let whose = if login { "" } else { " (nodes with another address have their own)" };
+    format!("exists, but {left}{whose}: where it has to be pulled, the pull is refused")
+}
+
 /// An age in steps: controllers retry, and a text that changed with every retry would be an event of its own each time.
 pub fn ago(age: Duration) -> String {
     match age.as_secs() {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
@@ -34,6 +35,10 @@ pub struct Metrics {
     expired: Family<Ending, Counter>,
     expire_soon: Family<Ending, Counter>,
     plugin_calls: Family<Called, Counter>,
+    quota_left: Family<Host, Gauge>,
+    breakers: Family<Host, Gauge>,
+    resting: Family<Host, Gauge>,
+    turns: Family<Turn, Counter>,
     hosts: Arc<Mutex<BTreeSet<String>>>,
 }
 
@@ -59,6 +64,16 @@ struct Found {
 struct Asked {
     registry: String,
     status: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Host {
+    registry: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Turn {
+    turn: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -121,6 +136,14 @@ impl Metrics {
         registry.register("credentials_expire_soon", help, expire_soon.clone());
         let plugin_calls = Family::default();
         registry.register("credential_plugin_calls", "Calls of credential provider plugins", plugin_calls.clone());
+        let quota_left = Family::default();
+        registry.register("registry_quota_left", "Lowest of what a registry says is left", quota_left.clone());
+        let breakers = Family::default();
+        registry.register("registry_breaker", "0 closed, 1 half open, 2 open", breakers.clone());
+        let resting = Family::default();
+        registry.register("registry_logins_resting", "Logins that a registry limits", resting.clone());
+        let turns = Family::default();
+        registry.register("registry_turns", "Turns of dialogues with registries", turns.clone());
         let metrics = Self {
             registry: Arc::new(registry),
             reviews,
@@ -133,6 +156,10 @@ impl Metrics {
             expired,
             expire_soon,
             plugin_calls,
+            quota_left,
+            breakers,
+            resting,
+            turns,
             hosts: Arc::default(),
         };
         metrics.start_at_zero();
@@ -163,8 +190,11 @@ impl Metrics {
             drop(self.expired.get_or_create(&Ending { token }));
             drop(self.expire_soon.get_or_create(&Ending { token }));
         }
-        for from in ["cache", "registry", "stale", "breaker", "content"] {
+        for from in ["cache", "registry", "stale", "refreshing", "breaker", "budget", "content"] {
             drop(self.facts.get_or_create(&Read { from }));
+        }
+        for turn in ["at_once", "waited", "overload"] {
+            drop(self.turns.get_or_create(&Turn { turn }));
         }
     }
 
@@ -193,16 +223,41 @@ impl Metrics {
 
     /// One manifest request and its status, if an answer came.
     pub fn registry_request(&self, host: &str, status: Option<u16>) {
-        let registry = {
-            let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
-            if hosts.contains(host) || (hosts.len() < MAX_HOSTS && hosts.insert(host.to_owned())) {
-                host.to_owned()
-            } else {
-                "other".to_owned()
-            }
-        };
+        let registry = self.label(host).unwrap_or_else(|| "other".to_owned());
         let status = status.map_or_else(|| "none".to_owned(), |status| status.to_string());
         self.registry_requests.get_or_create(&Asked { registry, status }).inc();
+    }
+
+    /// The lowest of what one registry says is left, over all credentials. A registry without a label of its own has none.
+    pub fn registry_left(&self, host: &str, left: u32) {
+        self.set(&self.quota_left, host, i64::from(left));
+    }
+
+    /// The state of one registry's breaker: 0 closed, 1 half open, 2 open.
+    pub fn registry_breaker(&self, host: &str, state: u8) {
+        self.set(&self.breakers, host, i64::from(state));
+    }
+
+    /// How many logins (anonymous is one) rest because one registry limits them.
+    pub fn registry_resting(&self, host: &str, logins: usize) {
+        self.set(&self.resting, host, i64::try_from(logins).unwrap_or(i64::MAX));
+    }
+
+    fn set(&self, family: &Family<Host, Gauge>, host: &str, value: i64) {
+        if let Some(registry) = self.label(host) {
+            family.get_or_create(&Host { registry }).set(value);
+        }
+    }
+
+    /// The label of a registry, if it gets one.
+    fn label(&self, host: &str) -> Option<String> {
+        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        (hosts.contains(host) || (hosts.len() < MAX_HOSTS && hosts.insert(host.to_owned()))).then(|| host.to_owned())
+    }
+
+    /// One turn of a dialogue with a registry: `at_once`, `waited`, or `overload` for none.
+    pub fn registry_turn(&self, turn: &'static str) {
+        self.turns.get_or_create(&Turn { turn }).inc();
     }
 
     /// One question about a refusal that was asked, and what it told.
@@ -215,7 +270,8 @@ impl Metrics {
         self.registry_probes.get_or_create(&Probing { probe: probe.as_str(), outcome }).inc();
     }
 
-    /// One fact read: `cache`, `registry`, `stale`, `breaker`, or `content` for the platforms behind a digest.
+    /// One fact read: `cache`, `registry`, `stale`, `breaker`, `content` for the platforms behind a digest,
+    /// `refreshing` for one past its lifetime while it is asked again, `budget` where too little of that is left.
     pub fn fact(&self, from: &'static str) {
         self.facts.get_or_create(&Read { from }).inc();
     }

@@ -6,6 +6,7 @@
 //! lifetimes of facts here: that is [`crate::resolver`].
 
 mod auth;
+pub mod budget;
 pub mod challenge;
 mod content;
 mod endpoint;
@@ -21,6 +22,7 @@ pub mod proxies;
 mod realms;
 pub mod said;
 mod session;
+pub mod throttle;
 pub mod trace;
 pub mod transport;
 
@@ -32,6 +34,7 @@ use crate::credentials::{Credential, CredentialId};
 use crate::finding::{Cause, Code};
 use crate::metrics::Metrics;
 use crate::reference::{Algorithm, Digest, Reference};
+use crate::registry::budget::{Budget, Budgets, Use};
 use crate::registry::challenge::Challenge;
 pub use crate::registry::endpoint::Endpoint;
 use crate::registry::failure::{Authority, Failure, Presented, Refusal, Weight};
@@ -66,6 +69,8 @@ pub struct Ask {
 pub struct Registry {
     transport: Arc<dyn Transport>,
     session: Session,
+    budgets: Budgets,
+    clock: Clock,
     probes: Probes,
     metrics: Metrics,
     ways: Option<Ways>,
@@ -76,8 +81,8 @@ pub struct Registry {
 impl Registry {
     /// A client over `transport`.
     pub fn new(transport: Arc<dyn Transport>, clock: Clock, metrics: Metrics) -> Self {
-        let probes = Probes::new(clock.clone());
-        Self { transport, session: Session::new(clock), probes, metrics, ways: None }
+        let (budgets, probes) = (Budgets::new(metrics.clone()), Probes::new(clock.clone()));
+        Self { transport, session: Session::new(clock.clone()), budgets, probes, clock, metrics, ways: None }
     }
 
     /// The same, for nodes that ask other hosts than the one in a reference.
@@ -96,6 +101,32 @@ impl Registry {
         self.ways.as_ref()?.of(&ask.endpoint, &ask.reference)
     }
 
+    /// What the registry of a question said last about how much is left for its credential.
+    pub fn budget(&self, ask: &Ask) -> Option<Budget> {
+        self.budgets.of(&ask.endpoint.host, ask.id, (self.clock)())
+    }
+
+    /// The words of that where nothing is left. Costs next to nothing while something is left everywhere.
+    pub fn nothing_left(&self, host: &str, id: CredentialId) -> Option<String> {
+        let now = (self.clock)();
+        self.budgets.spent(host, id, now).map(|budget| budget.words(host, now))
+    }
+
+    /// Whether enough is left for a request that no admission needs.
+    ///
+    /// # Errors
+    /// [`Code::NotChecked`], with what the registry says is left.
+    pub fn affords(&self, ask: &Ask, purpose: Use) -> Result<(), Failure> {
+        let host = &ask.endpoint.host;
+        match self.budget(ask).filter(|budget| !budget.allows(purpose)) {
+            None => Ok(()),
+            Some(budget) => {
+                let left = budget.words(host, (self.clock)());
+                Err(Failure::own(Code::NotChecked, Cause::Limit, format!("{left}; that is kept for admissions")))
+            }
+        }
+    }
+
     /// Resolves as a node would at one endpoint, with one candidate.
     ///
     /// # Errors
@@ -110,6 +141,9 @@ impl Registry {
     /// # Errors
     /// Always: the refusal with its reason; what came instead when the GET did not end the same way.
     pub async fn explain(&self, ask: &Ask, refused: Failure) -> Failure {
+        if self.affords(ask, Use::Explanation).is_err() {
+            return Failure { explained: true, ..refused };
+        }
         match self.converse(ask, Method::Get).await {
             Ok(_) => Failure::nonsense("the registry refuses HEAD and serves GET for the same manifest", refused.node),
             // The node asks by HEAD: its line stays.
@@ -250,6 +284,9 @@ impl Registry {
         };
         let answer = self.transport.send(request).await;
         self.metrics.registry_request(&ask.endpoint.host, answer.as_ref().ok().map(|answer| answer.status));
+        if let Some(quota) = answer.as_ref().ok().and_then(throttle::quota) {
+            self.budgets.note(&ask.endpoint.host, ask.id, quota, (self.clock)());
+        }
         answer.map_err(|error| {
             let mut failure = Failure::transport(error);
             failure.node = failure.node.map(|words| node::resolve_line(&ask.reference, &words));

@@ -3,8 +3,10 @@
 //! Every key carries the credential's identity. A thousand callers of one fact make one dialogue; it runs in a task of
 //! its own, so that a caller that goes away cancels nobody's work and what finishes late still fills the cache.
 
+mod contents;
 pub mod fact;
 mod health;
+mod turns;
 mod walk;
 
 use std::sync::Arc;
@@ -12,21 +14,22 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use moka::future::Cache;
-use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::credentials::{Candidate, Credential, CredentialId, IdentityKey};
 use crate::facts::Attempt;
 use crate::finding::{Cause, Code};
 use crate::metrics::Metrics;
-use crate::nodes::platform::Content;
 use crate::policy::RegistryRule;
-use crate::reference::{Digest, Reference};
+use crate::reference::Reference;
+use crate::registry::budget::{self, Use};
 use crate::registry::failure::Failure;
-use crate::registry::manifest::{Kind, Manifest};
+use crate::registry::manifest::Manifest;
 use crate::registry::{Ask, Endpoint, Registry};
-use crate::resolver::fact::{Fact, Freshness};
-use crate::resolver::health::Health;
+use crate::resolver::contents::Contents;
+use crate::resolver::fact::{Fact, Freshness, Lifetimes, Terms};
+use crate::resolver::health::{Health, Question};
+use crate::resolver::turns::Turns;
 use crate::time::{Clock, since};
 
 /// Facts held at most; one takes about half a KiB.
@@ -35,30 +38,21 @@ const MAX_FACTS: u64 = 50_000;
 /// The outer bound of any fact; what it is good for is decided by [`Fact`].
 const HELD: Duration = Duration::from_hours(1);
 
-/// Dialogues under way at once, over all registries.
-const MAX_DIALOGUES: usize = 512;
-
-/// How long a dialogue waits for its turn before it is an overload.
-const TURN: Duration = Duration::from_millis(250);
-
-/// Platforms held at most, over all contents. What a digest names never changes.
-const MAX_PLATFORMS: u64 = 200_000;
-
-/// Readings of contents under way at once: fewer than dialogues, which must not wait for them.
-const MAX_READINGS: usize = 64;
-
-/// How long content is held that nobody asks for.
-const CONTENT_HELD: Duration = Duration::from_hours(24);
-
-/// How long it is not asked again after it could not be read.
-const CONTENT_PAUSE: Duration = Duration::from_mins(1);
-
 /// Limit for one dialogue, however many requests it takes.
 const DIALOGUE: Duration = Duration::from_secs(15);
 
 /// Shared by all reviews, the command line and the scan.
 #[derive(Clone, Debug)]
-pub struct Resolver(Arc<Inner>);
+pub struct Resolver(Arc<Inner>, Priority);
+
+/// Whether somebody waits for the answer: where little is left of a registry's limit, that is kept for admissions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Priority {
+    /// A review, or a command that somebody typed.
+    Admission,
+    /// A scan, a watch: they stop at a reserve.
+    Background,
+}
 
 #[derive(Debug)]
 struct Inner {
@@ -66,21 +60,11 @@ struct Inner {
     identity: IdentityKey,
     clock: Clock,
     metrics: Metrics,
+    lifetimes: &'static Lifetimes,
     facts: Cache<Key, Arc<Fact>>,
-    contents: Cache<(Digest, Kind), Arc<Content>>,
-    readings: Cache<Reading, (Option<Arc<Content>>, Timestamp)>,
-    reading_turns: Semaphore,
+    contents: Contents,
     health: Health,
-    turns: Semaphore,
-}
-
-/// One question for content. A failure is nobody else's: it is held under the host and the credential.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Reading {
-    digest: Digest,
-    kind: Kind,
-    name: String,
-    id: CredentialId,
+    turns: Turns,
 }
 
 /// Endpoint, normalised reference, credential.
@@ -96,22 +80,35 @@ struct Key {
 impl Resolver {
     /// A resolver with an empty cache. `identity` keys the cache; replicas that share facts share it.
     pub fn new(registry: Registry, identity: IdentityKey, clock: Clock, metrics: Metrics) -> Self {
-        Self(Arc::new(Inner {
+        Self::with_lifetimes(registry, identity, clock, metrics, &Lifetimes::PROMISED)
+    }
+
+    /// The same with lifetimes of the caller's making.
+    pub fn with_lifetimes(
+        registry: Registry,
+        identity: IdentityKey,
+        clock: Clock,
+        metrics: Metrics,
+        lifetimes: &'static Lifetimes,
+    ) -> Self {
+        let inner = Inner {
             registry,
             identity,
-            health: Health::default(),
             clock,
-            metrics,
+            lifetimes,
             facts: Cache::builder().max_capacity(MAX_FACTS).time_to_live(HELD).build(),
-            contents: Cache::builder()
-                .max_capacity(MAX_PLATFORMS)
-                .weigher(|_, content: &Arc<Content>| content.weight())
-                .time_to_idle(CONTENT_HELD)
-                .build(),
-            readings: Cache::builder().max_capacity(MAX_FACTS).time_to_live(HELD).build(),
-            reading_turns: Semaphore::new(MAX_READINGS),
-            turns: Semaphore::new(MAX_DIALOGUES),
-        }))
+            contents: Contents::new(),
+            health: Health::new(metrics.clone()),
+            turns: Turns::new(metrics.clone()),
+            metrics,
+        };
+        Self(Arc::new(inner), Priority::Admission)
+    }
+
+    /// The same resolver for work that nobody waits for.
+    #[must_use]
+    pub fn in_background(&self) -> Self {
+        Self(Arc::clone(&self.0), Priority::Background)
     }
 
     /// Tries `candidates` in order and stops at the first success, as the kubelet does; every attempt is returned.
@@ -133,41 +130,22 @@ impl Resolver {
             let ask = || question(rule, reference, candidate, id);
             let (outcome, age, stale) = self.fact(key, ask, freshness, deadline).await;
             let resolved = outcome.is_ok();
+            let nothing_left = resolved.then(|| self.0.registry.nothing_left(reference.registry(), id)).flatten();
             let expiry = credential.and_then(Credential::expiry).cloned();
-            attempts.push(Attempt { source: candidate.source.clone(), login, expiry, outcome, age, stale });
+            attempts.push(Attempt {
+                source: candidate.source.clone(),
+                login,
+                expiry,
+                outcome,
+                age,
+                stale,
+                nothing_left,
+            });
             if resolved {
                 break;
             }
         }
         attempts
-    }
-
-    /// The platforms of what `candidate` was just resolved to, or `None` if they cannot be read before `deadline`.
-    ///
-    /// The content of a digest is the same under every credential; that the caller may see the digest was decided by
-    /// [`Resolver::resolve`].
-    pub async fn content(
-        &self,
-        rule: &RegistryRule,
-        reference: &Arc<Reference>,
-        candidate: &Candidate,
-        manifest: &Manifest,
-        deadline: Instant,
-    ) -> Option<Arc<Content>> {
-        let inner = &self.0;
-        let known = (manifest.digest.clone(), manifest.kind);
-        if let Some(content) = inner.contents.get(&known).await {
-            return Some(content);
-        }
-        let (digest, kind) = known;
-        let id = inner.identity.id(candidate.credential.as_deref());
-        let reading = Reading { digest, kind, name: reference.name().to_owned(), id };
-        let ask = question(rule, reference, candidate, id);
-        let task = tokio::spawn({
-            let (inner, manifest) = (Arc::clone(inner), manifest.clone());
-            async move { inner.read_content(reading, ask, manifest).await }
-        });
-        timeout_at(deadline, task).await.ok()?.ok()?
     }
 
     /// One fact: from the cache where it is good enough, else asked for.
@@ -191,11 +169,28 @@ impl Resolver {
             };
         }
         let (cached, ask) = (cached.as_deref(), ask());
+        let usable = |fact: &&Fact| freshness == Freshness::Refreshing && fact.answers_while_asked_again(now);
+        let past_its_lifetime = cached.filter(usable);
+        if let Some(fact) = past_its_lifetime.filter(|fact| fact.is_asked_again()) {
+            return inner.meanwhile(fact, now);
+        }
+        if self.1 == Priority::Background
+            && let Err(failure) = inner.registry.affords(&ask, Use::Background)
+        {
+            inner.metrics.fact("budget");
+            return inner.or_stale(cached, failure, now, now);
+        }
         // Where nodes have several hosts, each of them is looked after on the way.
         let declared = inner.registry.declares(&ask.endpoint.host);
-        if !declared && let Err((failure, at)) = inner.health.admit(&ask.endpoint.host, ask.id, now) {
+        if !declared && let Err(held) = inner.health.admit(&ask.endpoint.host, ask.id, now) {
             inner.metrics.fact("breaker");
-            return inner.or_stale(cached, failure, at, now);
+            let failure = inner.with_limits(&ask, held.failure, Some(held.rest));
+            return inner.or_stale(cached, failure, held.at, now);
+        }
+        if let Some(fact) = past_its_lifetime {
+            fact.ask_again();
+            tokio::spawn(Arc::clone(inner).coalesce(key, ask, Freshness::Cached));
+            return inner.meanwhile(fact, now);
         }
         let task = tokio::spawn({
             let inner = Arc::clone(inner);
@@ -251,52 +246,55 @@ impl Inner {
         }
     }
 
-    /// One reading for all callers that want the same content with the same credential; what is read is for all.
-    async fn read_content(self: Arc<Self>, reading: Reading, ask: Ask, manifest: Manifest) -> Option<Arc<Content>> {
-        let known = (reading.digest.clone(), reading.kind);
-        let read = async {
-            self.metrics.fact("content");
-            let _turn = timeout(TURN, self.reading_turns.acquire()).await.ok()?.ok()?;
-            let content = timeout(DIALOGUE, self.content(&ask, &manifest)).await.ok()?.ok()?;
-            let content = Arc::new(content);
-            self.contents.insert(known, Arc::clone(&content)).await;
-            Some(content)
-        };
-        let now = (self.clock)();
-        let read = async { (read.await, now) };
-        let over = |(_, at): &(Option<Arc<Content>>, Timestamp)| since(*at, now) >= CONTENT_PAUSE;
-        self.readings.entry(reading).or_insert_with_if(Box::pin(read), over).await.into_value().0
-    }
-
     async fn dialogue(&self, key: &Key, ask: &Ask, freshness: Freshness, old: Option<Arc<Fact>>) -> Arc<Fact> {
         self.metrics.fact("registry");
         // A fact is as old as the question: what changed while the registry thought is not in it.
         let at = (self.clock)();
         let host = &ask.endpoint.host;
-        let asked = if let Ok(Ok(_turn)) = timeout(TURN, self.turns.acquire()).await {
-            timeout(DIALOGUE, self.ask(ask, freshness, old.as_deref())).await.unwrap_or_else(|_| {
+        let asked = match self.turns.take(host).await {
+            Ok(_turn) => timeout(DIALOGUE, self.ask(ask, freshness, old.as_deref())).await.unwrap_or_else(|_| {
                 let detail = format!("{host} kept a dialogue open for {DIALOGUE:?}");
                 Err(Failure::own(Code::RegistryUnreachable, Cause::Timeout, detail))
-            })
-        } else {
-            let detail = format!("{MAX_DIALOGUES} other images are being resolved");
-            Err(Failure::own(Code::NotChecked, Cause::Overload, detail))
+            }),
+            Err(overload) => Err(overload),
         };
-        if !self.registry.declares(host) {
-            self.health.report(host, ask.id, &asked, (self.clock)());
-        }
+        let asked = if self.registry.declares(host) { asked } else { self.reported(host, ask, asked, at) };
+        let expires = ask.credential.as_deref().and_then(Credential::expiry).map(|expiry| expiry.at);
+        let terms = |by_digest| Terms { lifetimes: self.lifetimes, by_digest, expires };
         if let (Ok(manifest), None) = (&asked, ask.reference.digest()) {
             // What was checked is what is pinned: the pinned form is known under the same credential.
             let pinned = Key { reference: pinned_form(&ask.reference, manifest), ..key.clone() };
-            self.facts.insert(pinned, Arc::new(Fact::new(Ok(manifest.clone()), at, true, None))).await;
+            if self.facts.get(&pinned).await.is_none_or(|known| known.at <= at) {
+                let fact = Fact::new(Ok(manifest.clone()), at, terms(true), None);
+                self.facts.insert(pinned, Arc::new(fact)).await;
+            }
         }
-        Arc::new(Fact::new(asked, at, ask.reference.digest().is_some(), old.as_deref()))
+        Arc::new(Fact::new(asked, at, terms(ask.reference.digest().is_some()), old.as_deref()))
+    }
+
+    /// Tells the outcome of a question to the health of its host; a limit is said with its numbers.
+    fn reported<T>(&self, host: &str, ask: &Ask, outcome: Result<T, Failure>, at: Timestamp) -> Result<T, Failure> {
+        let question = Question { host, id: ask.id, reference: &ask.reference };
+        self.health.report(question, outcome.as_ref().map(drop), at, (self.clock)());
+        outcome.map_err(|failure| self.with_limits(ask, failure, None))
+    }
+
+    /// A failure with what the registry says is left, if that is the matter, and for how long it is not asked again.
+    fn with_limits(&self, ask: &Ask, failure: Failure, rest: Option<Duration>) -> Failure {
+        let left = || self.registry.budget(ask).map(|budget| budget.words(&ask.endpoint.host, (self.clock)()));
+        let left = (failure.code == Code::RateLimited).then(left).flatten();
+        let rest = rest.map(|rest| match rest {
+            Duration::ZERO => "it is being asked again".to_owned(),
+            rest => format!("not asked again for another {}", budget::about(rest)),
+        });
+        let words: Vec<String> = [failure.detail, left, rest].into_iter().flatten().collect();
+        Failure { detail: (!words.is_empty()).then(|| words.join("; ")), ..failure }
     }
 
     async fn ask(&self, ask: &Ask, freshness: Freshness, old: Option<&Fact>) -> Result<Manifest, Failure> {
         let began = match freshness {
             Freshness::Fresh(began) => Some(began),
-            Freshness::Cached | Freshness::Recent | Freshness::Asked(_) => None,
+            Freshness::Refreshing | Freshness::Cached | Freshness::Recent | Freshness::Asked(_) => None,
         };
         if let Some(ways) = self.registry.ways(ask) {
             return self.walk(ask, &ways, began.is_some()).await;
@@ -314,13 +312,19 @@ impl Inner {
         }
     }
 
+    /// A success that is past its lifetime, while it is asked again.
+    fn meanwhile(&self, fact: &Fact, now: Timestamp) -> (Result<Manifest, Failure>, Duration, bool) {
+        self.metrics.fact("refreshing");
+        (fact.outcome.clone(), fact.age(now), true)
+    }
+
     /// A certain refusal with the registry's reason, and with what one more question tells; none is asked of a registry
     /// that is in trouble.
     async fn reason(&self, host: &str, ask: &Ask, mut failure: Failure) -> Failure {
         if failure.code.certain() && !failure.explained {
             failure = self.registry.explain(ask, failure).await;
         }
-        if failure.settled() || self.health.admit(host, ask.id, (self.clock)()).is_err() {
+        if failure.settled() || self.health.troubled_by(host, ask.id) {
             return failure;
         }
         self.registry.probe(ask, failure).await
@@ -334,7 +338,7 @@ impl Inner {
         at: Timestamp,
         now: Timestamp,
     ) -> (Result<Manifest, Failure>, Duration, bool) {
-        match cached.and_then(Fact::last_good) {
+        match cached.and_then(|fact| fact.stands_in(now)) {
             Some((manifest, seen)) => {
                 self.metrics.fact("stale");
                 (Ok(manifest.clone()), since(seen, now), true)

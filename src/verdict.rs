@@ -8,6 +8,7 @@ mod notices;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -64,6 +65,8 @@ pub struct Judged {
     pub reference: Option<Arc<Reference>>,
     /// What the reference named.
     pub digest: Option<Digest>,
+    /// How old what is known is, where it is past its lifetime.
+    pub stale: Option<Duration>,
     /// The digest may be written into the object.
     pub pinnable: bool,
     /// The architectures of nodes that it is for, where that is known.
@@ -191,6 +194,7 @@ fn judge_image(
             image: Arc::clone(image),
             reference: None,
             digest: None,
+            stale: None,
             pinnable: false,
             architectures: None,
         },
@@ -211,10 +215,11 @@ fn judge_image(
         Some(draft.malformed(malformed))
     } else if !policy.registry_allowed(reference.registry()) {
         Some(draft.finding(Code::RegistryNotAllowed, true, None))
-    } else if let Some(Attempt { outcome: Ok(manifest), stale, .. }) = facts.attempts.last() {
+    } else if let Some(Attempt { outcome: Ok(manifest), stale, age, .. }) = facts.attempts.last() {
         let digest = &manifest.digest;
         let fit = facts.content.as_ref().map_or(Fit::Good, |content| ground.fit(&draft, content, digest));
         outcome.judged.digest = Some(digest.clone());
+        outcome.judged.stale = stale.then_some(*age);
         // Where the node may ask another registry, nothing that this one says holds for it.
         let theirs = !stale && !ground.may_ask_elsewhere(image);
         outcome.judged.architectures =

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::finding::{Cause, Code, Nearest, Probed};
 use crate::registry::said::{Said, said};
+use crate::registry::throttle;
 use crate::registry::transport::{Response, TransportError};
 
 /// Registries whose answers to strangers are the same for private and for missing repositories.
@@ -163,12 +164,17 @@ impl Failure {
             detail: (refusal.status >= 500 || code == Code::RegistryError).then(|| format!("HTTP {}", refusal.status)),
             node: Some(node),
             node_1x: None,
-            retry_after: (code == Code::RateLimited).then(|| retry_after(answer.header("retry-after"))).flatten(),
+            retry_after: (code == Code::RateLimited).then(|| throttle::rest(answer, said.message.as_deref())).flatten(),
             explained: refusal.asked_for_body || !code.certain(),
             probed: None,
             nearest: None,
             weight: weight(refusal),
         }
+    }
+
+    /// Whether the registry answered with an error of its own, a 5xx.
+    pub fn server_error(&self) -> bool {
+        self.code == Code::RegistryError && self.detail.as_deref().is_some_and(|detail| detail.starts_with("HTTP 5"))
     }
 }
 
@@ -181,12 +187,6 @@ fn weight(refusal: Refusal<'_>) -> Weight {
         (Authority::Manifest, 400..) => Weight::Status,
         (Authority::Manifest, _) => Weight::Final,
     }
-}
-
-/// `Retry-After` in seconds, capped at a day. The form with a date is left to the back-off.
-fn retry_after(value: Option<&str>) -> Option<Duration> {
-    let seconds: u64 = value?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds.min(24 * 60 * 60)))
 }
 
 /// The code of a refusal.
@@ -391,13 +391,6 @@ mod tests {
         ];
         for (name, refusal, body, expected) in table {
             assert_eq!(answered(*refusal, body).code, *expected, "{name}");
-        }
-    }
-
-    #[test]
-    fn retry_after_is_read_and_capped() {
-        for (value, expected) in [("7", Some(7)), ("99999999999", Some(86_400)), ("soon", None), ("-1", None)] {
-            assert_eq!(retry_after(Some(value)), expected.map(Duration::from_secs), "{value}");
         }
     }
 }

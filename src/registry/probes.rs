@@ -18,6 +18,7 @@ use tokio::time::timeout;
 
 use crate::credentials::{Credential, CredentialId};
 use crate::finding::{Code, Nearest, Probed};
+use crate::registry::budget::Use;
 use crate::registry::failure::Failure;
 use crate::registry::probes::plan::{Probe, Question, Scene};
 use crate::registry::probes::tags::Wanted;
@@ -76,6 +77,9 @@ impl Registry {
     pub async fn probe(&self, ask: &Ask, failure: Failure) -> Failure {
         if failure.probed.is_some() || !plan::conceivable(failure.code) {
             return failure;
+        }
+        if self.affords(ask, Use::Explanation).is_err() {
+            return plan::conclude(failure, Probed::default());
         }
         let now = (self.probes.clock)();
         let granted = self.session.granted(ask).await.filter(|granted| since(granted.at, now) < plan::LOGIN_GOOD);

@@ -1,5 +1,6 @@
 //! One answer of a registry with its time, and what it is still good for. Pure: `now` is passed in.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -9,34 +10,39 @@ use crate::registry::failure::Failure;
 use crate::registry::manifest::Manifest;
 use crate::time::since;
 
-/// A denial, and a pin under `Always`, rest on nothing older.
-pub const FRESH: Duration = Duration::from_secs(5);
-
-/// Within [`FRESH`], a refusal is asked again for a review that came after it this many times: a fix is seen by the very
-/// next `kubectl apply`, and a storm of the same broken pod costs the registry a handful of questions.
-pub const ASKED_AGAIN: u8 = 5;
-
-/// A tag may move.
-pub const TAG: Duration = Duration::from_mins(1);
-
-/// A digest cannot move, but access to it can end.
-pub const ACCESS: Duration = Duration::from_mins(5);
-
-/// Seconds, not minutes: "I just pushed it" must not be refused.
-pub const NOT_FOUND: Duration = Duration::from_secs(5);
-
-/// Registries ban those who keep trying a wrong login.
-pub const LOGIN_REFUSED: Duration = Duration::from_mins(2);
-
-/// An error answer for one image; failures of the whole registry are held by its breaker.
-pub const ERROR: Duration = Duration::from_secs(2);
+/// For how long each kind of fact is good, in one table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lifetimes {
+    /// A denial, and a pin under `Always`, rest on nothing older.
+    pub fresh: Duration,
+    /// Within `fresh`, a refusal is asked again for a review that came after it this many times: a fix is seen by the
+    /// very next `kubectl apply`, and a storm of the same broken pod costs the registry a handful of questions.
+    pub asked_again: u8,
+    /// A tag may move.
+    pub tag: Duration,
+    /// A digest cannot move, but access to it can end; never past the end of the credential itself.
+    pub access: Duration,
+    /// Seconds, not minutes: "I just pushed it" must not be refused.
+    pub not_found: Duration,
+    /// Registries ban those who keep trying a wrong login.
+    pub login_refused: Duration,
+    /// An error answer for one image; failures of the whole registry are held by its breaker.
+    pub error: Duration,
+    /// A success that is past its lifetime, but not older than this many lifetimes, answers a verdict at once while it
+    /// is asked again in the background.
+    pub refreshing: u32,
+    /// A success older than this is not answered in place of a failure either.
+    pub stale: Duration,
+}
 
 /// How fresh a fact has to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Freshness {
+    /// Within its lifetime; a success also past it, while it is asked again. For verdicts, never for pins.
+    Refreshing,
     /// Within its lifetime.
     Cached,
-    /// At most [`FRESH`] old, whatever its lifetime.
+    /// At most [`Lifetimes::fresh`] old, whatever its lifetime.
     Recent,
     /// Not older than the review that began at this time.
     Asked(Timestamp),
@@ -45,31 +51,61 @@ pub enum Freshness {
 }
 
 /// What a registry answered, and when.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Fact {
     /// The manifest, or why not.
     pub outcome: Result<Manifest, Failure>,
     /// When the answer came.
     pub at: Timestamp,
-    by_digest: bool,
+    terms: Terms,
     good_before: Option<(Manifest, Timestamp)>,
     window: Timestamp,
     asked: u8,
+    /// Somebody asks again already.
+    refreshing: AtomicBool,
+}
+
+/// What decides for how long a fact is good, beside the fact.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    /// The table.
+    pub lifetimes: &'static Lifetimes,
+    /// A digest was asked for, not a tag.
+    pub by_digest: bool,
+    /// When the credential itself ends, where that is known.
+    pub expires: Option<Timestamp>,
+}
+
+// === impl Lifetimes ===
+
+impl Lifetimes {
+    /// The lifetimes that pullgate promises.
+    pub const PROMISED: Self = Self {
+        fresh: Duration::from_secs(5),
+        asked_again: 5,
+        tag: Duration::from_mins(1),
+        access: Duration::from_mins(5),
+        not_found: Duration::from_secs(5),
+        login_refused: Duration::from_mins(2),
+        error: Duration::from_secs(2),
+        refreshing: 3,
+        stale: Duration::from_hours(24),
+    };
 }
 
 // === impl Fact ===
 
 impl Fact {
     /// A fact of now. After an uncertain failure the last good answer of `old` is remembered beside it.
-    pub fn new(outcome: Result<Manifest, Failure>, at: Timestamp, by_digest: bool, old: Option<&Self>) -> Self {
+    pub fn new(outcome: Result<Manifest, Failure>, at: Timestamp, terms: Terms, old: Option<&Self>) -> Self {
         let uncertain = outcome.as_ref().is_err_and(|failure| !failure.code.certain());
         let good_before =
             old.filter(|_| uncertain).and_then(Self::last_good).map(|(manifest, at)| (manifest.clone(), at));
         let (window, asked) = match old {
-            Some(old) if since(old.window, at) < FRESH => (old.window, old.asked.saturating_add(1)),
+            Some(old) if since(old.window, at) < terms.lifetimes.fresh => (old.window, old.asked.saturating_add(1)),
             Some(_) | None => (at, 0),
         };
-        Self { outcome, at, by_digest, good_before, window, asked }
+        Self { outcome, at, terms, good_before, window, asked, refreshing: AtomicBool::new(false) }
     }
 
     /// How old it is.
@@ -79,15 +115,18 @@ impl Fact {
 
     /// How long it answers without another question.
     pub fn lifetime(&self) -> Duration {
+        let Terms { lifetimes, by_digest, .. } = self.terms;
         match &self.outcome {
-            Ok(_) if self.by_digest => ACCESS,
-            Ok(_) => TAG,
+            Ok(_) => {
+                let lifetime = if by_digest { lifetimes.access } else { lifetimes.tag };
+                self.end(self.at).map_or(lifetime, |end| since(self.at, end).min(lifetime))
+            }
             Err(failure) => match failure.code {
                 // One that was held already ends with the first.
                 Code::CredentialsRejected if failure.login_refused() => {
-                    failure.retry_after.map_or(LOGIN_REFUSED, |held| held.min(LOGIN_REFUSED))
+                    failure.retry_after.map_or(lifetimes.login_refused, |held| held.min(lifetimes.login_refused))
                 }
-                Code::RegistryError => ERROR,
+                Code::RegistryError => lifetimes.error,
                 Code::NotChecked | Code::RateLimited | Code::RegistryUnreachable => Duration::ZERO,
                 Code::InvalidImageName
                 | Code::TagNotFound
@@ -103,7 +142,7 @@ impl Fact {
                 | Code::ErrImageNeverPull
                 | Code::UnsupportedManifest
                 | Code::BlockedByRegistry
-                | Code::RegistryNotAllowed => NOT_FOUND,
+                | Code::RegistryNotAllowed => lifetimes.not_found,
             },
         }
     }
@@ -113,12 +152,12 @@ impl Fact {
         let age = self.age(now);
         let explained = self.outcome.as_ref().err().is_none_or(Failure::settled);
         // A clock that stepped back must not make facts live for as long as it stepped.
-        let from_the_future = since(now, self.at) > FRESH;
+        let from_the_future = since(now, self.at) > self.fresh();
         !from_the_future
             && age < self.lifetime()
             && match freshness {
-                Freshness::Cached => true,
-                Freshness::Recent => age <= FRESH || self.login_refused(),
+                Freshness::Refreshing | Freshness::Cached => true,
+                Freshness::Recent => age <= self.fresh() || self.login_refused(),
                 Freshness::Asked(began) => self.asked_since(began, age),
                 Freshness::Fresh(began) => explained && self.asked_since(began, age),
             }
@@ -126,11 +165,44 @@ impl Fact {
 
     /// Whether it was asked after `began`, or need not be: a refused login is held, and a storm is answered from one fact.
     fn asked_since(&self, began: Timestamp, age: Duration) -> bool {
-        self.login_refused() || self.at >= began || (age <= FRESH && self.asked >= ASKED_AGAIN)
+        self.login_refused()
+            || self.at >= began
+            || (age <= self.fresh() && self.asked >= self.terms.lifetimes.asked_again)
     }
 
     fn login_refused(&self) -> bool {
         self.outcome.as_ref().is_err_and(Failure::login_refused)
+    }
+
+    /// The credential's own end, for a success of that time. A registry that takes a login after its end does not ask.
+    fn end(&self, at: Timestamp) -> Option<Timestamp> {
+        self.terms.expires.filter(|expires| *expires > at)
+    }
+
+    fn fresh(&self) -> Duration {
+        self.terms.lifetimes.fresh
+    }
+
+    /// Whether it answers at once although it is past its lifetime; it has to be asked again then.
+    pub fn answers_while_asked_again(&self, now: Timestamp) -> bool {
+        let ended = self.end(self.at).is_some_and(|end| end <= now);
+        self.outcome.is_ok() && !ended && self.age(now) < self.lifetime() * self.terms.lifetimes.refreshing
+    }
+
+    /// Whether somebody asks again already.
+    pub fn is_asked_again(&self) -> bool {
+        self.refreshing.load(Ordering::Relaxed)
+    }
+
+    /// From now on somebody does; whatever comes of it takes the fact's place.
+    pub fn ask_again(&self) {
+        self.refreshing.store(true, Ordering::Relaxed);
+    }
+
+    /// The last success, as far as it may stand in for an uncertain failure.
+    pub fn stands_in(&self, now: Timestamp) -> Option<(&Manifest, Timestamp)> {
+        let ended = |at| self.end(at).is_some_and(|end| end <= now);
+        self.last_good().filter(|(_, at)| !ended(*at) && since(*at, now) < self.terms.lifetimes.stale)
     }
 
     /// The last success, however old.

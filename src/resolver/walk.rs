@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::finding::{Cause, Code};
 use crate::nodes::platform::Content;
+use crate::registry::budget::Use;
 use crate::registry::failure::{Failure, Weight};
 use crate::registry::hosts::{self, Way};
 use crate::registry::manifest::Manifest;
@@ -72,11 +73,11 @@ impl Inner {
     }
 
     async fn content_at(&self, ask: &Ask, host: &str, manifest: &Manifest) -> Result<Content, Failure> {
-        self.health.admit(host, ask.id, (self.clock)()).map_err(|(failure, _)| failure)?;
+        self.registry.affords(ask, Use::Platforms)?;
+        let at = (self.clock)();
+        self.health.admit(host, ask.id, at).map_err(|held| held.failure)?;
         let outcome = self.registry.content(ask, manifest).await;
-        let told = outcome.as_ref().map(|_| manifest.clone()).map_err(Failure::clone);
-        self.health.report(host, ask.id, &told, (self.clock)());
-        outcome
+        self.reported(host, ask, outcome, at)
     }
 
     async fn try_way(&self, ask: &Ask, way: &Way) -> (Ask, Result<Manifest, Failure>) {
@@ -95,13 +96,13 @@ impl Inner {
     /// One host, unless it is known not to answer now: a dead mirror costs its time once, and closes nobody else.
     async fn try_host(&self, ask: &Ask) -> Result<Manifest, Failure> {
         let host = &ask.endpoint.base;
-        if let Err((failure, _)) = self.health.admit(host, ask.id, (self.clock)()) {
+        let at = (self.clock)();
+        if let Err(held) = self.health.admit(host, ask.id, at) {
             // The line of the node is about another image.
-            return Err(Failure { node: None, ..failure });
+            return Err(Failure { node: None, ..self.with_limits(ask, held.failure, Some(held.rest)) });
         }
         let outcome = self.registry.resolve(ask).await;
-        self.health.report(host, ask.id, &outcome, (self.clock)());
-        outcome
+        self.reported(host, ask, outcome, at)
     }
 }
 

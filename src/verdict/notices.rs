@@ -34,6 +34,11 @@ pub(super) fn all(policy: &Policy, workload: &Workload, facts: &Facts, now: Time
             let message = format!("{} {what}", message::shown(&image.image));
             notices.push(Notice { code, path: image.path.clone(), message, token: None });
         };
+        if let Some(attempt) = facts.attempts.last()
+            && let Some(left) = &attempt.nothing_left
+        {
+            notice(NoticeCode::NoPullsLeft, &message::nothing_left(left, attempt.login));
+        }
         if reference.implicit_latest() && reference.digest().is_none() {
             notice(NoticeCode::ImplicitLatest, "names no tag: latest is pulled");
         } else if image.pull_policy == PullPolicy::IfNotPresent

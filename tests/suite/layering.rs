@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 /// Input to output: no async, no clock, no network, no files. A name ending in `*` includes what lies below.
-const PURE: [&str; 33] = [
+const PURE: [&str; 34] = [
     "admission/affinity",
     "admission/patch",
     "admission/response",
@@ -38,6 +38,7 @@ const PURE: [&str; 33] = [
     "registry/node",
     "registry/probes/plan*",
     "registry/proxies",
+    "registry/throttle",
     "verdict*",
     "workload*",
 ];

@@ -10,6 +10,7 @@ mod gate;
 mod layering;
 mod logins;
 mod mirrors;
+mod model;
 mod modes;
 mod node_credentials;
 mod oracle;

@@ -131,7 +131,7 @@ async fn platforms_are_read_once_for_each_digest_and_never_for_a_pin() {
     assert_eq!(world.seen(), ["HEAD manifest 200"]);
     world.check(&engine, &of(&world, "both:1")).await;
     assert_eq!(world.seen(), ["GET manifest 200"]);
-    world.clock.advance(Duration::from_secs(61));
+    world.clock.advance(Duration::from_secs(181));
     world.check(&engine, &of(&world, "both:1")).await;
     assert_eq!(world.seen(), ["HEAD manifest 200"]);
     world.check(&engine, &of(&world, "single:1")).await;

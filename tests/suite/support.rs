@@ -55,7 +55,7 @@ pub(crate) struct World {
 // === impl HandClock ===
 
 impl HandClock {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(Arc::new(AtomicI64::new(1_800_000_000_000)))
     }
 
@@ -67,7 +67,7 @@ impl HandClock {
         Timestamp::from_millisecond(self.0.load(Ordering::SeqCst)).unwrap()
     }
 
-    fn clock(&self) -> Clock {
+    pub(crate) fn clock(&self) -> Clock {
         let clock = self.clone();
         Clock::new(move || clock.now())
     }

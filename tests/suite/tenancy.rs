@@ -89,7 +89,7 @@ async fn a_token_is_used_for_nobody_but_its_login() {
             assert!(request.as_user.is_none_or(|user| user == owner), "{namespace}");
         }
         world.seen();
-        world.clock.advance(Duration::from_secs(61));
+        world.clock.advance(Duration::from_secs(181));
     }
 }
 
@@ -177,7 +177,7 @@ async fn the_pods_secrets_are_tried_in_the_order_in_which_it_names_them() {
     // And the finding names both, in that order.
     world.registry.private("team", &["carol"]);
     world.registry.revoke_tokens();
-    world.clock.advance(Duration::from_secs(61));
+    world.clock.advance(Duration::from_secs(181));
     let verdict = world.check(&engine, &named(&["bobs", "anns"])).await;
     let tried: Vec<&str> = verdict.findings[0].tried.iter().map(|tried| tried.source.as_str()).collect();
     assert_eq!(tried, ["Secret \"bobs\"", "Secret \"anns\""]);

@@ -111,7 +111,13 @@ async fn the_registrys_own_troubles_and_rules_are_no_verdict_on_the_image() {
 #[tokio::test]
 async fn a_quota_says_when_to_come_back_and_is_not_asked_again() {
     let world = world(Login::bearer(), Access::default()).await;
-    for (header, expected) in [("7", Some(7)), ("99999999", Some(86_400)), ("Wed, 21 Oct 2026 07:28:00 GMT", None)] {
+    for (header, expected) in [
+        ("7", Some(7)),
+        ("99999999", Some(3_600)),
+        ("Sun, 06 Nov 1994 08:49:37 GMT", Some(0)),
+        ("Mon, 06 Nov 2994 08:49:37 GMT", Some(3_600)),
+        ("tomorrow", None),
+    ] {
         world.registry.behave("open", Answer::status(429).header("Retry-After", header));
         world.seen();
         let failure = outcome(&world, "open:v1", None).await.unwrap_err();
