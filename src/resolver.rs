@@ -3,8 +3,8 @@
 //! Every key carries the credential's identity. A thousand callers of one fact make one dialogue; it runs in a task of
 //! its own, so that a caller that goes away cancels nobody's work and what finishes late still fills the cache.
 
-pub mod fact;
 mod contents;
+pub mod fact;
 mod health;
 mod turns;
 mod walk;
@@ -132,7 +132,15 @@ impl Resolver {
             let resolved = outcome.is_ok();
             let nothing_left = resolved.then(|| self.0.registry.nothing_left(reference.registry(), id)).flatten();
             let expiry = credential.and_then(Credential::expiry).cloned();
-            attempts.push(Attempt { source: candidate.source.clone(), login, expiry, outcome, age, stale, nothing_left });
+            attempts.push(Attempt {
+                source: candidate.source.clone(),
+                login,
+                expiry,
+                outcome,
+                age,
+                stale,
+                nothing_left,
+            });
             if resolved {
                 break;
             }
@@ -166,7 +174,9 @@ impl Resolver {
         if let Some(fact) = past_its_lifetime.filter(|fact| fact.is_asked_again()) {
             return inner.meanwhile(fact, now);
         }
-        if self.1 == Priority::Background && let Err(failure) = inner.registry.affords(&ask, Use::Background) {
+        if self.1 == Priority::Background
+            && let Err(failure) = inner.registry.affords(&ask, Use::Background)
+        {
             inner.metrics.fact("budget");
             return inner.or_stale(cached, failure, now, now);
         }

@@ -43,9 +43,8 @@ pub fn quota(answer: &Response) -> Option<Quota> {
     let (limit, window) = read("ratelimit-limit").unwrap_or_default();
     let seconds = |name: &str| answer.header(name)?.trim().parse().ok().map(Duration::from_secs);
     let source = answer.header("docker-ratelimit-source").map(str::trim);
-    let plain = |source: &&str| {
-        (1..=MAX_SOURCE).contains(&source.len()) && source.bytes().all(|byte| byte.is_ascii_graphic())
-    };
+    let plain =
+        |source: &&str| (1..=MAX_SOURCE).contains(&source.len()) && source.bytes().all(|byte| byte.is_ascii_graphic());
     Some(Quota {
         limit: limit.filter(|limit| *limit > 0),
         remaining: remaining?,

@@ -165,7 +165,9 @@ impl Fact {
 
     /// Whether it was asked after `began`, or need not be: a refused login is held, and a storm is answered from one fact.
     fn asked_since(&self, began: Timestamp, age: Duration) -> bool {
-        self.login_refused() || self.at >= began || (age <= self.fresh() && self.asked >= self.terms.lifetimes.asked_again)
+        self.login_refused()
+            || self.at >= began
+            || (age <= self.fresh() && self.asked >= self.terms.lifetimes.asked_again)
     }
 
     fn login_refused(&self) -> bool {

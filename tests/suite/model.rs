@@ -21,9 +21,9 @@ fn walked(seeds: std::ops::Range<u64>, steps: usize, plant: Plant) -> Result<usi
     let mut reviews = 0;
     for seed in seeds {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        reviews += runtime.block_on(Walk::new(seed, plant).run(steps)).map_err(|(violation, trail)| {
-            (violation.promise, format!("seed {seed}, {trail}\n{}", violation.text))
-        })?;
+        reviews += runtime
+            .block_on(Walk::new(seed, plant).run(steps))
+            .map_err(|(violation, trail)| (violation.promise, format!("seed {seed}, {trail}\n{}", violation.text)))?;
     }
     Ok(reviews)
 }
@@ -40,19 +40,16 @@ fn every_verdict_of_a_random_walk_is_one_that_may_be_given() {
     let number = |name| std::env::var(name).ok().and_then(|value| value.parse().ok());
     let first = number("PULLGATE_MODEL_SEED").unwrap_or(1);
     let seeds = number("PULLGATE_MODEL_SEEDS").unwrap_or(3);
-    match walked(first..first + seeds, 1_500, HONEST) {
-        Ok(reviews) => assert!(reviews > 1_000, "{reviews} reviews"),
+    match walked(first..first + seeds, 1_000, HONEST) {
+        Ok(reviews) => assert!(reviews > 500, "{reviews} reviews"),
         Err((_, text)) => panic!("{text}"),
     }
 }
 
 #[test]
 fn a_lifetime_ten_times_too_long_is_seen() {
-    const LONG: Lifetimes = Lifetimes {
-        tag: Duration::from_mins(10),
-        access: Duration::from_mins(50),
-        ..Lifetimes::PROMISED
-    };
+    const LONG: Lifetimes =
+        Lifetimes { tag: Duration::from_mins(10), access: Duration::from_mins(50), ..Lifetimes::PROMISED };
     assert_eq!(broken(Plant { lifetimes: &LONG, ..HONEST }), Promise::Allow);
 }
 

@@ -107,8 +107,7 @@ impl Registries {
         };
         logged.status = answer.as_ref().map(|answer| answer.status);
         shared.log.push(logged);
-        let refused =
-            || TransportError { cause: Some(Cause::Refused), detail: "refused".to_owned(), go: None };
+        let refused = || TransportError { cause: Some(Cause::Refused), detail: "refused".to_owned(), go: None };
         answer.ok_or_else(refused)
     }
 }
@@ -148,10 +147,9 @@ fn manifest(shared: &Shared, image: Image, request: &Request<'_>, logged: &mut L
         (_, Some(bearer)) => match bearer.strip_prefix("Bearer ").unwrap() {
             "nobody" => None,
             token => {
-                let login = token.split_once('-').map(|(user, password)| Login {
-                    user: user.parse().unwrap(),
-                    password: password.parse().unwrap(),
-                });
+                let login = token
+                    .split_once('-')
+                    .map(|(user, password)| Login { user: user.parse().unwrap(), password: password.parse().unwrap() });
                 logged.login = login;
                 match login {
                     Some(login) if state.takes(host, login) => Some(login),

@@ -62,16 +62,15 @@ impl Walk {
         let registries = Registries::new(state.clone(), clock.clone());
         let cluster = cluster(&[]);
         let client = registry::Registry::new(Arc::clone(&registries) as _, clock.clock(), Metrics::new());
-        let resolver =
-            Resolver::with_lifetimes(client, identity(), clock.clock(), Metrics::new(), plant.lifetimes);
+        let resolver = Resolver::with_lifetimes(client, identity(), clock.clock(), Metrics::new(), plant.lifetimes);
         let node_credentials = NodeCredentials::new(Declared::default(), &clock.clock(), &Metrics::new());
-        let engine =
-            Engine { cluster: Arc::clone(&cluster) as _, node_credentials, resolver, clock: clock.clock() };
+        let engine = Engine { cluster: Arc::clone(&cluster) as _, node_credentials, resolver, clock: clock.clock() };
         let policy = "mode: enforce\nregistries: [{ host: '*', nodeAccess: none }]\n";
         let policy = pullgate::config::parse(policy, "model.yaml").unwrap();
         let history = History::new(clock.now(), state);
         let (secrets, trail) = ([[None; SECRETS.len()]; NAMESPACES], VecDeque::new());
-        let mut walk = Self { dice, clock, registries, cluster, engine, policy, plant, secrets, history, quiet: true, trail };
+        let mut walk =
+            Self { dice, clock, registries, cluster, engine, policy, plant, secrets, history, quiet: true, trail };
         for namespace in 0..NAMESPACES {
             walk.change_secret(namespace, 0);
             walk.change_secret(namespace, 1);
@@ -272,13 +271,19 @@ impl Walk {
 }
 
 fn shown(verdict: &Verdict) -> String {
-    let found: Vec<String> =
-        verdict.findings.iter().map(|finding| format!("{} {}: {}", finding.code, finding.certain, finding.message)).collect();
+    let found: Vec<String> = verdict
+        .findings
+        .iter()
+        .map(|finding| format!("{} {}: {}", finding.code, finding.certain, finding.message))
+        .collect();
     let images: Vec<String> = verdict
         .images
         .iter()
         .map(|judged| {
-            let digest = judged.digest.as_ref().map(|digest| digest.as_str().trim_start_matches(['s', 'h', 'a', '2', '5', '6', ':', '0']).to_owned());
+            let digest = judged
+                .digest
+                .as_ref()
+                .map(|digest| digest.as_str().trim_start_matches(['s', 'h', 'a', '2', '5', '6', ':', '0']).to_owned());
             format!("{digest:?} stale {:?} pinnable {}", judged.stale, judged.pinnable)
         })
         .collect();
