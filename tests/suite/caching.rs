@@ -1,7 +1,9 @@
 //! What the resolver remembers, for how long, for whom, and what it does while a registry is in trouble.
 
+mod budgets;
 mod callers;
 mod denials;
+mod refreshing;
 mod trouble;
 
 use std::time::Duration;

@@ -12,7 +12,7 @@ use super::world;
 use crate::support::{World, failed, login, soon};
 
 /// Waits until the registry has answered `count` requests.
-async fn answered(world: &World, count: usize) {
+pub(super) async fn answered(world: &World, count: usize) {
     let limit = soon();
     while world.registry.requests().iter().filter(|request| request.status.is_some()).count() < count {
         assert!(Instant::now() < limit, "{:?}", world.seen());
