@@ -180,6 +180,7 @@ impl Registry {
             (Some(Challenge::Bearer { .. } | Challenge::Basic), _) => {
                 self.session.answer(self.transport.as_ref(), ask, challenge).await
             }
+            // containerd does not look for the challenge at /v2/, where some registries have it: neither does the node.
             (Some(Challenge::Digest) | None, _) => {
                 Err(refused(ask, method, answer, None, login.map_or(Presented::Nobody, |_| Presented::Token)))
             }
@@ -315,6 +316,9 @@ fn refused(ask: &Ask, method: Method, answer: &Response, error: Option<&str>, pr
         presented,
         by_digest: ask.reference.digest().is_some(),
         asked_for_body: method == Method::Get,
+        challenged: challenge::parse(answer.header_all("www-authenticate"))
+            .iter()
+            .any(|challenge| matches!(challenge, Challenge::Bearer { .. } | Challenge::Basic)),
         host: &ask.endpoint.host,
     };
     let url = ask.endpoint.manifest_url(&ask.reference);

@@ -1,9 +1,12 @@
 //! Error bodies → words: the distribution specification's envelope, and everything that registries send in its place.
 
-use oci_client::errors::OciEnvelope;
+use serde_json::{Map, Value};
 
 /// What the registry may say in a finding, in bytes.
 const SAID_LIMIT: usize = 200;
+
+/// A larger body is no error object (containerd reads 64,000 bytes of one).
+const LARGEST: usize = 64 * 1024;
 
 /// The words of an error body.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -14,6 +17,8 @@ pub struct Said {
     pub message: Option<String>,
     /// The body is a web page: a proxy or no registry at all.
     pub html: bool,
+    /// The whole message in lower case: what it means may stand behind what a finding has room for.
+    text: String,
 }
 
 // === impl Said ===
@@ -28,10 +33,14 @@ impl Said {
         }
     }
 
+    fn new(code: Option<String>, message: Option<&str>) -> Self {
+        let text = message.unwrap_or_default().to_lowercase();
+        Self { code, message: message.and_then(non_empty), html: false, text }
+    }
+
     /// Whether the message holds one of these, in lower case.
     pub(super) fn mentions(&self, words: &[&str]) -> bool {
-        let message = self.message.as_deref().unwrap_or_default().to_ascii_lowercase();
-        words.iter().any(|word| message.contains(word))
+        words.iter().any(|word| self.text.contains(word))
     }
 
     /// Whether the code is one of these.
@@ -40,24 +49,38 @@ impl Said {
     }
 }
 
-/// Reads an error body: the distribution specification's envelope, or what registries send in its place (a bare
-/// error object, `details`, `message` or `error`, plain text, a web page).
+/// Reads an error body: the distribution specification's envelope, or what registries send in its place (errors
+/// without a code, a bare error object, `details`, `message` or `error`, plain text, a web page).
 pub fn said(body: &[u8], content_type: Option<&str>) -> Said {
-    if let Ok(envelope) = serde_json::from_slice::<OciEnvelope>(body) {
-        let Some(first) = envelope.errors.into_iter().next() else {
-            return Said::default();
+    let small = Some(body).filter(|body| body.len() <= LARGEST);
+    if let Some(Value::Object(object)) = small.and_then(|body| serde_json::from_slice(body).ok()) {
+        return match object.get("errors").and_then(Value::as_array) {
+            Some(errors) => errors.first().and_then(Value::as_object).map(of_object).unwrap_or_default(),
+            None => of_object(&object),
         };
-        let code = serde_json::to_value(&first.code).ok().and_then(|code| code.as_str().map(str::to_owned));
-        return Said { code, message: non_empty(&first.message), html: false };
-    }
-    if let Ok(serde_json::Value::Object(object)) = serde_json::from_slice(body) {
-        let text = |key: &str| object.get(key).and_then(serde_json::Value::as_str).and_then(non_empty);
-        let message = text("message").or_else(|| text("details")).or_else(|| text("error_description"));
-        return Said { code: text("code"), message: message.or_else(|| text("error")), html: false };
     }
     let text = String::from_utf8_lossy(&body[..body.len().min(4096)]);
     let html = content_type.is_some_and(|mime| mime.contains("html")) || text.trim_start().starts_with('<');
-    Said { code: None, message: if html { None } else { non_empty(&text) }, html }
+    if html { Said { html, ..Said::default() } } else { Said::new(None, Some(&text)) }
+}
+
+/// One error object, in or out of an envelope.
+fn of_object(object: &Map<String, Value>) -> Said {
+    let text = |key: &str| object.get(key).and_then(Value::as_str).filter(|text| !text.trim().is_empty());
+    let code = text("code");
+    let message = ["message", "details", "error_description", "error"].into_iter().find_map(text);
+    // A pull-through cache puts its upstream's answer there, behind a code that says nothing.
+    let detail = match object.get("detail") {
+        Some(Value::Object(detail)) => ["message", "Message"].into_iter().find_map(|key| detail.get(key)),
+        detail => detail,
+    };
+    let silent = message.is_none() || code == Some("UNKNOWN");
+    let detail = detail.and_then(Value::as_str).filter(|_| silent);
+    let code = code.and_then(non_empty);
+    match (message, detail) {
+        (Some(message), Some(detail)) => Said::new(code, Some(&format!("{message}: {detail}"))),
+        (one, other) => Said::new(code, one.or(other)),
+    }
 }
 
 fn non_empty(text: &str) -> Option<String> {
@@ -99,6 +122,17 @@ mod tests {
             ),
             (r#"{"details":"incorrect username or password"}"#, Some("incorrect username or password")),
             (r#"{"errors":[]}"#, None),
+            (r#"{"errors":[{"status":403,"message":"Forbidden"}]}"#, Some("Forbidden")),
+            (r#"{"errors":[{"code":7,"message":null,"detail":"so"}]}"#, Some("so")),
+            (
+                r#"{"errors":[{"code":"UNKNOWN","message":"unknown error","detail":{"Message":"toomanyrequests: no"}}]}"#,
+                Some("UNKNOWN: unknown error: toomanyrequests: no"),
+            ),
+            (
+                r#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown","detail":"unknown tag=v9"}]}"#,
+                Some("MANIFEST_UNKNOWN: manifest unknown"),
+            ),
+            (r#"{"errors":"no"}"#, None),
             ("Ref A: 1 Ref B: 2", Some("Ref A: 1 Ref B: 2")),
             ("<!DOCTYPE html><p>x", None),
             ("", None),

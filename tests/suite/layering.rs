@@ -26,7 +26,7 @@ const PURE: [&str; 30] = [
     "policy*",
     "reference*",
     "registry/challenge",
-    "registry/failure",
+    "registry/failure*",
     "registry/said",
     "registry/guard",
     "registry/hosts",
