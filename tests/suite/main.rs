@@ -3,6 +3,7 @@
 
 mod caching;
 mod command_line;
+mod dialects;
 mod dialogue;
 mod gate;
 mod hostile;
