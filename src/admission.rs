@@ -203,6 +203,12 @@ impl Gate {
             for finding in &verdict.findings {
                 self.metrics.finding(finding.code, finding.cause, finding.certain);
             }
+            for token in verdict.findings.iter().filter_map(|finding| finding.token) {
+                self.metrics.credentials_expired(token);
+            }
+            for token in verdict.notices.iter().filter_map(|notice| notice.token) {
+                self.metrics.credentials_expire_soon(token);
+            }
             if uncertain && verdict.decision != Decision::Deny {
                 self.metrics.admitted_unchecked();
             }

@@ -63,7 +63,6 @@ impl Engine {
     /// uncertain.
     pub async fn check(&self, policy: &Policy, workload: &Workload, purpose: Purpose, deadline: Instant) -> Verdict {
         let began = (self.clock)();
-        let today = || (self.clock)().to_zoned(jiff::tz::TimeZone::UTC).date();
         let enough = |image: &ContainerImage| match (purpose, image.pull_policy) {
             (Purpose::Pin, PullPolicy::Always) => Freshness::Recent,
             (Purpose::Judge | Purpose::Pin, _) => Freshness::Cached,
@@ -74,7 +73,7 @@ impl Engine {
         let secrets = self.secrets(workload, None).await;
         let first = Round { workload, eligible: &eligible, purpose, deadline: first_deadline };
         let facts = self.gather(policy, first, secrets, &enough).await;
-        let first = verdict::judge(policy, workload, &facts, today());
+        let first = verdict::judge(policy, workload, &facts, (self.clock)());
         let unfinished = |finding: &Finding| finding.cause == Some(Cause::Deadline);
         if !first.findings.iter().any(|finding| finding.certain || unfinished(finding)) {
             return first;
@@ -92,7 +91,7 @@ impl Engine {
         let eligible = self.eligible(workload);
         let second = Round { workload, eligible: &eligible, purpose, deadline };
         let facts = self.gather(policy, second, secrets, &fresh).await;
-        verdict::judge(policy, workload, &facts, today())
+        verdict::judge(policy, workload, &facts, (self.clock)())
     }
 
     /// Reads the effective pull secrets: the pod's own, or for what has not passed admission yet the `ServiceAccount`'s

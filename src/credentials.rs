@@ -4,6 +4,7 @@
 //! count, what an entry says, which keys match, in which order they are tried, and when nothing can be tried at all.
 
 mod docker_config;
+pub mod expiry;
 mod go_base64;
 mod go_json;
 pub(crate) mod go_url;
@@ -17,6 +18,7 @@ use std::sync::{Arc, OnceLock};
 use aws_lc_rs::hmac;
 use secrecy::{ExposeSecret, SecretString};
 
+pub use expiry::{Expiry, TokenKind};
 pub use keyring::{Entries, Keyring, MalformedSecret};
 pub use url_match::url_match;
 
@@ -32,6 +34,7 @@ pub struct Credential {
     /// The user name.
     pub username: String,
     password: SecretString,
+    expiry: OnceLock<Option<Arc<Expiry>>>,
 }
 
 /// A credential with both parts, which a containerd node sends.
@@ -140,7 +143,7 @@ fn shown_type(kind: &str) -> &str {
 impl Credential {
     /// A login from its two parts.
     pub fn new(username: impl Into<String>, password: impl Into<String>) -> Self {
-        Self { username: username.into(), password: SecretString::from(password.into()) }
+        Self { username: username.into(), password: SecretString::from(password.into()), expiry: OnceLock::new() }
     }
 
     /// The password as the entry gives it; may be empty.
@@ -153,6 +156,12 @@ impl Credential {
     pub fn login(&self) -> Option<Login<'_>> {
         let complete = !self.username.is_empty() && !self.password.expose_secret().is_empty();
         complete.then_some(Login { username: &self.username, password: &self.password })
+    }
+
+    /// When it ends, where a node would send it and its own text says so. Read once.
+    pub fn expiry(&self) -> Option<&Arc<Expiry>> {
+        let read = || self.login().and_then(|login| expiry::read(login.username, login.password.expose_secret()));
+        self.expiry.get_or_init(|| read().map(Arc::new)).as_ref()
     }
 
     /// Whether this is its password.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::credentials::{Keyring, MalformedSecret, NotContributing, Source};
+use crate::credentials::{Expiry, Keyring, MalformedSecret, NotContributing, Source};
 use crate::node_credentials::Broken;
 use crate::nodes::Eligible;
 use crate::nodes::platform::Content;
@@ -69,6 +69,8 @@ pub struct Attempt {
     pub source: Source,
     /// Whether it holds a login that a runtime would send.
     pub login: bool,
+    /// When that login ends, where it says so itself.
+    pub expiry: Option<Arc<Expiry>>,
     /// The manifest, or why not.
     pub outcome: Result<Manifest, Failure>,
     /// Age of the fact.

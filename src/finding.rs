@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::credentials::TokenKind;
+
 /// Why an image will not, or may not, be pulled. The name of the variant is the stable word shown everywhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Code {
@@ -25,6 +27,8 @@ pub enum Code {
     CredentialsMissing,
     /// A matching login is wrong.
     CredentialsRejected,
+    /// A matching login was refused, and says itself that its time is over.
+    CredentialsExpired,
     /// A valid login may not pull this repository.
     AccessDenied,
     /// A pull secret that no kubelet can decode; it fails every image of the pod.
@@ -88,6 +92,20 @@ pub struct Tried {
     pub outcome: String,
 }
 
+/// What was asked about a refusal beside the image itself. `None`: not asked, or nothing that says it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Probed {
+    /// The login alone, without the repository, is accepted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub login: Option<bool>,
+    /// Everybody may pull the image. It explains; a node that has a login does not ask without.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub public: Option<bool>,
+    /// The repository is there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repository: Option<bool>,
+}
+
 /// One image and what is wrong with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
@@ -115,6 +133,10 @@ pub struct Finding {
     pub fix: String,
     /// Every credential tried, in the kubelet's order.
     pub tried: Vec<Tried>,
+    /// What was asked beside the image, if anything that says something was.
+    pub probed: Option<Probed>,
+    /// The kind of the token that is over, for [`Code::CredentialsExpired`].
+    pub token: Option<TokenKind>,
     /// Age of the facts that the finding rests on.
     pub age: Option<Duration>,
 }
@@ -128,6 +150,9 @@ pub struct Notice {
     pub path: String,
     /// One line, no control characters.
     pub message: String,
+    /// The kind of the token that ends, for [`NoticeCode::CredentialsExpireSoon`].
+    #[serde(skip)]
+    pub token: Option<TokenKind>,
 }
 
 /// The stable words of [`Notice`].
@@ -145,13 +170,15 @@ pub enum NoticeCode {
     PartialPlatform,
     /// A single manifest for another processor than the nodes have: it is pulled, and does not start.
     WrongArchitecture,
+    /// A login that pulled, or stood beside the one that did, ends soon or is over by its own word.
+    CredentialsExpireSoon,
 }
 
 // === impl Code ===
 
 impl Code {
     /// Every code, in the order of the documentation.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::InvalidImageName,
         Self::TagNotFound,
         Self::DigestNotFound,
@@ -159,6 +186,7 @@ impl Code {
         Self::NotFoundOrNoAccess,
         Self::CredentialsMissing,
         Self::CredentialsRejected,
+        Self::CredentialsExpired,
         Self::AccessDenied,
         Self::PullSecretMalformed,
         Self::PlatformMismatch,
@@ -182,6 +210,7 @@ impl Code {
             Self::NotFoundOrNoAccess => "NotFoundOrNoAccess",
             Self::CredentialsMissing => "CredentialsMissing",
             Self::CredentialsRejected => "CredentialsRejected",
+            Self::CredentialsExpired => "CredentialsExpired",
             Self::AccessDenied => "AccessDenied",
             Self::PullSecretMalformed => "PullSecretMalformed",
             Self::PlatformMismatch => "PlatformMismatch",
@@ -211,6 +240,7 @@ impl Code {
             | Self::NotFoundOrNoAccess
             | Self::CredentialsMissing
             | Self::CredentialsRejected
+            | Self::CredentialsExpired
             | Self::AccessDenied
             | Self::PullSecretMalformed
             | Self::PlatformMismatch
@@ -224,7 +254,11 @@ impl Code {
     pub fn refusal(self) -> bool {
         matches!(
             self,
-            Self::NotFoundOrNoAccess | Self::CredentialsMissing | Self::CredentialsRejected | Self::AccessDenied
+            Self::NotFoundOrNoAccess
+                | Self::CredentialsMissing
+                | Self::CredentialsRejected
+                | Self::CredentialsExpired
+                | Self::AccessDenied
         )
     }
 }
@@ -232,6 +266,15 @@ impl Code {
 impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+// === impl Probed ===
+
+impl Probed {
+    /// The same, or nothing where nothing is said.
+    pub fn said(self) -> Option<Self> {
+        (self != Self::default()).then_some(self)
     }
 }
 
@@ -275,6 +318,7 @@ impl NoticeCode {
             Self::ImplicitDockerHub => "ImplicitDockerHub",
             Self::PartialPlatform => "PartialPlatform",
             Self::WrongArchitecture => "WrongArchitecture",
+            Self::CredentialsExpireSoon => "CredentialsExpireSoon",
         }
     }
 }

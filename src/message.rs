@@ -2,6 +2,8 @@
 //!
 //! Pure. Names Secrets and `ServiceAccounts`, never a value of one.
 
+mod logins;
+
 use std::time::Duration;
 
 use crate::credentials::{MalformedSecret, Source};
@@ -11,6 +13,9 @@ use crate::registry::failure::Failure;
 use crate::registry::said::clean;
 use crate::verdict::{Draft, Verdict};
 use crate::workload::ContainerImage;
+
+use self::logins::create;
+pub use self::logins::ending;
 
 /// An image string is repeated up to this many bytes.
 const IMAGE_LIMIT: usize = 160;
@@ -47,10 +52,12 @@ pub(crate) fn sentence(draft: &Draft<'_>, code: Code, certain: bool, failure: Op
     let detail = failure.and_then(|failure| failure.detail.as_deref());
     let quoted = said.map(|said| format!(": \"{said}\"")).unwrap_or_default();
     let who = who(draft);
+    let public = failure.and_then(|failure| failure.probed).is_some_and(|probed| probed.public == Some(true));
     let mut what = match code {
         Code::InvalidImageName => "is no image reference".to_owned(),
         Code::TagNotFound | Code::DigestNotFound => format!("is not in the registry{quoted}"),
         Code::RepositoryNotFound => format!("names a repository that {host} does not have{quoted}"),
+        Code::NotFoundOrNoAccess if public => format!("cannot be pulled: {host} refuses {who}{quoted}"),
         Code::NotFoundOrNoAccess => {
             format!("does not exist, or {who} may not pull it; {host} does not say which{quoted}")
         }
@@ -65,6 +72,10 @@ pub(crate) fn sentence(draft: &Draft<'_>, code: Code, certain: bool, failure: Op
         }
         Code::CredentialsRejected => {
             format!("cannot be pulled: {host} rejects the login in {}{quoted}", secrets_tried(draft))
+        }
+        Code::CredentialsExpired => {
+            let expired = logins::expired(draft).unwrap_or_else(|| "the login is expired".to_owned());
+            format!("cannot be pulled: {expired}{quoted}")
         }
         Code::AccessDenied => {
             format!(
@@ -93,6 +104,7 @@ pub(crate) fn sentence(draft: &Draft<'_>, code: Code, certain: bool, failure: Op
         // What each of the nodes' hosts said, where they have several.
         what.push_str(&format!(" ({detail})"));
     }
+    what.push_str(&logins::remarks(draft, code, failure));
     of(draft.image, &what)
 }
 
@@ -121,16 +133,25 @@ pub(crate) fn fix(draft: &Draft<'_>, code: Code, certain: bool, failure: Option<
     let reference = draft.reference;
     let host = reference.map_or("", |reference| reference.registry());
     let name = reference.map_or("", |reference| reference.name());
+    let probed = failure.and_then(|failure| failure.probed).unwrap_or_default();
+    let public = probed.public == Some(true);
+    let there = if probed.repository == Some(true) { "the repository is there: " } else { "" };
     let tags = || format!("see which exist: skopeo list-tags docker://{name}");
     let fix = match code {
         Code::InvalidImageName => "write it as registry/repository:tag, the repository in lower case".to_owned(),
         Code::TagNotFound if reference.is_some_and(crate::reference::Reference::implicit_latest) => {
-            format!("no tag was written, so latest is meant; {}", tags())
+            format!("{there}no tag was written, so latest is meant; {}", tags())
         }
-        Code::TagNotFound => format!("pushed under another tag, or not pushed yet; {}", tags()),
-        Code::DigestNotFound => format!("deleted by a retention rule, or pushed to another repository; {}", tags()),
+        Code::TagNotFound => format!("{there}pushed under another tag, or not pushed yet; {}", tags()),
+        Code::DigestNotFound => {
+            format!("{there}deleted by a retention rule, or pushed to another repository; {}", tags())
+        }
         Code::RepositoryNotFound => {
             "check the spelling of the repository; nothing was ever pushed under this one".to_owned()
+        }
+        _ if public && code.refusal() && !secrets_of(draft).is_empty() => {
+            let secret = secrets_of(draft).remove(0);
+            format!("no longer name {}, or renew it: {}", secrets_tried(draft), logins::renew(draft, host, &secret))
         }
         Code::NotFoundOrNoAccess => match secrets_of(draft).first() {
             Some(secret) => format!("check the spelling, and that the login in Secret \"{secret}\" may pull {name}"),
@@ -138,7 +159,7 @@ pub(crate) fn fix(draft: &Draft<'_>, code: Code, certain: bool, failure: Option<
         },
         Code::CredentialsMissing | Code::CredentialsRejected if !secrets_of(draft).is_empty() => {
             let secret = secrets_of(draft).remove(0);
-            format!("renew it: {} --dry-run=client -o yaml | kubectl apply -f -", create(draft, host, &secret))
+            format!("renew it: {}", logins::renew(draft, host, &secret))
         }
         Code::CredentialsMissing | Code::CredentialsRejected => {
             // Under the name that the pod already gives, if that is free.
@@ -149,6 +170,12 @@ pub(crate) fn fix(draft: &Draft<'_>, code: Code, certain: bool, failure: Option<
                 None => create,
             }
         }
+        Code::CredentialsExpired => match draft.over().map(|(attempt, _)| &attempt.source) {
+            Some(Source::PullSecret(secret)) => {
+                format!("renew it, and let something renew it in time: {}", logins::renew(draft, host, secret))
+            }
+            source => format!("renew it: {}", source.map_or_else(|| "the login".to_owned(), ToString::to_string)),
+        },
         Code::AccessDenied => format!("let that login pull {name} at the registry, or name another pull secret"),
         Code::PullSecretMalformed => "make the Secret anew".to_owned(),
         Code::PlatformMismatch => "build it for the platform of the nodes".to_owned(),
@@ -169,7 +196,7 @@ pub(crate) fn fix(draft: &Draft<'_>, code: Code, certain: bool, failure: Option<
         (Some((what, Unreadable::Forbidden)), true) => format!("grant pullgate the right to get {what}"),
         (Some((_, Unreadable::Unavailable(_))), true) => "nothing in the object is known to be wrong".to_owned(),
         (None, true) => format!("nodes may hold a login for {host} that pullgate does not know (nodeAccess); {fix}"),
-        (_, false) => match failure.and_then(|failure| failure.retry_after) {
+        (_, false) => match failure.filter(|_| code == Code::RateLimited).and_then(|failure| failure.retry_after) {
             Some(wait) => format!("{fix}; it asks to be left alone for {} s", wait.as_secs()),
             None => fix,
         },
@@ -200,14 +227,6 @@ fn secrets_of(draft: &Draft<'_>) -> Vec<String> {
             Source::Anonymous | Source::NodeConfig | Source::Plugin(_) => None,
         })
         .collect()
-}
-
-fn create(draft: &Draft<'_>, host: &str, secret: &str) -> String {
-    let server = if host == "docker.io" { "https://index.docker.io/v1/" } else { host };
-    format!(
-        "kubectl -n {} create secret docker-registry {secret} --docker-server={server} --docker-username=USER --docker-password=PASSWORD",
-        draft.namespace
-    )
 }
 
 /// The fix for a Secret that does not decode.

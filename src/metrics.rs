@@ -10,7 +10,9 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use crate::credentials::TokenKind;
 use crate::finding::{Cause, Code};
+use crate::registry::probes::plan::Probe;
 
 /// Registry hosts that get a label of their own; image names are chosen by tenants, so the rest is `other`.
 const MAX_HOSTS: usize = 50;
@@ -27,7 +29,10 @@ pub struct Metrics {
     findings: Family<Found, Counter>,
     unchecked: Counter,
     registry_requests: Family<Asked, Counter>,
+    registry_probes: Family<Probing, Counter>,
     facts: Family<Read, Counter>,
+    expired: Family<Ending, Counter>,
+    expire_soon: Family<Ending, Counter>,
     plugin_calls: Family<Called, Counter>,
     hosts: Arc<Mutex<BTreeSet<String>>>,
 }
@@ -62,6 +67,17 @@ struct Read {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Probing {
+    probe: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Ending {
+    token: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Called {
     plugin: String,
     outcome: &'static str,
@@ -93,8 +109,16 @@ impl Metrics {
         registry.register("admitted_unchecked", "Reviews admitted with an uncertain finding", unchecked.clone());
         let registry_requests = Family::default();
         registry.register("registry_requests", "Requests for manifests, by status", registry_requests.clone());
+        let registry_probes = Family::default();
+        let help = "Questions that tell the causes of a refusal apart, by outcome";
+        registry.register("registry_probes", help, registry_probes.clone());
         let facts = Family::default();
         registry.register("facts", "Facts read, by where they came from", facts.clone());
+        let expired = Family::default();
+        registry.register("credentials_expired", "Refused logins whose own time is over, by kind", expired.clone());
+        let expire_soon = Family::default();
+        let help = "Logins that pulled and end soon, or are over by their own word, by kind";
+        registry.register("credentials_expire_soon", help, expire_soon.clone());
         let plugin_calls = Family::default();
         registry.register("credential_plugin_calls", "Calls of credential provider plugins", plugin_calls.clone());
         let metrics = Self {
@@ -104,7 +128,10 @@ impl Metrics {
             findings,
             unchecked,
             registry_requests,
+            registry_probes,
             facts,
+            expired,
+            expire_soon,
             plugin_calls,
             hosts: Arc::default(),
         };
@@ -126,6 +153,15 @@ impl Metrics {
         for code in Code::ALL {
             let certain = if code.certain() { "true" } else { "false" };
             drop(self.findings.get_or_create(&Found { code: code.as_str(), cause: "", certain }));
+        }
+        for probe in Probe::ALL.map(Probe::as_str) {
+            for outcome in ["yes", "no", "unsaid"] {
+                drop(self.registry_probes.get_or_create(&Probing { probe, outcome }));
+            }
+        }
+        for token in TokenKind::ALL.map(TokenKind::as_str) {
+            drop(self.expired.get_or_create(&Ending { token }));
+            drop(self.expire_soon.get_or_create(&Ending { token }));
         }
         for from in ["cache", "registry", "stale", "breaker", "content"] {
             drop(self.facts.get_or_create(&Read { from }));
@@ -169,9 +205,29 @@ impl Metrics {
         self.registry_requests.get_or_create(&Asked { registry, status }).inc();
     }
 
+    /// One question about a refusal that was asked, and what it told.
+    pub fn registry_probe(&self, probe: Probe, told: Option<bool>) {
+        let outcome = match told {
+            Some(true) => "yes",
+            Some(false) => "no",
+            None => "unsaid",
+        };
+        self.registry_probes.get_or_create(&Probing { probe: probe.as_str(), outcome }).inc();
+    }
+
     /// One fact read: `cache`, `registry`, `stale`, `breaker`, or `content` for the platforms behind a digest.
     pub fn fact(&self, from: &'static str) {
         self.facts.get_or_create(&Read { from }).inc();
+    }
+
+    /// One refused login whose own time is over.
+    pub fn credentials_expired(&self, token: TokenKind) {
+        self.expired.get_or_create(&Ending { token: token.as_str() }).inc();
+    }
+
+    /// One login that pulled and ends soon, or is over by its own word.
+    pub fn credentials_expire_soon(&self, token: TokenKind) {
+        self.expire_soon.get_or_create(&Ending { token: token.as_str() }).inc();
     }
 
     /// One call of a declared credential provider plugin: `ok`, or how it failed.

@@ -3,7 +3,7 @@
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 
-use crate::finding::{Finding, Notice, Tried};
+use crate::finding::{Finding, Notice, Probed, Tried};
 use crate::message;
 use crate::verdict::Verdict;
 use crate::workload::ObjectRef;
@@ -57,6 +57,7 @@ struct FindingEntry {
     node: Option<String>,
     fix: String,
     tried: Vec<Tried>,
+    probed: Option<Probed>,
 }
 
 // === impl Report ===
@@ -163,6 +164,7 @@ impl FindingEntry {
             node: finding.node.clone(),
             fix: finding.fix.clone(),
             tried: finding.tried.clone(),
+            probed: finding.probed,
         }
     }
 

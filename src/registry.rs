@@ -16,6 +16,7 @@ pub mod http;
 mod logins;
 pub mod manifest;
 pub mod node;
+pub mod probes;
 pub mod said;
 mod session;
 pub mod transport;
@@ -33,6 +34,7 @@ pub use crate::registry::endpoint::Endpoint;
 use crate::registry::failure::{Authority, Failure, Presented, Refusal, Weight};
 use crate::registry::hosts::{Way, Ways};
 use crate::registry::manifest::{Manifest, Nature};
+use crate::registry::probes::Probes;
 use crate::registry::session::{Authorization, Session};
 use crate::registry::transport::{Method, Request, Response, Transport};
 use crate::time::Clock;
@@ -61,6 +63,7 @@ pub struct Ask {
 pub struct Registry {
     transport: Arc<dyn Transport>,
     session: Session,
+    probes: Probes,
     metrics: Metrics,
     ways: Option<Ways>,
 }
@@ -70,7 +73,8 @@ pub struct Registry {
 impl Registry {
     /// A client over `transport`.
     pub fn new(transport: Arc<dyn Transport>, clock: Clock, metrics: Metrics) -> Self {
-        Self { transport, session: Session::new(clock), metrics, ways: None }
+        let probes = Probes::new(clock.clone());
+        Self { transport, session: Session::new(clock), probes, metrics, ways: None }
     }
 
     /// The same, for nodes that ask other hosts than the one in a reference.
@@ -112,7 +116,8 @@ impl Registry {
 
     /// Asks until the registry has nothing more to challenge: the 2xx answer and the method that got it.
     async fn converse(&self, ask: &Ask, mut method: Method) -> Result<(Response, Method), Failure> {
-        let mut presented = self.session.known(self.transport.as_ref(), ask).await?;
+        let wrong = self.login_alone(ask).await == Some(false);
+        let mut presented = self.session.known(self.transport.as_ref(), ask, wrong).await?;
         let mut renewed = false;
         for _ in 0..MAX_ROUNDS {
             let answer = self.request(ask, method, &presented).await?;
@@ -132,7 +137,7 @@ impl Registry {
                         renewed = presented.is_some();
                         self.session.forget(ask, &presented).await;
                         // Before the next login waits for its turn, this one's has to end.
-                        presented.set_aside();
+                        presented.set_aside(1);
                         presented = self.answer(ask, challenge, method, &answer).await?;
                         continue;
                     }
@@ -166,6 +171,10 @@ impl Registry {
     ) -> Result<Authorization<'_>, Failure> {
         let login = ask.credential.as_deref().and_then(Credential::login);
         match (&challenge, login) {
+            // The token server has refused it by itself: the registry need not see it fail too.
+            (Some(Challenge::Basic), Some(_)) if self.login_alone(ask).await == Some(false) => {
+                Err(refused(ask, method, answer, None, Presented::Token))
+            }
             (Some(Challenge::Basic), None) => Err(Failure {
                 code: Code::CredentialsMissing,
                 cause: None,
@@ -175,6 +184,7 @@ impl Registry {
                 node_1x: None,
                 retry_after: None,
                 explained: true,
+                probed: None,
                 weight: Weight::Unanswered,
             }),
             (Some(Challenge::Bearer { .. } | Challenge::Basic), _) => {
@@ -200,8 +210,18 @@ impl Registry {
             Some(Challenge::Bearer { error, .. }) => error.as_deref(),
             Some(Challenge::Basic | Challenge::Digest) | None => None,
         };
-        let mut failure = refused(ask, method, answer, error, presented.presented());
-        if failure.code == Code::CredentialsRejected {
+        // A token server gave this login a token, and the registry wants it bare (Harbor): that it is refused does not say
+        // that it is wrong.
+        let basic = presented.presented() == Presented::Basic;
+        let taken = basic && self.session.granted(ask).await.is_some();
+        let shown = if taken { Presented::Token } else { presented.presented() };
+        let mut failure = refused(ask, method, answer, error, shown);
+        if taken {
+            let good = self.login_alone(ask).await == Some(true);
+            // One more GET would be one more failed login.
+            failure.explained |= !good;
+            presented.set_aside(usize::from(!good));
+        } else if failure.code == Code::CredentialsRejected {
             // One more GET would be one more failed login.
             failure.explained = true;
             presented.refused(&failure).await;
@@ -304,6 +324,7 @@ fn unsupported(detail: impl Into<String>, node: String) -> Failure {
         node_1x: None,
         retry_after: None,
         explained: true,
+        probed: None,
         weight: Weight::Final,
     }
 }

@@ -15,7 +15,7 @@ use moka::future::Cache;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::credentials::{Candidate, CredentialId, IdentityKey};
+use crate::credentials::{Candidate, Credential, CredentialId, IdentityKey};
 use crate::facts::Attempt;
 use crate::finding::{Cause, Code};
 use crate::metrics::Metrics;
@@ -133,7 +133,8 @@ impl Resolver {
             let ask = || question(rule, reference, candidate, id);
             let (outcome, age, stale) = self.fact(key, ask, freshness, deadline).await;
             let resolved = outcome.is_ok();
-            attempts.push(Attempt { source: candidate.source.clone(), login, outcome, age, stale });
+            let expiry = credential.and_then(Credential::expiry).cloned();
+            attempts.push(Attempt { source: candidate.source.clone(), login, expiry, outcome, age, stale });
             if resolved {
                 break;
             }
@@ -302,17 +303,27 @@ impl Inner {
         }
         let refused = match (old, began) {
             // Asked for this very review, only not for its reason.
-            (Some(Fact { outcome: Err(failure), at, .. }), Some(began)) if *at >= began && !failure.explained => {
+            (Some(Fact { outcome: Err(failure), at, .. }), Some(began)) if *at >= began && !failure.settled() => {
                 Err(failure.clone())
             }
             _ => self.registry.resolve(ask).await,
         };
         match refused {
-            Err(failure) if began.is_some() && failure.code.certain() && !failure.explained => {
-                Err(self.registry.explain(ask, failure).await)
-            }
+            Err(failure) if began.is_some() => Err(self.reason(&ask.endpoint.host, ask, failure).await),
             outcome => outcome,
         }
+    }
+
+    /// A certain refusal with the registry's reason, and with what one more question tells; none is asked of a registry
+    /// that is in trouble.
+    async fn reason(&self, host: &str, ask: &Ask, mut failure: Failure) -> Failure {
+        if failure.code.certain() && !failure.explained {
+            failure = self.registry.explain(ask, failure).await;
+        }
+        if failure.settled() || self.health.admit(host, ask.id, (self.clock)()).is_err() {
+            return failure;
+        }
+        self.registry.probe(ask, failure).await
     }
 
     /// An uncertain failure, or the last good fact in its place.

@@ -1,22 +1,25 @@
 //! Policy and facts → verdict. Every rule of the product is in this file: no clock, no I/O, no other place that decides.
 
+mod dated;
 mod draft;
 mod nodes;
+mod notices;
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use jiff::civil::Date;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 pub(crate) use self::draft::Draft;
 use self::nodes::{Fit, Ground, Opinion};
 use crate::facts::{Attempt, Facts, ImageFacts, Secrets};
-use crate::finding::{Cause, Code, Finding, Notice, NoticeCode};
+use crate::finding::{Cause, Code, Finding, Notice};
 use crate::message;
 use crate::node_credentials::Broken;
 use crate::policy::{Mode, NodeAccess, PinOwners, Policy, TemplatesAction, UncertainAction};
-use crate::reference::{self, Digest, Reference};
+use crate::reference::{Digest, Reference};
 use crate::registry::failure::Failure;
 use crate::workload::{ContainerImage, Owner, PullPolicy, Shape, Workload};
 
@@ -79,8 +82,9 @@ pub fn worth_asking(policy: &Policy, image: &ContainerImage, reference: &Referen
     image.pull_policy != PullPolicy::Never && policy.registry_allowed(reference.registry())
 }
 
-/// Judges one workload. `today` ends exceptions.
-pub fn judge(policy: &Policy, workload: &Workload, facts: &Facts, today: Date) -> Verdict {
+/// Judges one workload. `now` ends exceptions and logins.
+pub fn judge(policy: &Policy, workload: &Workload, facts: &Facts, now: Timestamp) -> Verdict {
+    let today = now.to_zoned(TimeZone::UTC).date();
     let namespace = workload.object.namespace.as_str();
     let mode = policy.mode_for(namespace).unwrap_or(Mode::Audit);
     let mut verdict = Verdict {
@@ -89,13 +93,13 @@ pub fn judge(policy: &Policy, workload: &Workload, facts: &Facts, today: Date) -
         mode,
         findings: Vec::new(),
         excepted: Vec::new(),
-        notices: notices(policy, workload, facts),
+        notices: notices::all(policy, workload, facts, now),
         images: Vec::with_capacity(facts.images.len()),
         account: facts.secrets.account.clone(),
     };
     let ground = Ground::new(policy, &facts.eligible);
     for image in &facts.images {
-        let outcome = judge_image(policy, namespace, &facts.secrets, image, &ground);
+        let outcome = judge_image(policy, namespace, &facts.secrets, image, &ground, now);
         verdict.images.push(outcome.judged);
         verdict.notices.extend(outcome.notice);
         let Some(finding) = outcome.finding else { continue };
@@ -143,6 +147,8 @@ pub fn unchecked(policy: &Policy, mode: Mode, shape: Shape, cause: Cause, why: &
         node: None,
         fix: "nothing in the object is known to be wrong".to_owned(),
         tried: Vec::new(),
+        probed: None,
+        token: None,
         age: None,
     };
     let would = enforced(policy, shape, std::slice::from_ref(&finding));
@@ -173,8 +179,10 @@ fn judge_image(
     secrets: &Secrets,
     facts: &ImageFacts,
     ground: &Ground<'_>,
+    now: Timestamp,
 ) -> Outcome {
     let image = &facts.image;
+    let attempts = dated::attempts(&facts.attempts, now);
     let mut outcome = Outcome {
         finding: None,
         notice: None,
@@ -187,7 +195,7 @@ fn judge_image(
         },
     };
     let draft =
-        Draft { namespace, secrets, image, reference: facts.reference.as_deref().ok(), attempts: &facts.attempts };
+        Draft { namespace, secrets, image, reference: facts.reference.as_deref().ok(), attempts: &attempts, now };
     let reference = match &facts.reference {
         Ok(reference) => reference,
         Err(error) => {
@@ -218,13 +226,13 @@ fn judge_image(
             Fit::Good => None,
             Fit::Notice(code, what) => {
                 let message = format!("{} {what}", message::shown(&image.image));
-                outcome.notice = Some(Notice { code, path: image.path.clone(), message });
+                outcome.notice = Some(Notice { code, path: image.path.clone(), message, token: None });
                 None
             }
             Fit::Mismatch(finding) => Some(Finding { certain: finding.certain && theirs, ..*finding }),
         }
     } else {
-        decisive(&facts.attempts).map(|failure| without_plugins(failure, &facts.unusable)).and_then(|failure| {
+        decisive(&attempts).map(|failure| without_plugins(failure, &facts.unusable)).and_then(|failure| {
             let failure = failure.as_ref();
             let opinion = ground.opinion(image, failure);
             let elsewhere = policy.node_access(reference.registry()) == NodeAccess::Unknown;
@@ -272,11 +280,12 @@ fn decisive(attempts: &[Attempt]) -> Option<&Failure> {
 /// How far an attempt got before it was refused.
 fn reach(code: Code) -> u8 {
     match code {
-        Code::UnsupportedManifest | Code::BlockedByRegistry => 6,
-        Code::TagNotFound | Code::DigestNotFound => 5,
-        Code::RepositoryNotFound => 4,
-        Code::AccessDenied => 3,
-        Code::NotFoundOrNoAccess => 2,
+        Code::UnsupportedManifest | Code::BlockedByRegistry => 7,
+        Code::TagNotFound | Code::DigestNotFound => 6,
+        Code::RepositoryNotFound => 5,
+        Code::AccessDenied => 4,
+        Code::NotFoundOrNoAccess => 3,
+        Code::CredentialsExpired => 2,
         Code::CredentialsRejected => 1,
         Code::CredentialsMissing
         | Code::InvalidImageName
@@ -318,43 +327,4 @@ fn pins_pods(policy: &Policy, workload: &Workload) -> bool {
 /// Whether this very object may be changed: Pods only, never templates.
 pub fn may_pin(policy: &Policy, workload: &Workload) -> bool {
     workload.shape == Shape::Pod && pins_pods(policy, workload)
-}
-
-fn notices(policy: &Policy, workload: &Workload, facts: &Facts) -> Vec<Notice> {
-    let pins = pins_pods(policy, workload);
-    let mut notices = Vec::new();
-    let namespace = &workload.object.namespace;
-    for name in &facts.secrets.missing {
-        notices.push(Notice {
-            code: NoticeCode::PullSecretMissing,
-            path: "spec.imagePullSecrets".to_owned(),
-            message: format!(
-                "pull secret \"{name}\" is not in namespace \"{namespace}\"; Secrets do not cross namespaces"
-            ),
-        });
-    }
-    for facts in &facts.images {
-        let (image, Ok(reference)) = (&facts.image, &facts.reference) else {
-            continue;
-        };
-        let mut notice = |code, what: &str| {
-            let message = format!("{} {what}", message::shown(&image.image));
-            notices.push(Notice { code, path: image.path.clone(), message });
-        };
-        if reference.implicit_latest() && reference.digest().is_none() {
-            notice(NoticeCode::ImplicitLatest, "names no tag: latest is pulled");
-        } else if image.pull_policy == PullPolicy::IfNotPresent
-            && reference.digest().is_none()
-            && (!pins || policy.pin_skipped(reference.name()))
-        {
-            notice(
-                NoticeCode::MutableTag,
-                "is pulled only where absent: if the tag moves, nodes run different content",
-            );
-        }
-        if reference::image_was_docker_hub_by_default(&image.image) {
-            notice(NoticeCode::ImplicitDockerHub, "names no registry: Docker Hub is asked");
-        }
-    }
-    notices
 }

@@ -5,9 +5,10 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::demo::registry::{Answer, Behaviour, Target};
-use crate::demo::stage::{NAMESPACE, OTHER_USER, Stage, USER};
+use crate::demo::stage::{CLOUD_USER, NAMESPACE, OTHER_USER, Stage, USER};
 use crate::finding::Code;
 use crate::message;
+use crate::time::Clock;
 
 /// A Pod as a real API server sent it, to a validating webhook.
 const VALIDATE: &str = include_str!("../../tests/fixtures/admissionreviews/pod-create.validate.json");
@@ -25,6 +26,8 @@ pub(super) struct Names {
     pub(super) run: String,
     pub(super) password: String,
     pub(super) other_password: String,
+    /// A password as ECR gives them, whose twelve hours ended three hours ago.
+    pub(super) ended: String,
 }
 
 /// One Pod and what must become of it.
@@ -53,7 +56,9 @@ enum Registry {
 
 impl Names {
     pub(super) fn draw() -> Self {
-        Self { run: random(), password: random(), other_password: random() }
+        let ended = (Clock::system())().as_second() - 3 * 60 * 60;
+        let ended = json!({ "payload": random(), "version": "2", "type": "DATA_KEY", "expiration": ended });
+        Self { run: random(), password: random(), other_password: random(), ended: STANDARD.encode(ended.to_string()) }
     }
 
     /// The Secrets of the namespace.
@@ -74,6 +79,7 @@ impl Names {
             secret("regcred", &json!({ "auths": { bearer: good, basic: good, hiding: good } })),
             secret("wrong", &json!({ "auths": { bearer: entry(USER, "not-it"), basic: entry(USER, "not-it") } })),
             secret("other", &json!({ "auths": { bearer: entry(OTHER_USER, &self.other_password) } })),
+            secret("ecr", &json!({ "auths": { basic: entry(CLOUD_USER, &self.ended) } })),
             secret("elsewhere", &json!({ "auths": { "127.0.0.1": good } })),
             secret("nonsense", &json!({ "auths": { "registry.example": { "auth": "%%%" } } })),
             format!("---\n{}\n", node()),
@@ -199,6 +205,7 @@ impl<'a> Shelf<'a> {
             Case::new("no pull secret at all", self.basic(), &[], Some(Code::CredentialsMissing)),
             Case::new("a pull secret for another port", self.basic(), &["elsewhere"], Some(Code::CredentialsMissing)),
             Case::new("a wrong password", self.basic(), &["wrong"], Some(Code::CredentialsRejected)),
+            Case::new("a cloud's token after its twelve hours", self.basic(), &["ecr"], Some(Code::CredentialsExpired)),
             Case {
                 trouble: Some((Registry::Bearer, Target::repository(&self.private), denied.into())),
                 ..Case::new(

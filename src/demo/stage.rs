@@ -24,6 +24,8 @@ use crate::server::{self, Limits};
 pub(super) const USER: &str = "alice";
 /// A second user.
 pub(super) const OTHER_USER: &str = "bob";
+/// The user of the cloud's tokens.
+pub(super) const CLOUD_USER: &str = "AWS";
 /// The namespace of the recorded reviews.
 pub(super) const NAMESPACE: &str = "team-a";
 
@@ -67,6 +69,8 @@ impl Stage {
             registry.set_password(USER, names.password.as_str());
             registry.set_password(OTHER_USER, names.other_password.as_str());
         }
+        basic.set_password(CLOUD_USER, names.ended.as_str());
+        basic.expire_login(CLOUD_USER);
         let files = Files::new(&names.run)?;
         let ca_file = files.write("ca.pem", authority.pem())?;
         let hosts = [bearer.host(), basic.host(), hiding.host(), closed.clone()];

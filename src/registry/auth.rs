@@ -165,18 +165,22 @@ async fn post(
     realm: &Url,
     login: Login<'_>,
 ) -> Result<Token, (Failure, Option<u16>)> {
-    let form = form_urlencoded::Serializer::new(String::new())
-        .append_pair("client_id", "pullgate")
-        .append_pair("grant_type", "password")
-        .append_pair("password", login.password.expose_secret())
-        .append_pair("scope", &ask.scopes.join(" "))
-        .append_pair("service", ask.service)
-        .append_pair("username", login.username)
-        .finish();
-    let form = SecretString::from(form);
-    let answer = send(transport, ask, Method::Post, realm.clone(), None, Some(form)).await?;
+    let form = Some(form(ask, login));
+    let answer = send(transport, ask, Method::Post, realm.clone(), None, form).await?;
     let shown = ask.realm.to_owned();
     accept(ask, Method::Post, &shown, &answer)
+}
+
+/// `grant_type=password` (distribution `docs/content/spec/auth/oauth.md`); no scope is another question than an empty one.
+fn form(ask: &TokenRequest<'_>, login: Login<'_>) -> SecretString {
+    let mut form = form_urlencoded::Serializer::new(String::new());
+    form.append_pair("client_id", "pullgate")
+        .append_pair("grant_type", "password")
+        .append_pair("password", login.password.expose_secret());
+    if !ask.scopes.is_empty() {
+        form.append_pair("scope", &ask.scopes.join(" "));
+    }
+    SecretString::from(form.append_pair("service", ask.service).append_pair("username", login.username).finish())
 }
 
 async fn get(

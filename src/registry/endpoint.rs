@@ -48,6 +48,13 @@ impl Endpoint {
         self.url(reference, "blobs", digest.as_str())
     }
 
+    /// The URL of the first `count` tags of a repository.
+    pub fn tags_url(&self, reference: &Reference, count: u8) -> String {
+        let url = self.url(reference, "tags", "list");
+        let mark = if url.contains('?') { '&' } else { '?' };
+        format!("{url}{mark}n={count}")
+    }
+
     fn url(&self, reference: &Reference, kind: &str, object: &str) -> String {
         let url = format!("{}/{}/{kind}/{object}", self.base, reference.repository());
         match &self.namespace {

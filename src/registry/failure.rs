@@ -9,7 +9,7 @@ mod code;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::finding::{Cause, Code};
+use crate::finding::{Cause, Code, Probed};
 use crate::registry::said::said;
 use crate::registry::transport::{Response, TransportError};
 
@@ -28,10 +28,12 @@ pub struct Failure {
     pub node: Option<String>,
     /// The same for containerd 1.x, where that shows another of several hosts; shared, for it is rare and failures are moved.
     pub node_1x: Option<Arc<String>>,
-    /// How long the registry asked to be left alone.
+    /// How long the registry asked to be left alone; of a login that was refused before, how long it is still held.
     pub retry_after: Option<Duration>,
     /// The reason is known: there was a body, or there is nothing further to ask.
     pub explained: bool,
+    /// What was asked beside the image, once that was decided; nothing may have been worth asking.
+    pub probed: Option<Probed>,
     /// What it counts where a node has other hosts to ask.
     pub weight: Weight,
 }
@@ -107,6 +109,7 @@ impl Failure {
             node_1x: None,
             retry_after: None,
             explained: true,
+            probed: None,
             weight: Weight::Unanswered,
         }
     }
@@ -141,6 +144,7 @@ impl Failure {
             node_1x: None,
             retry_after: None,
             explained: true,
+            probed: None,
             weight: Weight::Final,
         }
     }
@@ -158,6 +162,7 @@ impl Failure {
             node_1x: None,
             retry_after: (code == Code::RateLimited).then(|| retry_after(answer.header("retry-after"))).flatten(),
             explained: refusal.asked_for_body || !code.certain(),
+            probed: None,
             weight: weight(refusal),
         }
     }

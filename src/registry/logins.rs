@@ -125,6 +125,16 @@ impl Logins {
         Ok(Permit { logins: self, key, cost, _gate: Some(gate) })
     }
 
+    /// One try of a login beside the dialogue, whatever is known of it: not where the registry could see one failed login
+    /// too many. Nobody waits for it, and it waits for nobody.
+    pub(super) fn spare(&self, registry: &str, id: CredentialId) -> Option<Permit<'_>> {
+        let key: Key = (Arc::from(registry), id);
+        match self.reserve(&key.0, 1) {
+            Room::Taken => Some(Permit { logins: self, key, cost: 1, _gate: None }),
+            Room::Later | Room::None => None,
+        }
+    }
+
     /// Sets aside what one try may cost. Logins under way may yet be accepted, so they make others wait, not fail.
     fn reserve(&self, registry: &Arc<str>, cost: usize) -> Room {
         let now = (self.clock)();
@@ -149,7 +159,10 @@ impl Logins {
     async fn proven(&self, key: &Key, within: Duration) -> Result<bool, Failure> {
         let now = (self.clock)();
         match self.known.get(key).await {
-            Some(Known::Refused(at, failure)) if since(at, now) < REFUSED_HELD => Err((*failure).clone()),
+            Some(Known::Refused(at, failure)) if since(at, now) < REFUSED_HELD => {
+                let held = REFUSED_HELD.saturating_sub(since(at, now));
+                Err(Failure { retry_after: Some(held), ..(*failure).clone() })
+            }
             Some(Known::Proven(at)) => Ok(since(at, now) < within),
             Some(Known::Refused(..)) | None => Ok(false),
         }

@@ -15,6 +15,7 @@ use crate::registry::challenge::Challenge;
 use crate::registry::failure::{Failure, Presented};
 use crate::registry::logins::{Logins, Permit};
 use crate::registry::node;
+use crate::registry::probes::Told;
 use crate::registry::transport::Transport;
 use crate::time::{Clock, since};
 
@@ -37,6 +38,16 @@ pub(super) struct Session {
     challenges: Cache<(String, String), Challenge>,
     tokens: Cache<TokenKey, Token>,
     methods: Cache<String, TokenMethod>,
+    /// By API base and login: who gave it a token last.
+    granted: Cache<(String, CredentialId), Granted>,
+}
+
+/// The token server that gave a login a token.
+#[derive(Clone, Debug)]
+pub(super) struct Granted {
+    pub(super) realm: String,
+    pub(super) service: String,
+    pub(super) at: Timestamp,
 }
 
 /// Realm, service, scope and credential; and the endpoint, whose trust settings fetched the token.
@@ -78,13 +89,20 @@ impl Session {
             challenges: Cache::builder().max_capacity(50_000).time_to_live(CHALLENGE_HELD).build(),
             tokens: Cache::builder().max_capacity(50_000).time_to_live(CHALLENGE_HELD).build(),
             methods: Cache::builder().max_capacity(10_000).time_to_live(CHALLENGE_HELD).build(),
+            granted: Cache::builder().max_capacity(10_000).time_to_live(CHALLENGE_HELD).build(),
         }
     }
 
     /// What this repository is known to want, or nothing: then the first request goes out bare, as a node's does.
-    pub(super) async fn known(&self, transport: &dyn Transport, ask: &Ask) -> Result<Authorization<'_>, Failure> {
+    /// A login that is known to be wrong is not shown bare.
+    pub(super) async fn known(
+        &self,
+        transport: &dyn Transport,
+        ask: &Ask,
+        wrong: bool,
+    ) -> Result<Authorization<'_>, Failure> {
         match self.challenges.get(&challenge_key(ask)).await {
-            Some(Challenge::Basic) if ask.credential.as_deref().and_then(Credential::login).is_none() => {
+            Some(Challenge::Basic) if wrong || ask.credential.as_deref().and_then(Credential::login).is_none() => {
                 Ok(Authorization::None)
             }
             None => Ok(Authorization::None),
@@ -170,6 +188,8 @@ impl Session {
                 if let Some(permit) = permit {
                     permit.accepted().await;
                     self.methods.insert(key.realm.clone(), token.method).await;
+                    let granted = Granted { realm: key.realm.clone(), service: key.service.clone(), at: now };
+                    self.granted.insert((key.base.clone(), ask.id), granted).await;
                 }
                 let value = Arc::new(SecretString::from(format!("Bearer {}", token.value.expose_secret())));
                 let lifetime = jiff::SignedDuration::try_from(token.lifetime.saturating_sub(EARLY)).unwrap_or_default();
@@ -189,6 +209,45 @@ impl Session {
                 Err(failed.failure)
             }
             (Err(failed), None) => Err(failed.failure),
+        }
+    }
+
+    /// The token server that gave this login a token, for whatever repository of this host.
+    pub(super) async fn granted(&self, ask: &Ask) -> Option<Granted> {
+        self.granted.get(&(ask.endpoint.base.clone(), ask.id)).await
+    }
+
+    /// Shows the login to its token server without naming a repository. Refused, it counts as a failed login, and is not
+    /// held as a wrong one: with a repository, the same server gives it a token all the same.
+    pub(super) async fn try_login(&self, transport: &dyn Transport, ask: &Ask, granted: &Granted) -> Told {
+        let Some(login) = ask.credential.as_deref().and_then(Credential::login) else {
+            return Told::default();
+        };
+        let Some(permit) = self.logins.spare(ask.endpoint.api_host(), ask.id) else {
+            return Told::default();
+        };
+        let request = TokenRequest {
+            profile: &ask.endpoint.profile,
+            api_host: ask.endpoint.api_host(),
+            host: &ask.endpoint.host,
+            realm: &granted.realm,
+            service: &granted.service,
+            scopes: &[],
+            login: Some(login),
+            method: Some(self.methods.get(&granted.realm).await.unwrap_or(TokenMethod::Get)),
+        };
+        match auth::fetch(transport, &request).await {
+            Ok(_) => {
+                permit.unsettled(0);
+                Told { yes: Some(true), ..Told::default() }
+            }
+            Err(failed) => {
+                permit.unsettled(failed.refusals);
+                let code = failed.failure.code;
+                let words = failed.failure.registry.map(Arc::from);
+                let yes = (code == Code::CredentialsRejected).then_some(false);
+                Told { yes, words, throttled: code == Code::RateLimited }
+            }
         }
     }
 
@@ -245,9 +304,9 @@ impl Authorization<'_> {
     }
 
     /// Something else is presented in its place: a Basic login was refused, but nothing says that it is wrong.
-    pub(super) fn set_aside(self) {
+    pub(super) fn set_aside(self, refusals: usize) {
         if let Self::Basic { permit, .. } = self {
-            permit.unsettled(1);
+            permit.unsettled(refusals);
         }
     }
 

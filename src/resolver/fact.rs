@@ -83,7 +83,10 @@ impl Fact {
             Ok(_) if self.by_digest => ACCESS,
             Ok(_) => TAG,
             Err(failure) => match failure.code {
-                Code::CredentialsRejected => LOGIN_REFUSED,
+                // One that was held already ends with the first.
+                Code::CredentialsRejected if failure.login_refused() => {
+                    failure.retry_after.map_or(LOGIN_REFUSED, |held| held.min(LOGIN_REFUSED))
+                }
                 Code::RegistryError => ERROR,
                 Code::NotChecked | Code::RateLimited | Code::RegistryUnreachable => Duration::ZERO,
                 Code::InvalidImageName
@@ -92,6 +95,8 @@ impl Fact {
                 | Code::RepositoryNotFound
                 | Code::NotFoundOrNoAccess
                 | Code::CredentialsMissing
+                | Code::CredentialsRejected
+                | Code::CredentialsExpired
                 | Code::AccessDenied
                 | Code::PullSecretMalformed
                 | Code::PlatformMismatch
@@ -106,7 +111,7 @@ impl Fact {
     /// Whether it answers a question of this freshness.
     pub fn good(&self, now: Timestamp, freshness: Freshness) -> bool {
         let age = self.age(now);
-        let explained = self.outcome.as_ref().err().is_none_or(|failure| failure.explained);
+        let explained = self.outcome.as_ref().err().is_none_or(Failure::settled);
         // A clock that stepped back must not make facts live for as long as it stepped.
         let from_the_future = since(now, self.at) > FRESH;
         !from_the_future
@@ -125,7 +130,7 @@ impl Fact {
     }
 
     fn login_refused(&self) -> bool {
-        self.outcome.as_ref().is_err_and(|failure| failure.code == Code::CredentialsRejected)
+        self.outcome.as_ref().is_err_and(Failure::login_refused)
     }
 
     /// The last success, however old.

@@ -39,9 +39,9 @@ impl Inner {
         }
         if explain && let Some(speaker) = speaker(&said).and_then(|index| said.get_mut(index)) {
             let Said { ask, failure } = speaker;
-            if failure.code.certain() && !failure.explained {
+            if failure.code.certain() && !failure.settled() {
                 let weight = failure.weight;
-                *failure = Failure { weight, ..self.registry.explain(ask, failure.clone()).await };
+                *failure = Failure { weight, ..self.reason(&ask.endpoint.base, ask, failure.clone()).await };
             }
         }
         Err(together(ask, said))

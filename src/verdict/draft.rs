@@ -1,7 +1,10 @@
 //! One image and what is known of it → a [`Finding`] with all its parts.
 
+use jiff::Timestamp;
+
+use crate::credentials::Expiry;
 use crate::facts::{Attempt, Secrets};
-use crate::finding::{Code, Finding, Tried};
+use crate::finding::{Code, Finding, Probed, Tried};
 use crate::message;
 use crate::nodes::Runtime;
 use crate::reference::{self, Reference};
@@ -16,6 +19,7 @@ pub(crate) struct Draft<'a> {
     pub(crate) image: &'a ContainerImage,
     pub(crate) reference: Option<&'a Reference>,
     pub(crate) attempts: &'a [Attempt],
+    pub(crate) now: Timestamp,
 }
 
 // === impl Draft ===
@@ -35,8 +39,19 @@ impl Draft<'_> {
             node: failure.and_then(|_| node_line(self.attempts, Runtime::default())),
             fix: message::fix(self, code, certain, failure),
             tried: self.attempts.iter().map(tried).collect(),
+            probed: failure.and_then(|failure| failure.probed).and_then(Probed::said),
+            token: self.over().filter(|_| code == Code::CredentialsExpired).map(|(_, expiry)| expiry.kind),
             age: self.attempts.iter().map(|attempt| attempt.age).max(),
         }
+    }
+
+    /// The first login that was refused and is over by its own word.
+    pub(crate) fn over(&self) -> Option<(&Attempt, &Expiry)> {
+        let expired = |attempt: &&Attempt| {
+            attempt.outcome.as_ref().is_err_and(|failure| failure.code == Code::CredentialsExpired)
+        };
+        let attempt = self.attempts.iter().find(expired)?;
+        Some((attempt, attempt.expiry.as_deref()?))
     }
 
     pub(super) fn invalid(&self, error: &reference::ReferenceError) -> Finding {

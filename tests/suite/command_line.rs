@@ -248,10 +248,23 @@ async fn the_json_has_the_keys_that_programs_rely_on() {
     assert_eq!(keys(&result["object"]), ["apiVersion", "kind", "name", "namespace"]);
     assert_eq!(keys(&result["images"][0]), ["container", "digest", "image", "path", "resolved"]);
     let finding = &result["findings"][0];
-    let expected =
-        ["cause", "certain", "code", "container", "fix", "image", "message", "node", "path", "registry", "tried"];
+    let expected = [
+        "cause",
+        "certain",
+        "code",
+        "container",
+        "fix",
+        "image",
+        "message",
+        "node",
+        "path",
+        "probed",
+        "registry",
+        "tried",
+    ];
     assert_eq!(keys(finding), expected);
     assert_eq!(finding["tried"], json!([{ "source": "Secret \"regcred\"", "outcome": "TagNotFound" }]));
+    assert_eq!(finding["probed"], json!({ "repository": true }));
     assert_eq!(finding["registry"], "MANIFEST_UNKNOWN: manifest unknown");
     assert!(text(&finding["node"]).contains("not found"), "{finding}");
     assert!(!done.out.contains(PASSWORD));

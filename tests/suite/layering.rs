@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 /// Input to output: no async, no clock, no network, no files. A name ending in `*` includes what lies below.
-const PURE: [&str; 30] = [
+const PURE: [&str; 31] = [
     "admission/affinity",
     "admission/patch",
     "admission/response",
@@ -17,7 +17,7 @@ const PURE: [&str; 30] = [
     "finding",
     "go_duration",
     "manifests",
-    "message",
+    "message*",
     "nodes*",
     "node_credentials/cache",
     "node_credentials/declaration*",
@@ -35,6 +35,7 @@ const PURE: [&str; 30] = [
     "registry/hosts/ways",
     "registry/manifest",
     "registry/node",
+    "registry/probes/plan*",
     "verdict*",
     "workload*",
 ];

@@ -192,7 +192,11 @@ impl Accounts {
             Login::Bearer(_) => true,
         };
         let may_pull = |user| repository.is_none_or(|(name, exists)| self.may_pull(access, user, name, exists));
-        let passwords_work = !bearer || matches!(access.challenge, ChallengeForm::Joined | ChallengeForm::TwoLines);
+        let passwords_work = !bearer
+            || matches!(
+                access.challenge,
+                ChallengeForm::Joined | ChallengeForm::TwoLines | ChallengeForm::BasicAfterLogin
+            );
         let allowed = match caller {
             Caller::Anonymous if access.open && may_pull(None) => true,
             Caller::Token(grant) if bearer => repository.is_none_or(|(name, _)| grant.repositories.contains(name)),

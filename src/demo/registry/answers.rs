@@ -14,7 +14,9 @@ use tokio::time::Instant;
 
 use super::MissingRepository;
 use super::accounts::{Accounts, Caller, Refusal};
-use super::auth::{Access, Bearer, Login, NoAccess, Realm, TokenFields, WrongPassword, challenges, pulled};
+use super::auth::{
+    Access, Bearer, ChallengeForm, Login, NoAccess, Realm, TokenFields, WrongPassword, challenges, pulled,
+};
 use super::contents::{Contents, Manifest};
 use super::distort::{Body, distort, plain};
 use super::faults::{Answer, Behaviour, Rules};
@@ -124,7 +126,9 @@ impl State {
             }
             Refusal::Challenge(error) => {
                 let scope = asked.repository.as_deref().map(|name| format!("repository:{name}:pull"));
-                let lines = challenges(&self.login, self.access.challenge, &self.realm(), scope.as_deref(), error);
+                let after = self.access.challenge == ChallengeForm::BasicAfterLogin && asked.authorization.is_some();
+                let login = if after { &Login::Basic } else { &self.login };
+                let lines = challenges(login, self.access.challenge, &self.realm(), scope.as_deref(), error);
                 let refused = Answer::envelope(401, "UNAUTHORIZED", "authentication required");
                 lines.iter().fold(refused, |refused, line| refused.header("WWW-Authenticate", line))
             }
@@ -208,6 +212,11 @@ impl State {
         }
         let user = match (caller, bearer.wrong_password) {
             (Caller::User(user), _) => Some(user.as_str()),
+            (Caller::Expired | Caller::Wrong | Caller::InvalidToken, WrongPassword::Anonymous)
+                if asked.scopes.is_empty() =>
+            {
+                return Answer::status(401);
+            }
             (Caller::Anonymous, _) | (_, WrongPassword::Anonymous) => None,
             (_, WrongPassword::Refused(status)) => {
                 let body = json!({"details": "incorrect username or password"}).to_string();

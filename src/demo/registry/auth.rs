@@ -74,7 +74,7 @@ pub enum TokenFields {
 pub enum WrongPassword {
     /// This status and `{"details":"incorrect username or password"}`.
     Refused(u16),
-    /// A token for nobody, as Harbor does.
+    /// A token for nobody, as Harbor does; 401 without a body where no scope is asked for.
     Anonymous,
 }
 
@@ -119,6 +119,8 @@ pub enum ChallengeForm {
     Absent,
     /// None on the manifest, one on `/v2/` (gcr.io).
     PingOnly,
+    /// The one scheme in use to a stranger, `Basic` to whoever sent an `Authorization` header; it works (Harbor).
+    BasicAfterLogin,
 }
 
 // === impl Login ===
@@ -175,7 +177,7 @@ pub(super) fn challenges(
     };
     let one = if matches!(login, Login::Basic) { &second } else { &first };
     match form {
-        ChallengeForm::One => vec![one.clone()],
+        ChallengeForm::One | ChallengeForm::BasicAfterLogin => vec![one.clone()],
         ChallengeForm::Capitals => {
             let (scheme, rest) = one.split_once(' ').unwrap_or((one, ""));
             vec![format!("{} {rest}", scheme.to_ascii_uppercase())]

@@ -10,7 +10,7 @@ use super::world;
 use crate::support::{TEAM, cluster, codes, contents, pod};
 
 #[tokio::test]
-async fn a_denial_costs_a_head_and_a_get_and_an_allowance_a_head() {
+async fn a_denial_costs_a_head_two_gets_and_an_allowance_a_head() {
     let world = world(Login::None).await;
     let engine = world.engine(&cluster(&[]));
     let verdict = world.check(&engine, &pod(TEAM, &[world.image("open:v1")], &[])).await;
@@ -19,7 +19,7 @@ async fn a_denial_costs_a_head_and_a_get_and_an_allowance_a_head() {
     assert_eq!(codes(&verdict), [Code::TagNotFound]);
     assert_eq!(verdict.findings[0].registry.as_deref(), Some("MANIFEST_UNKNOWN: manifest unknown"));
     // The image that is fine is not asked about again.
-    assert_eq!(world.seen(), ["HEAD manifest 404", "GET manifest 404"]);
+    assert_eq!(world.seen(), ["HEAD manifest 404", "GET manifest 404", "GET Tags 200"]);
 }
 
 #[tokio::test]
@@ -45,8 +45,8 @@ async fn a_storm_of_one_broken_pod_costs_the_registry_a_handful_of_questions() {
     for _ in 0..50 {
         assert_eq!(world.check(&engine, &pod).await.decision, Decision::Deny);
     }
-    // Five reviews with a HEAD and a GET each; then the fact is held, and a fix is seen when it is five seconds old.
-    assert_eq!(world.seen().len(), 10);
+    // Five reviews with a HEAD and a GET each, and one question for the repository; then the fact is held, and a fix is seen when it is five seconds old.
+    assert_eq!(world.seen().len(), 11);
     world.registry.push("open", "v9");
     assert_eq!(world.check(&engine, &pod).await.decision, Decision::Deny);
     world.clock.advance(Duration::from_secs(5));

@@ -1,5 +1,7 @@
 //! One scene for every finding code: a gate whose registry and Secrets are so that a pod of one image comes to it.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use pullgate::demo::registry::{Access, Answer, Login, NoAccess};
 use pullgate::finding::Code;
 use serde_json::{Value, json};
@@ -22,7 +24,7 @@ pub(crate) async fn scene(code: Code) -> Scene {
         _ => Access::default(),
     };
     let login = match code {
-        Code::CredentialsMissing | Code::CredentialsRejected => Login::Basic,
+        Code::CredentialsMissing | Code::CredentialsRejected | Code::CredentialsExpired => Login::Basic,
         _ => Login::bearer(),
     };
     let gate = GateSpec::new().login(login).registry(move |spec| spec.access(access)).start().await;
@@ -31,6 +33,7 @@ pub(crate) async fn scene(code: Code) -> Scene {
     let secret = match code {
         Code::CredentialsMissing => None,
         Code::CredentialsRejected => Some("wrong"),
+        Code::CredentialsExpired => Some("ecr"),
         Code::AccessDenied | Code::NotFoundOrNoAccess => Some("bobs"),
         Code::PullSecretMalformed => Some("nonsense"),
         _ => Some("regcred"),
@@ -47,6 +50,13 @@ pub(crate) async fn scene(code: Code) -> Scene {
         | Code::CredentialsRejected
         | Code::AccessDenied
         | Code::PullSecretMalformed => {}
+        Code::CredentialsExpired => {
+            // Three hours before the time of the gate.
+            let password = STANDARD.encode(json!({ "type": "DATA_KEY", "expiration": 1_799_989_200 }).to_string());
+            registry.set_password("AWS", password.as_str());
+            registry.expire_login("AWS");
+            gate.cluster(&[gate.login(TEAM, "ecr", "AWS", &password)]);
+        }
         Code::UnsupportedManifest => drop(registry.push_raw("team/api", "v1", SCHEMA_1, r#"{"schemaVersion":1}"#)),
         Code::BlockedByRegistry => behave(Answer::envelope(
             412,

@@ -109,9 +109,9 @@ async fn a_denial_says_which_host_said_what_and_its_reason_comes_from_the_host_t
         "R/open:v1 (container \"c0\") is not in the registry: \"MANIFEST_UNKNOWN: manifest unknown\" \
          (M says TagNotFound; R says CredentialsMissing)"
     );
-    // Once to find out, once for the denial, and the reason by GET.
+    // Once to find out, once for the denial, the reason by GET, and whether the repository is there.
     let twice = vec!["HEAD manifest 401"; 2];
-    assert_eq!(pair.seen(), [vec![MISSING, MISSING, "GET manifest 404"], twice]);
+    assert_eq!(pair.seen(), [vec![MISSING, MISSING, "GET manifest 404", "GET Tags 200"], twice]);
 }
 
 #[tokio::test]

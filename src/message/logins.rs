@@ -1,0 +1,155 @@
+//! The words about logins: which are over and since when, what was found out beside the image, and how one is renewed.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::credentials::{Expiry, Source, TokenKind};
+use crate::finding::Code;
+use crate::registry::failure::Failure;
+use crate::registry::said::clean;
+use crate::verdict::Draft;
+
+/// What `docker login` and `kubectl create secret docker-registry` are given in place of a login.
+const PLACEHOLDERS: (&str, &str) = ("USER", "PASSWORD");
+
+/// What happened to an expired login.
+pub(super) fn expired(draft: &Draft<'_>) -> Option<String> {
+    let (attempt, expiry) = draft.over()?;
+    let past = expiry.over(draft.now)?;
+    Some(format!("the {} in {} expired {} ago", expiry.kind.in_words(), attempt.source, span(past)))
+}
+
+/// The line about a login that pulled and ends soon, or is over and was not asked for.
+pub fn ending(source: &Source, expiry: &Expiry, host: &str, now: Timestamp) -> Option<String> {
+    let token = format!("the {} in {source}", expiry.kind.in_words());
+    match (expiry.over(now), expiry.ends_soon(now)) {
+        (Some(past), _) => {
+            Some(format!("{token} expired {} ago; {host} lets the image be pulled all the same", span(past)))
+        }
+        (None, Some(left)) => Some(format!("{token} for {host} ends in {}; renew it before", span(left))),
+        (None, None) => None,
+    }
+}
+
+/// What was found out beside the image, each after a semicolon.
+pub(super) fn remarks(draft: &Draft<'_>, code: Code, failure: Option<&Failure>) -> String {
+    let probed = failure.and_then(|failure| failure.probed).unwrap_or_default();
+    let mut remarks = String::new();
+    if code == Code::NotFoundOrNoAccess && probed.login == Some(true) {
+        remarks.push_str("; the login itself is accepted");
+    }
+    if code.refusal()
+        && let Some((source, registry)) = for_another(draft)
+    {
+        remarks.push_str(&format!("; the token in {source} is for {registry}"));
+    }
+    if code.refusal() && probed.public == Some(true) {
+        remarks.push_str("; the image itself is public");
+    }
+    remarks
+}
+
+/// The first refused token that names another registry than the one asked.
+fn for_another<'d>(draft: &'d Draft<'_>) -> Option<(&'d Source, String)> {
+    let host = draft.reference?.registry();
+    draft.attempts.iter().filter(|attempt| attempt.outcome.is_err()).find_map(|attempt| {
+        let registry = attempt.expiry.as_ref()?.for_another(host)?;
+        Some((&attempt.source, clean(registry)))
+    })
+}
+
+/// The command that makes `secret` anew with a login of its kind.
+pub(super) fn renew(draft: &Draft<'_>, host: &str, secret: &str) -> String {
+    let of_it = |source: &Source| matches!(source, Source::PullSecret(name) if **name == *secret);
+    let kind = draft.over().filter(|(attempt, _)| of_it(&attempt.source)).map(|(_, expiry)| expiry.kind);
+    let (user, password) = kind.and_then(|kind| obtain(kind, host)).unwrap_or_else(placeholders);
+    let create = create_with(draft, host, secret, (&user, &password));
+    format!("{create} --dry-run=client -o yaml | kubectl apply -f -")
+}
+
+/// The command that makes `secret`.
+pub(super) fn create(draft: &Draft<'_>, host: &str, secret: &str) -> String {
+    create_with(draft, host, secret, PLACEHOLDERS)
+}
+
+fn create_with(draft: &Draft<'_>, host: &str, secret: &str, (user, password): (&str, &str)) -> String {
+    let server = if host == "docker.io" { "https://index.docker.io/v1/" } else { host };
+    format!(
+        "kubectl -n {} create secret docker-registry {secret} --docker-server={server} --docker-username={user} --docker-password={password}",
+        draft.namespace
+    )
+}
+
+/// User and password as the cloud's own tool gives them.
+fn obtain(kind: TokenKind, host: &str) -> Option<(String, String)> {
+    match kind {
+        TokenKind::Ecr => {
+            let service = if host == "public.ecr.aws" { "ecr-public" } else { "ecr" };
+            let region = match host.split_once(".dkr.ecr.") {
+                Some((_, rest)) => rest.split('.').next()?,
+                None if service == "ecr-public" => "us-east-1",
+                None => "REGION",
+            };
+            Some(("AWS".to_owned(), format!("\"$(aws {service} get-login-password --region {region})\"")))
+        }
+        TokenKind::Acr => {
+            let name = host.strip_suffix(".azurecr.io").unwrap_or("REGISTRY");
+            let token = format!("\"$(az acr login -n {name} --expose-token --query accessToken -o tsv)\"");
+            Some(("00000000-0000-0000-0000-000000000000".to_owned(), token))
+        }
+        TokenKind::QuayRobot | TokenKind::Artifactory | TokenKind::ServiceAccount | TokenKind::Jwt => None,
+    }
+}
+
+fn placeholders() -> (String, String) {
+    (PLACEHOLDERS.0.to_owned(), PLACEHOLDERS.1.to_owned())
+}
+
+/// A time span in steps, so that it does not change with every retry.
+fn span(span: Duration) -> String {
+    match span.as_secs() / 60 {
+        0 => "less than a minute".to_owned(),
+        minutes @ 1..10 => format!("{minutes} min"),
+        minutes @ 10..60 => format!("{} min", minutes / 10 * 10),
+        minutes @ 60..2880 => format!("{} h", minutes / 60),
+        minutes => format!("{} days", minutes / 1440),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_is_told_in_steps() {
+        for (seconds, expected) in [
+            (0, "less than a minute"),
+            (121, "2 min"),
+            (599, "9 min"),
+            (600, "10 min"),
+            (3599, "50 min"),
+            (3600, "1 h"),
+            (3 * 3600 + 3599, "3 h"),
+            (48 * 3600 - 1, "47 h"),
+            (48 * 3600, "2 days"),
+            (u64::MAX, "213503982334601 days"),
+        ] {
+            assert_eq!(span(Duration::from_secs(seconds)), expected, "{seconds}");
+        }
+    }
+
+    #[test]
+    fn a_cloud_token_is_renewed_with_the_tool_of_its_cloud() {
+        for (kind, host, expected) in [
+            (TokenKind::Ecr, "1234.dkr.ecr.eu-west-1.amazonaws.com", "aws ecr get-login-password --region eu-west-1"),
+            (TokenKind::Ecr, "public.ecr.aws", "aws ecr-public get-login-password --region us-east-1"),
+            (TokenKind::Ecr, "mirror.corp.io", "--region REGION"),
+            (TokenKind::Acr, "corp.azurecr.io", "az acr login -n corp --expose-token"),
+        ] {
+            let (_, password) = obtain(kind, host).unwrap();
+            assert!(password.contains(expected), "{password}");
+        }
+        assert_eq!(obtain(TokenKind::Jwt, "corp.azurecr.io"), None);
+    }
+}
