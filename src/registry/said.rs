@@ -1,12 +1,16 @@
 //! Error bodies → words: the distribution specification's envelope, and everything that registries send in its place.
 
-use serde_json::{Map, Value};
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 
 /// What the registry may say in a finding, in bytes.
 const SAID_LIMIT: usize = 200;
 
-/// A larger body is no error object (containerd reads 64,000 bytes of one).
-const LARGEST: usize = 64 * 1024;
+/// What of a message is looked at for its meaning, in characters.
+const READ_LIMIT: usize = 4096;
 
 /// The words of an error body.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,6 +23,37 @@ pub struct Said {
     pub html: bool,
     /// The whole message in lower case: what it means may stand behind what a finding has room for.
     text: String,
+}
+
+/// One error object, or the envelope of several. Every member may be of any kind.
+#[derive(Default, Deserialize)]
+#[serde(bound(deserialize = "'de: 'a"))]
+struct Object<'a> {
+    #[serde(default)]
+    errors: First<'a>,
+    code: Option<&'a RawValue>,
+    message: Option<&'a RawValue>,
+    details: Option<&'a RawValue>,
+    error_description: Option<&'a RawValue>,
+    error: Option<&'a RawValue>,
+    detail: Option<&'a RawValue>,
+}
+
+/// The first of an array, however long it is.
+#[derive(Clone, Copy, Default)]
+enum First<'a> {
+    /// There is no array.
+    #[default]
+    Absent,
+    /// There is one, perhaps with something in it.
+    Of(Option<&'a RawValue>),
+}
+
+#[derive(Deserialize)]
+#[serde(bound(deserialize = "'de: 'a"))]
+struct Detail<'a> {
+    #[serde(alias = "Message")]
+    message: Option<&'a RawValue>,
 }
 
 // === impl Said ===
@@ -34,7 +69,7 @@ impl Said {
     }
 
     fn new(code: Option<String>, message: Option<&str>) -> Self {
-        let text = message.unwrap_or_default().to_lowercase();
+        let text = message.unwrap_or_default().chars().take(READ_LIMIT).flat_map(char::to_lowercase).collect();
         Self { code, message: message.and_then(non_empty), html: false, text }
     }
 
@@ -49,14 +84,57 @@ impl Said {
     }
 }
 
+// === impl Object ===
+
+impl Object<'_> {
+    fn said(&self) -> Said {
+        let code = text(self.code);
+        let message = [self.message, self.details, self.error_description, self.error].into_iter().find_map(text);
+        // A pull-through cache puts its upstream's answer there, behind a code that says nothing.
+        let inner = self.detail.and_then(|detail| serde_json::from_str::<Detail<'_>>(detail.get()).ok());
+        let detail = text(self.detail).or_else(|| text(inner?.message));
+        let silent = message.is_none() || code.as_deref() == Some("UNKNOWN");
+        let message = match (message, detail.filter(|_| silent)) {
+            (Some(message), Some(detail)) => Some(format!("{message}: {detail}")),
+            (one, other) => one.or(other),
+        };
+        Said::new(code.as_deref().and_then(non_empty), message.as_deref())
+    }
+}
+
+// === impl First ===
+
+impl<'de: 'a, 'a> Deserialize<'de> for First<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = <&'a RawValue>::deserialize(deserializer)?;
+        let mut elements = serde_json::Deserializer::from_str(raw.get());
+        Ok(elements.deserialize_seq(Elements).map_or(Self::Absent, Self::Of))
+    }
+}
+
+struct Elements;
+
+impl<'de> Visitor<'de> for Elements {
+    type Value = Option<&'de RawValue>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Self::Value, A::Error> {
+        let first = elements.next_element()?;
+        while elements.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(first)
+    }
+}
+
 /// Reads an error body: the distribution specification's envelope, or what registries send in its place (errors
 /// without a code, a bare error object, `details`, `message` or `error`, plain text, a web page).
 pub fn said(body: &[u8], content_type: Option<&str>) -> Said {
-    let small = Some(body).filter(|body| body.len() <= LARGEST);
-    if let Some(Value::Object(object)) = small.and_then(|body| serde_json::from_slice(body).ok()) {
-        return match object.get("errors").and_then(Value::as_array) {
-            Some(errors) => errors.first().and_then(Value::as_object).map(of_object).unwrap_or_default(),
-            None => of_object(&object),
+    if let Some(object) = object(body) {
+        return match object.errors {
+            First::Absent => object.said(),
+            First::Of(first) => first.and_then(|first| self::object(first.get().as_bytes())).unwrap_or_default().said(),
         };
     }
     let text = String::from_utf8_lossy(&body[..body.len().min(4096)]);
@@ -64,23 +142,14 @@ pub fn said(body: &[u8], content_type: Option<&str>) -> Said {
     if html { Said { html, ..Said::default() } } else { Said::new(None, Some(&text)) }
 }
 
-/// One error object, in or out of an envelope.
-fn of_object(object: &Map<String, Value>) -> Said {
-    let text = |key: &str| object.get(key).and_then(Value::as_str).filter(|text| !text.trim().is_empty());
-    let code = text("code");
-    let message = ["message", "details", "error_description", "error"].into_iter().find_map(text);
-    // A pull-through cache puts its upstream's answer there, behind a code that says nothing.
-    let detail = match object.get("detail") {
-        Some(Value::Object(detail)) => ["message", "Message"].into_iter().find_map(|key| detail.get(key)),
-        detail => detail,
-    };
-    let silent = message.is_none() || code == Some("UNKNOWN");
-    let detail = detail.and_then(Value::as_str).filter(|_| silent);
-    let code = code.and_then(non_empty);
-    match (message, detail) {
-        (Some(message), Some(detail)) => Said::new(code, Some(&format!("{message}: {detail}"))),
-        (one, other) => Said::new(code, one.or(other)),
-    }
+fn object(bytes: &[u8]) -> Option<Object<'_>> {
+    // An array would be read as the members in order.
+    bytes.trim_ascii_start().starts_with(b"{").then(|| serde_json::from_slice(bytes).ok()).flatten()
+}
+
+/// A JSON string with something in it.
+fn text(value: Option<&RawValue>) -> Option<String> {
+    serde_json::from_str::<String>(value?.get()).ok().filter(|text| !text.trim().is_empty())
 }
 
 fn non_empty(text: &str) -> Option<String> {
