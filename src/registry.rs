@@ -9,6 +9,7 @@ mod auth;
 pub mod budget;
 pub mod challenge;
 mod content;
+mod dialogue;
 mod endpoint;
 pub mod failure;
 pub mod guard;
@@ -28,28 +29,22 @@ pub mod transport;
 
 use std::sync::Arc;
 
-use url::Url;
-
 use crate::credentials::{Credential, CredentialId};
 use crate::finding::{Cause, Code};
 use crate::metrics::Metrics;
 use crate::reference::{Algorithm, Digest, Reference};
 use crate::registry::budget::{Budget, Budgets, Use};
-use crate::registry::challenge::Challenge;
 pub use crate::registry::endpoint::Endpoint;
-use crate::registry::failure::{Authority, Failure, Presented, Refusal, Weight};
+use crate::registry::failure::{Failure, Weight};
 use crate::registry::hosts::{Way, Ways};
 use crate::registry::manifest::{Manifest, Nature};
 use crate::registry::probes::Probes;
-use crate::registry::session::{Authorization, Session};
-use crate::registry::transport::{Method, Request, Response, Transport};
+use crate::registry::session::Session;
+use crate::registry::transport::{Method, Response, Transport};
 use crate::time::Clock;
 
 /// How many redirects a manifest request follows.
 const MAX_REDIRECTS: u8 = 3;
-
-/// Rounds of one dialogue: unauthorised, authorised, renewed token, GET in place of HEAD, and one to spare.
-const MAX_ROUNDS: usize = 5;
 
 /// One question, owned so that its answer may outlive whoever asked.
 #[derive(Clone, Debug)]
@@ -151,149 +146,6 @@ impl Registry {
         }
     }
 
-    /// Asks until the registry has nothing more to challenge: the 2xx answer and the method that got it.
-    async fn converse(&self, ask: &Ask, mut method: Method) -> Result<(Response, Method), Failure> {
-        let wrong = self.login_alone(ask).await == Some(false);
-        let mut presented = self.session.known(self.transport.as_ref(), ask, wrong).await?;
-        let mut renewed = false;
-        for _ in 0..MAX_ROUNDS {
-            let answer = self.request(ask, method, &presented).await?;
-            if let (Some(host), 401 | 403) = (&answer.redirected_to, answer.status) {
-                let detail = format!("redirects to {host}, which wants a login; pullgate sends none after a redirect");
-                return Err(Failure::own(Code::NotChecked, Cause::Guard, format!("{} {detail}", ask.endpoint.host)));
-            }
-            let challenge = || challenge::parse(answer.header_all("www-authenticate")).into_iter().next();
-            match answer.status {
-                200..=299 => {
-                    presented.accepted().await;
-                    return Ok((answer, method));
-                }
-                401 => {
-                    let challenge = challenge();
-                    if presented.may_be_renewed(challenge.as_ref(), renewed) {
-                        renewed = presented.is_some();
-                        self.session.forget(ask, &presented).await;
-                        // Before the next login waits for its turn, this one's has to end.
-                        presented.set_aside(1);
-                        presented = self.answer(ask, challenge, method, &answer).await?;
-                        continue;
-                    }
-                    return Err(self.unauthorised(ask, challenge, method, &answer, presented).await);
-                }
-                405 if method == Method::Head => {
-                    method = Method::Get;
-                }
-                _ => {
-                    let failure = refused(ask, method, &answer, None, presented.presented());
-                    if failure.code == Code::CredentialsRejected {
-                        presented.refused(&failure).await;
-                    } else if answer.status < 500 && answer.status != 429 {
-                        presented.accepted().await;
-                    }
-                    return Err(failure);
-                }
-            }
-        }
-        let detail = format!("{} keeps asking for another login", ask.endpoint.host);
-        Err(Failure { weight: Weight::Status, ..Failure::nonsense(detail, None) })
-    }
-
-    /// Answers a first challenge; anonymous where no challenge can be answered by a token.
-    async fn answer(
-        &self,
-        ask: &Ask,
-        challenge: Option<Challenge>,
-        method: Method,
-        answer: &Response,
-    ) -> Result<Authorization<'_>, Failure> {
-        let login = ask.credential.as_deref().and_then(Credential::login);
-        match (&challenge, login) {
-            // The token server has refused it by itself: the registry need not see it fail too.
-            (Some(Challenge::Basic), Some(_)) if self.login_alone(ask).await == Some(false) => {
-                Err(refused(ask, method, answer, None, Presented::Token))
-            }
-            (Some(Challenge::Basic), None) => Err(Failure {
-                code: Code::CredentialsMissing,
-                cause: None,
-                registry: None,
-                detail: None,
-                node: Some(node::resolve_line(&ask.reference, &node::no_basic_credentials())),
-                node_1x: None,
-                retry_after: None,
-                explained: true,
-                probed: None,
-                nearest: None,
-                weight: Weight::Unanswered,
-            }),
-            (Some(Challenge::Bearer { .. } | Challenge::Basic), _) => {
-                self.session.answer(self.transport.as_ref(), ask, challenge).await
-            }
-            (Some(Challenge::Digest) | None, _) => {
-                Err(refused(ask, method, answer, None, login.map_or(Presented::Nobody, |_| Presented::Token)))
-            }
-        }
-    }
-
-    /// A 401 after everything that could be presented was.
-    async fn unauthorised(
-        &self,
-        ask: &Ask,
-        challenge: Option<Challenge>,
-        method: Method,
-        answer: &Response,
-        presented: Authorization<'_>,
-    ) -> Failure {
-        let error = match &challenge {
-            Some(Challenge::Bearer { error, .. }) => error.as_deref(),
-            Some(Challenge::Basic | Challenge::Digest) | None => None,
-        };
-        // A token server gave this login a token, and the registry wants it bare (Harbor): that it is refused does not say
-        // that it is wrong.
-        let basic = presented.presented() == Presented::Basic;
-        let taken = basic && self.session.granted(ask).await.is_some();
-        let shown = if taken { Presented::Token } else { presented.presented() };
-        let mut failure = refused(ask, method, answer, error, shown);
-        if taken {
-            let good = self.login_alone(ask).await == Some(true);
-            // One more GET would be one more failed login.
-            failure.explained |= !good;
-            presented.set_aside(usize::from(!good));
-        } else if failure.code == Code::CredentialsRejected {
-            // One more GET would be one more failed login.
-            failure.explained = true;
-            presented.refused(&failure).await;
-        }
-        failure
-    }
-
-    async fn request(&self, ask: &Ask, method: Method, presented: &Authorization<'_>) -> Result<Response, Failure> {
-        let url = ask.endpoint.manifest_url(&ask.reference);
-        let url = Url::parse(&url).map_err(|_| {
-            let detail = format!("{} is no host that a URL can name", ask.endpoint.host);
-            Failure { weight: Weight::Unanswered, ..Failure::nonsense(detail, None) }
-        })?;
-        let request = Request {
-            profile: &ask.endpoint.profile,
-            method,
-            url,
-            accept: Some(manifest::ACCEPT),
-            authorization: presented.header(),
-            form: None,
-            max_body: manifest::MAX_SIZE,
-            max_redirects: MAX_REDIRECTS,
-        };
-        let answer = self.transport.send(request).await;
-        self.metrics.registry_request(&ask.endpoint.host, answer.as_ref().ok().map(|answer| answer.status));
-        if let Some(quota) = answer.as_ref().ok().and_then(throttle::quota) {
-            self.budgets.note(&ask.endpoint.host, ask.id, quota, (self.clock)());
-        }
-        answer.map_err(|error| {
-            let mut failure = Failure::transport(error);
-            failure.node = failure.node.map(|words| node::resolve_line(&ask.reference, &words));
-            failure
-        })
-    }
-
     /// Reads digest and kind off a 2xx answer, with one GET where HEAD does not say enough.
     async fn manifest(&self, ask: &Ask, mut answer: Response, mut method: Method) -> Result<Manifest, Failure> {
         let length = |answer: &Response| answer.header("content-length").and_then(|value| value.parse::<u64>().ok());
@@ -376,23 +228,4 @@ fn unsupported(detail: impl Into<String>, node: String) -> Failure {
         nearest: None,
         weight: Weight::Final,
     }
-}
-
-fn refused(ask: &Ask, method: Method, answer: &Response, error: Option<&str>, presented: Presented) -> Failure {
-    let refusal = Refusal {
-        authority: Authority::Manifest,
-        status: answer.status,
-        error,
-        presented,
-        by_digest: ask.reference.digest().is_some(),
-        asked_for_body: method == Method::Get,
-        host: &ask.endpoint.host,
-    };
-    let url = ask.endpoint.manifest_url(&ask.reference);
-    let node = match (answer.status, error) {
-        (404, _) => node::not_found(&ask.reference),
-        (401, Some(error)) => node::resolve_line(&ask.reference, &node::server_message(error)),
-        (status, _) => node::resolve_line(&ask.reference, &node::unexpected_status(method, &url, status)),
-    };
-    Failure::refused(refusal, answer, node)
 }

@@ -129,10 +129,9 @@ pub(super) fn check_challenge(challenge: &Challenge) -> Result<(), Failure> {
 /// A realm that pullgate is willing to send a login to: HTTPS, or plain HTTP where the registry itself is; nothing in it
 /// that no request would carry.
 fn check_realm(ask: &TokenRequest<'_>) -> Result<Url, Box<Failure>> {
-    let login = ask.login.is_some();
     if ask.realm.is_empty() {
-        let node = node::token_failed(login, "no realm specified for token auth challenge");
-        return Err(Box::new(nonsense("the challenge names no token server", node)));
+        let node = "no realm specified for token auth challenge".to_owned();
+        return Err(Box::new(nonsense("the registry is misconfigured: its challenge names no token server", node)));
     }
     let guard = |detail: String| Err(Box::new(Failure::own(Code::NotChecked, Cause::Guard, detail)));
     if ask.realm.len() > MAX_REALM {
@@ -140,11 +139,10 @@ fn check_realm(ask: &TokenRequest<'_>) -> Result<Url, Box<Failure>> {
     }
     let url = match Url::parse(ask.realm) {
         Ok(url) if url.has_host() => url,
-        _ => {
-            // containerd refuses a relative realm too: there is no host to ask.
-            let node = node::token_failed(login, &format!("Get \"{}\": unsupported protocol scheme \"\"", ask.realm));
-            let detail = "the challenge's realm is not an absolute URL";
-            return Err(Box::new(nonsense(detail, node)));
+        // containerd refuses a relative realm too: there is no host to ask.
+        parsed => {
+            let detail = "the registry is misconfigured: the realm of its challenge is not an absolute URL";
+            return Err(Box::new(nonsense(detail, not_a_url(ask, parsed.err()))));
         }
     };
     if url.fragment().is_some() {
@@ -155,6 +153,33 @@ fn check_realm(ask: &TokenRequest<'_>) -> Result<Url, Box<Failure>> {
         "http" if ask.profile.plain_http => Ok(url),
         _ => guard("the challenge names a token server that is not HTTPS; no login is sent there".to_owned()),
     }
+}
+
+/// What containerd says of a realm that is no URL; Go takes a second port for part of the host until it connects.
+fn not_a_url(ask: &TokenRequest<'_>, error: Option<url::ParseError>) -> String {
+    let login = ask.login.is_some();
+    let words = if error == Some(url::ParseError::InvalidPort) {
+        let address = ask.realm.split('/').nth(2).unwrap_or_default();
+        format!("dial tcp: address {address}: too many colons in address")
+    } else {
+        "unsupported protocol scheme \"\"".to_owned()
+    };
+    let request = if login {
+        format!("Post \"{}\"", ask.realm)
+    } else {
+        format!("Get \"{}\"", node::token_url(ask.realm, ask.service, ask.scopes))
+    };
+    node::token_failed(login, &format!("{request}: {words}"))
+}
+
+/// What Go says of an answer that is no JSON from its first character on.
+fn not_json(body: &[u8]) -> Option<String> {
+    let words = match body.trim_ascii_start().first() {
+        None => "EOF".to_owned(),
+        Some(b'{' | b'[' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n') => return None,
+        Some(byte) => format!("invalid character '{}' looking for beginning of value", char::from(*byte)),
+    };
+    Some(format!("unable to decode token response: {words}"))
 }
 
 /// No authorisation comes of it; another host may still be asked.
@@ -252,6 +277,7 @@ fn accept(
             presented: if login { Presented::Token } else { Presented::Nobody },
             by_digest: false,
             asked_for_body: true,
+            challenged: true,
             host: ask.host,
         };
         let node = node::token_refused(login, method, shown, answer.status);
@@ -259,12 +285,15 @@ fn accept(
     }
     let body: Option<TokenBody> = serde_json::from_slice(&answer.body).ok();
     let lifetime = body.as_ref().and_then(|body| body.expires_in);
+    let given = |token: Option<SecretString>| token.filter(|token| !token.expose_secret().is_empty());
     let value = body.and_then(|body| match method {
-        Method::Post => body.access_token,
-        Method::Get | Method::Head => body.access_token.or(body.token),
+        Method::Post => given(body.access_token),
+        Method::Get | Method::Head => given(body.access_token).or(given(body.token)),
     });
-    let Some(value) = value.filter(|value| !value.expose_secret().is_empty()) else {
-        let node = node::token_failed(login, "authorization server did not include a token in the response");
+    let Some(value) = value else {
+        let words = not_json(&answer.body);
+        let words = words.as_deref().unwrap_or("authorization server did not include a token in the response");
+        let node = node::token_failed(login, words);
         return Err((nonsense("the token server's answer holds no token", node), None));
     };
     if value.expose_secret().len() > MAX_TOKEN {

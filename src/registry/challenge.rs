@@ -15,7 +15,8 @@ pub enum Challenge {
         realm: String,
         /// `service`, possibly empty.
         service: String,
-        /// The scopes in the challenge, split at spaces.
+        /// The scopes in the challenge, split at each space as containerd does it: some are empty where
+        /// there is one space too many, or nothing.
         scopes: Vec<String>,
         /// `error`, such as `insufficient_scope`.
         error: Option<String>,
@@ -49,9 +50,9 @@ fn parse_line(line: &str) -> Option<Challenge> {
                 service: parameters.remove("service").unwrap_or_default(),
                 scopes: parameters
                     .remove("scope")
-                    .map(|scope| scope.split(' ').filter(|s| !s.is_empty()).map(str::to_owned).collect())
+                    .map(|scope| scope.split(' ').map(str::to_owned).collect())
                     .unwrap_or_default(),
-                error: parameters.remove("error"),
+                error: parameters.remove("error").filter(|error| !error.is_empty()),
             })
         }
         _ => None,
@@ -66,9 +67,7 @@ fn parameters(mut rest: &str) -> BTreeMap<String, String> {
         let Some(value_at) = after_key.strip_prefix('=').filter(|_| !key.is_empty()) else {
             return found;
         };
-        let Some((value, after_value)) = token_or_quoted(value_at) else {
-            return found;
-        };
+        let (value, after_value) = token_or_quoted(value_at);
         found.insert(key.to_ascii_lowercase(), value);
         let Some(next) = skip_space(after_value).strip_prefix(',') else {
             return found;
@@ -87,11 +86,11 @@ fn token(text: &str) -> (&str, &str) {
     text.split_at(text.find(|c| !is_token(c)).unwrap_or(text.len()))
 }
 
-/// A non-empty token or quoted string; `None` where a parser would stop.
-fn token_or_quoted(text: &str) -> Option<(String, &str)> {
+/// A token or a quoted string, either perhaps empty; a string that does not end is empty, and nothing follows it.
+fn token_or_quoted(text: &str) -> (String, &str) {
     let Some(quoted) = text.strip_prefix('"') else {
         let (value, rest) = token(text);
-        return (!value.is_empty()).then(|| (value.to_owned(), rest));
+        return (value.to_owned(), rest);
     };
     let mut value = String::new();
     let mut escaped = false;
@@ -102,11 +101,11 @@ fn token_or_quoted(text: &str) -> Option<(String, &str)> {
                 escaped = false;
             }
             '\\' => escaped = true,
-            '"' => return (!value.is_empty()).then(|| (value, &quoted[at + 1..])),
+            '"' => return (value, &quoted[at + 1..]),
             _ => value.push(c),
         }
     }
-    None
+    (String::new(), "")
 }
 
 #[cfg(test)]
@@ -146,7 +145,9 @@ mod tests {
             (&[r#"Bearer realm="open"#], vec![bearer("", "", &[], None)]),
             (&["Negotiate", "NTLM", ""], vec![]),
             (&["Bearer"], vec![bearer("", "", &[], None)]),
-            (&[r#"Bearer realm="r",scope="a b  c""#], vec![bearer("r", "", &["a", "b", "c"], None)]),
+            (&[r#"Bearer realm="r",scope="a b  c""#], vec![bearer("r", "", &["a", "b", "", "c"], None)]),
+            (&[r#"Bearer realm="r",scope="",error="e""#], vec![bearer("r", "", &[""], Some("e"))]),
+            (&[r#"Bearer realm="r",error="",service=,scope=a"#], vec![bearer("r", "", &["a"], None)]),
         ];
         for (lines, expected) in table {
             assert_eq!(&parse(lines.iter().copied()), expected, "{lines:?}");

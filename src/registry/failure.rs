@@ -4,16 +4,15 @@
 //! missing repository, no login, a wrong login and no permission. Where the registry hides the difference the code
 //! says so.
 
+mod code;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::finding::{Cause, Code, Nearest, Probed};
-use crate::registry::said::{Said, said};
+use crate::registry::said::said;
 use crate::registry::throttle;
 use crate::registry::transport::{Response, TransportError};
-
-/// Registries whose answers to strangers are the same for private and for missing repositories.
-const HIDES_EXISTENCE: [&str; 3] = ["docker.io", "quay.io", "ghcr.io"];
 
 /// Why one attempt did not resolve.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,6 +92,8 @@ pub struct Refusal<'a> {
     pub by_digest: bool,
     /// The body was asked for: its absence means something.
     pub asked_for_body: bool,
+    /// A 401 came with a challenge that a node answers.
+    pub challenged: bool,
     /// The registry as written in the reference.
     pub host: &'a str,
 }
@@ -156,7 +157,7 @@ impl Failure {
     /// The registry or its token server refused.
     pub fn refused(refusal: Refusal<'_>, answer: &Response, node: String) -> Self {
         let said = said(&answer.body, answer.header("content-type"));
-        let code = code(refusal, &said);
+        let code = code::of(refusal, &said);
         Self {
             code,
             cause: None,
@@ -186,211 +187,5 @@ fn weight(refusal: Refusal<'_>) -> Weight {
         (Authority::Manifest, 404) => Weight::NotFound,
         (Authority::Manifest, 400..) => Weight::Status,
         (Authority::Manifest, _) => Weight::Final,
-    }
-}
-
-/// The code of a refusal.
-fn code(refusal: Refusal<'_>, said: &Said) -> Code {
-    if throttled(refusal.status, said) {
-        return Code::RateLimited;
-    }
-    match (refusal.authority, refusal.status) {
-        (_, 500..) => Code::RegistryError,
-        (Authority::Token, status) => token(refusal, status),
-        (Authority::Manifest, 401) => unauthorised(refusal),
-        (Authority::Manifest, 403) => forbidden(refusal, said),
-        (Authority::Manifest, 404) => missing(refusal, said),
-        (Authority::Manifest, 412 | 451) => Code::BlockedByRegistry,
-        (Authority::Manifest, _) => Code::RegistryError,
-    }
-}
-
-fn throttled(status: u16, said: &Said) -> bool {
-    status == 429
-        || said.is(&["TOOMANYREQUESTS", "TOO_MANY_REQUEST"])
-        || (status != 404 && said.mentions(&["toomanyrequests", "rate limit"]))
-}
-
-fn token(refusal: Refusal<'_>, status: u16) -> Code {
-    match status {
-        401 if refusal.presented != Presented::Nobody => Code::CredentialsRejected,
-        401 if hides_existence(refusal.host) => Code::NotFoundOrNoAccess,
-        401 => Code::CredentialsMissing,
-        // GHCR: a wrong login, no permission and no such package are one answer; GitLab: the last two.
-        403 => Code::NotFoundOrNoAccess,
-        _ => Code::RegistryError,
-    }
-}
-
-fn unauthorised(refusal: Refusal<'_>) -> Code {
-    match refusal.error {
-        Some("invalid_token") => Code::RegistryError,
-        _ if refusal.presented == Presented::Basic => Code::CredentialsRejected,
-        // A valid token that does not reach: the registry authorises before it looks, so missing is private.
-        _ if refusal.presented != Presented::Nobody || hides_existence(refusal.host) => Code::NotFoundOrNoAccess,
-        _ => Code::CredentialsMissing,
-    }
-}
-
-fn forbidden(refusal: Refusal<'_>, said: &Said) -> Code {
-    if said.html {
-        return Code::RegistryError;
-    }
-    let policy = said.mentions(&["policy"]) && said.mentions(&["violat", "prevent", "block"]);
-    if said.is(&["PROJECTPOLICYVIOLATION"]) || policy {
-        return Code::BlockedByRegistry;
-    }
-    if refusal.presented != Presented::Nobody && said.mentions(&["token has expired", "token is expired"]) {
-        return Code::CredentialsRejected;
-    }
-    let hidden = said.mentions(&["may not exist", "does not exist or", "not found or"]);
-    if hidden || refusal.presented == Presented::Nobody || hides_existence(refusal.host) {
-        return Code::NotFoundOrNoAccess;
-    }
-    Code::AccessDenied
-}
-
-fn missing(refusal: Refusal<'_>, said: &Said) -> Code {
-    let manifest = if refusal.by_digest { Code::DigestNotFound } else { Code::TagNotFound };
-    if said.mentions(&["accept header", "does not support"]) {
-        // A registry that cannot serve the media types asked for says "not found" about an image that is there.
-        return Code::RegistryError;
-    }
-    if said.is(&["NAME_UNKNOWN"]) {
-        return Code::RepositoryNotFound;
-    }
-    if said.is(&["NOT_FOUND", "UNKNOWN"]) {
-        let message = said.message.as_deref().unwrap_or_default().to_ascii_lowercase();
-        return if message.starts_with("repository") || message.starts_with("project") {
-            Code::RepositoryNotFound
-        } else {
-            manifest
-        };
-    }
-    if said.code.is_some() || !refusal.asked_for_body {
-        return manifest;
-    }
-    // Asked for words and given none: nothing says whether repository or manifest is missing.
-    Code::NotFoundOrNoAccess
-}
-
-fn hides_existence(host: &str) -> bool {
-    HIDES_EXISTENCE.iter().any(|known| host.eq_ignore_ascii_case(known))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const BASE: Refusal<'_> = Refusal {
-        authority: Authority::Manifest,
-        status: 404,
-        error: None,
-        presented: Presented::Nobody,
-        by_digest: false,
-        asked_for_body: true,
-        host: "registry.corp.io",
-    };
-
-    fn answered(refusal: Refusal<'_>, body: &str) -> Failure {
-        let answer = Response { status: refusal.status, body: body.as_bytes().to_vec(), ..Response::default() };
-        Failure::refused(refusal, &answer, String::new())
-    }
-
-    #[test]
-    fn a_refusal_gets_the_code_that_its_authority_status_and_words_deserve() {
-        let manifest_unknown = r#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown"}]}"#;
-        let name_unknown = r#"{"errors":[{"code":"NAME_UNKNOWN","message":"repository name not known"}]}"#;
-        let denied = r#"{"errors":[{"code":"DENIED","message":"requested access is denied"}]}"#;
-        let login = Refusal { presented: Presented::Token, ..BASE };
-        let token = Refusal { authority: Authority::Token, ..BASE };
-        let insufficient = Some("insufficient_scope");
-        let table: &[(&str, Refusal<'_>, &str, Code)] = &[
-            ("missing tag", BASE, manifest_unknown, Code::TagNotFound),
-            ("missing digest", Refusal { by_digest: true, ..BASE }, manifest_unknown, Code::DigestNotFound),
-            ("missing repository", BASE, name_unknown, Code::RepositoryNotFound),
-            ("quay expired tag", BASE, r#"{"errors":[{"code":"TAG_EXPIRED"}]}"#, Code::TagNotFound),
-            (
-                "harbor repository",
-                BASE,
-                r#"{"errors":[{"code":"NOT_FOUND","message":"repository a/b not found"}]}"#,
-                Code::RepositoryNotFound,
-            ),
-            (
-                "harbor tag",
-                BASE,
-                r#"{"errors":[{"code":"NOT_FOUND","message":"artifact a/b:1 not found"}]}"#,
-                Code::TagNotFound,
-            ),
-            (
-                "false not found",
-                BASE,
-                r#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"OCI index found, but Accept header does not support OCI indexes"}]}"#,
-                Code::RegistryError,
-            ),
-            ("404 web page", BASE, "<html>nope</html>", Code::NotFoundOrNoAccess),
-            ("404 to HEAD", Refusal { asked_for_body: false, ..BASE }, "", Code::TagNotFound),
-            ("anonymous 401", Refusal { status: 401, ..BASE }, "", Code::CredentialsMissing),
-            (
-                "hub 401",
-                Refusal { status: 401, host: "docker.io", error: insufficient, ..BASE },
-                "",
-                Code::NotFoundOrNoAccess,
-            ),
-            ("login 401", Refusal { status: 401, error: insufficient, ..login }, "", Code::NotFoundOrNoAccess),
-            ("basic 401", Refusal { status: 401, presented: Presented::Basic, ..login }, "", Code::CredentialsRejected),
-            ("invalid token", Refusal { status: 401, error: Some("invalid_token"), ..login }, "", Code::RegistryError),
-            ("login 403", Refusal { status: 403, ..login }, denied, Code::AccessDenied),
-            ("anonymous 403", Refusal { status: 403, ..BASE }, denied, Code::NotFoundOrNoAccess),
-            (
-                "artifact registry 403",
-                Refusal { status: 403, ..login },
-                r#"{"errors":[{"code":"DENIED","message":"Permission \"x\" denied on resource \"y\" (or it may not exist)"}]}"#,
-                Code::NotFoundOrNoAccess,
-            ),
-            (
-                "ecr expired",
-                Refusal { status: 403, ..login },
-                r#"{"errors":[{"code":"DENIED","message":"Your authorization token has expired. Reauthenticate and try again."}]}"#,
-                Code::CredentialsRejected,
-            ),
-            ("proxy page", Refusal { status: 403, ..login }, "<html>blocked</html>", Code::RegistryError),
-            ("harbor policy", Refusal { status: 412, ..login }, "", Code::BlockedByRegistry),
-            ("token 401", Refusal { status: 401, presented: Presented::Token, ..token }, "", Code::CredentialsRejected),
-            ("anonymous token 401", Refusal { status: 401, ..token }, "", Code::CredentialsMissing),
-            (
-                "ghcr anonymous token 401",
-                Refusal { status: 401, host: "ghcr.io", ..token },
-                "",
-                Code::NotFoundOrNoAccess,
-            ),
-            (
-                "token 403",
-                Refusal { status: 403, presented: Presented::Token, ..token },
-                denied,
-                Code::NotFoundOrNoAccess,
-            ),
-            ("token 500", Refusal { status: 500, presented: Presented::Token, ..token }, "", Code::RegistryError),
-            ("token 404", Refusal { status: 404, presented: Presented::Token, ..token }, "", Code::RegistryError),
-            ("429", Refusal { status: 429, ..BASE }, "", Code::RateLimited),
-            (
-                "harbor 429",
-                Refusal { status: 400, ..BASE },
-                r#"{"errors":[{"code":"TOO_MANY_REQUEST"}]}"#,
-                Code::RateLimited,
-            ),
-            (
-                "pull-through 500",
-                Refusal { status: 500, ..BASE },
-                r#"{"errors":[{"code":"UNKNOWN","message":"toomanyrequests: You have reached your limit"}]}"#,
-                Code::RateLimited,
-            ),
-            ("503", Refusal { status: 503, ..BASE }, "", Code::RegistryError),
-            ("400", Refusal { status: 400, ..BASE }, "", Code::RegistryError),
-            ("unfollowed redirect", Refusal { status: 302, ..BASE }, "", Code::RegistryError),
-        ];
-        for (name, refusal, body, expected) in table {
-            assert_eq!(answered(*refusal, body).code, *expected, "{name}");
-        }
     }
 }

@@ -163,7 +163,8 @@ fn status_line(status: u16) -> String {
         502 => "Bad Gateway",
         503 => "Service Unavailable",
         504 => "Gateway Timeout",
-        _ => return status.to_string(),
+        // Go leaves the space of a phrase that it does not know.
+        _ => "",
     };
     format!("{status} {phrase}")
 }

@@ -1,11 +1,18 @@
 //! Error bodies → words: the distribution specification's envelope, and everything that registries send in its place.
 
-use oci_client::errors::OciEnvelope;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 
 use crate::printable::acts;
 
 /// What the registry may say in a finding, in bytes.
 const SAID_LIMIT: usize = 200;
+
+/// What of a message is looked at for its meaning, in characters.
+const READ_LIMIT: usize = 4096;
 
 /// The words of an error body.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,6 +23,39 @@ pub struct Said {
     pub message: Option<String>,
     /// The body is a web page: a proxy or no registry at all.
     pub html: bool,
+    /// The whole message in lower case: what it means may stand behind what a finding has room for.
+    text: String,
+}
+
+/// One error object, or the envelope of several. Every member may be of any kind.
+#[derive(Default, Deserialize)]
+#[serde(bound(deserialize = "'de: 'a"))]
+struct Object<'a> {
+    #[serde(default)]
+    errors: First<'a>,
+    code: Option<&'a RawValue>,
+    message: Option<&'a RawValue>,
+    details: Option<&'a RawValue>,
+    error_description: Option<&'a RawValue>,
+    error: Option<&'a RawValue>,
+    detail: Option<&'a RawValue>,
+}
+
+/// The first of an array, however long it is.
+#[derive(Clone, Copy, Default)]
+enum First<'a> {
+    /// There is no array.
+    #[default]
+    Absent,
+    /// There is one, perhaps with something in it.
+    Of(Option<&'a RawValue>),
+}
+
+#[derive(Deserialize)]
+#[serde(bound(deserialize = "'de: 'a"))]
+struct Detail<'a> {
+    #[serde(alias = "Message")]
+    message: Option<&'a RawValue>,
 }
 
 // === impl Said ===
@@ -30,10 +70,14 @@ impl Said {
         }
     }
 
+    fn new(code: Option<String>, message: Option<&str>) -> Self {
+        let text = message.unwrap_or_default().chars().take(READ_LIMIT).flat_map(char::to_lowercase).collect();
+        Self { code, message: message.and_then(non_empty), html: false, text }
+    }
+
     /// Whether the message holds one of these, in lower case.
     pub(super) fn mentions(&self, words: &[&str]) -> bool {
-        let message = self.message.as_deref().unwrap_or_default().to_ascii_lowercase();
-        words.iter().any(|word| message.contains(word))
+        words.iter().any(|word| self.text.contains(word))
     }
 
     /// Whether the code is one of these.
@@ -42,24 +86,72 @@ impl Said {
     }
 }
 
-/// Reads an error body: the distribution specification's envelope, or what registries send in its place (a bare
-/// error object, `details`, `message` or `error`, plain text, a web page).
-pub fn said(body: &[u8], content_type: Option<&str>) -> Said {
-    if let Ok(envelope) = serde_json::from_slice::<OciEnvelope>(body) {
-        let Some(first) = envelope.errors.into_iter().next() else {
-            return Said::default();
+// === impl Object ===
+
+impl Object<'_> {
+    fn said(&self) -> Said {
+        let code = text(self.code);
+        let message = [self.message, self.details, self.error_description, self.error].into_iter().find_map(text);
+        // A pull-through cache puts its upstream's answer there, behind a code that says nothing.
+        let inner = self.detail.and_then(|detail| serde_json::from_str::<Detail<'_>>(detail.get()).ok());
+        let detail = text(self.detail).or_else(|| text(inner?.message));
+        let silent = message.is_none() || code.as_deref() == Some("UNKNOWN");
+        let message = match (message, detail.filter(|_| silent)) {
+            (Some(message), Some(detail)) => Some(format!("{message}: {detail}")),
+            (one, other) => one.or(other),
         };
-        let code = serde_json::to_value(&first.code).ok().and_then(|code| code.as_str().map(str::to_owned));
-        return Said { code, message: non_empty(&first.message), html: false };
+        Said::new(code.as_deref().and_then(non_empty), message.as_deref())
     }
-    if let Ok(serde_json::Value::Object(object)) = serde_json::from_slice(body) {
-        let text = |key: &str| object.get(key).and_then(serde_json::Value::as_str).and_then(non_empty);
-        let message = text("message").or_else(|| text("details")).or_else(|| text("error_description"));
-        return Said { code: text("code"), message: message.or_else(|| text("error")), html: false };
+}
+
+// === impl First ===
+
+impl<'de: 'a, 'a> Deserialize<'de> for First<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = <&'a RawValue>::deserialize(deserializer)?;
+        let mut elements = serde_json::Deserializer::from_str(raw.get());
+        Ok(elements.deserialize_seq(Elements).map_or(Self::Absent, Self::Of))
+    }
+}
+
+struct Elements;
+
+impl<'de> Visitor<'de> for Elements {
+    type Value = Option<&'de RawValue>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Self::Value, A::Error> {
+        let first = elements.next_element()?;
+        while elements.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(first)
+    }
+}
+
+/// Reads an error body: the distribution specification's envelope, or what registries send in its place (errors
+/// without a code, a bare error object, `details`, `message` or `error`, plain text, a web page).
+pub fn said(body: &[u8], content_type: Option<&str>) -> Said {
+    if let Some(object) = object(body) {
+        return match object.errors {
+            First::Absent => object.said(),
+            First::Of(first) => first.and_then(|first| self::object(first.get().as_bytes())).unwrap_or_default().said(),
+        };
     }
     let text = String::from_utf8_lossy(&body[..body.len().min(4096)]);
     let html = content_type.is_some_and(|mime| mime.contains("html")) || text.trim_start().starts_with('<');
-    Said { code: None, message: if html { None } else { non_empty(&text) }, html }
+    if html { Said { html, ..Said::default() } } else { Said::new(None, Some(&text)) }
+}
+
+fn object(bytes: &[u8]) -> Option<Object<'_>> {
+    // An array would be read as the members in order.
+    bytes.trim_ascii_start().starts_with(b"{").then(|| serde_json::from_slice(bytes).ok()).flatten()
+}
+
+/// A JSON string with something in it.
+fn text(value: Option<&RawValue>) -> Option<String> {
+    serde_json::from_str::<String>(value?.get()).ok().filter(|text| !text.trim().is_empty())
 }
 
 fn non_empty(text: &str) -> Option<String> {
@@ -99,6 +191,17 @@ mod tests {
             ),
             (r#"{"details":"incorrect username or password"}"#, Some("incorrect username or password")),
             (r#"{"errors":[]}"#, None),
+            (r#"{"errors":[{"status":403,"message":"Forbidden"}]}"#, Some("Forbidden")),
+            (r#"{"errors":[{"code":7,"message":null,"detail":"so"}]}"#, Some("so")),
+            (
+                r#"{"errors":[{"code":"UNKNOWN","message":"unknown error","detail":{"Message":"toomanyrequests: no"}}]}"#,
+                Some("UNKNOWN: unknown error: toomanyrequests: no"),
+            ),
+            (
+                r#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown","detail":"unknown tag=v9"}]}"#,
+                Some("MANIFEST_UNKNOWN: manifest unknown"),
+            ),
+            (r#"{"errors":"no"}"#, None),
             ("Ref A: 1 Ref B: 2", Some("Ref A: 1 Ref B: 2")),
             ("<!DOCTYPE html><p>x", None),
             ("", None),

@@ -167,11 +167,22 @@ impl Workshop {
 
     /// Starts an oracle on what its runtime knows of hosts: a directory of hosts.toml directories, or CRI-O's files.
     pub(crate) fn oracle(&self, name: &'static str, hosts_dir: &Path) -> Result<Oracle, Failure> {
+        self.oracle_with(name, hosts_dir, &[])
+    }
+
+    /// The same with variables of its environment: a proxy, what it trusts.
+    pub(crate) fn oracle_with(
+        &self,
+        name: &'static str,
+        hosts_dir: &Path,
+        environment: &[(&str, &str)],
+    ) -> Result<Oracle, Failure> {
         let log = self.dir.join(format!("{name}.log"));
         let mut child = Command::new(self.bin.join(name))
             .arg("-hosts-dir")
             .arg(hosts_dir)
             .env_clear()
+            .envs(environment.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(File::create(&log)?)

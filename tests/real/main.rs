@@ -3,7 +3,8 @@
 //! succeeds; pullgate is asked once; they must agree on whether the image resolves, on its digest and on the class of
 //! the failure, and pullgate's `node` line must be the one that the kubelet would show.
 //!
-//! Before that the kubelet's own parser and keyring are asked ([`keyring`]); with the argument `keyring` nothing else is.
+//! Before that the kubelet's own parser and keyring are asked ([`keyring`]), and containerd's resolver is shown every
+//! recorded exchange ([`dialects`]); with the argument `keyring` or `dialects` nothing else is.
 //!
 //! Built with the feature `real-parts`; `tests/run.sh` builds the parts and runs it.
 
@@ -12,6 +13,7 @@
 
 mod cases;
 mod columns;
+mod dialects;
 mod gate;
 mod judge;
 mod keyring;
@@ -108,10 +110,19 @@ fn run() -> Result<(usize, usize, Figures), Failure> {
         }
     };
 
-    for (name, outcome) in keyring::cases(dir.path())? {
-        report(name, outcome);
+    let only = env::args().nth(1);
+    if only.as_deref() != Some("dialects") {
+        for (name, outcome) in keyring::cases(dir.path())? {
+            report(name, outcome);
+        }
     }
-    if env::args().nth(1).as_deref() == Some("keyring") {
+    if only.as_deref() == Some("keyring") {
+        return Ok((passed, failed, figures));
+    }
+    for (name, outcome) in dialects::cases(&dir.path().join("dialects"), &mut figures)? {
+        report(&name, outcome);
+    }
+    if only.as_deref() == Some("dialects") {
         return Ok((passed, failed, figures));
     }
     let mut scene = Scene::new(dir.path())?;

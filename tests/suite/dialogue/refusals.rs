@@ -47,7 +47,7 @@ async fn missing_private_and_hidden_are_told_apart_where_the_registry_does() {
         ("basic, stranger", Login::Basic, plain, "team/api:v1", None, "CredentialsMissing | nothing"),
         ("basic, wrong", Login::Basic, plain, "team/api:v1", wrong(), "CredentialsRejected | nothing"),
         ("basic, 403", Login::Basic, no(forbidden), "team/api:v1", bob(), &format!("AccessDenied | {denied}")),
-        ("no challenge", bearer(), silent, "team/api:v1", None, &format!("CredentialsMissing | {unauthorized}")),
+        ("no challenge", bearer(), silent, "team/api:v1", None, &format!("NotFoundOrNoAccess | {unauthorized}")),
     ];
     for (title, login, access, name, credential, expected) in table {
         let world = world(login, access).await;

@@ -42,7 +42,9 @@ async fn a_failing_token_server_is_no_verdict_on_the_login() {
         (Answer::html(503), Code::RegistryError),
         (Answer::status(404), Code::RegistryError),
         (Answer::status(429), Code::RateLimited),
-        (Answer::status(403), Code::NotFoundOrNoAccess),
+        (Answer::envelope(403, "DENIED", "denied"), Code::NotFoundOrNoAccess),
+        // A ban, or something in between: a registry has words for a refusal of its own.
+        (Answer::status(403), Code::RegistryError),
         (Answer::status(200).body("application/json", "{\"token\":\"\",\"access_token\":\"\"}"), Code::RegistryError),
         (Answer::status(200).body("text/html", "<html>"), Code::RegistryError),
     ] {
