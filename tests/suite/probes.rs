@@ -174,9 +174,13 @@ async fn questions_and_expired_logins_are_counted() {
         ),
     ] {
         let scene = scene(code).await;
-        families.iter().for_each(|family| assert_eq!(scene.gate.metric(family), 0, "{family}"));
+        for family in families {
+            assert_eq!(scene.gate.metric(family), 0, "{family}");
+        }
         scene.gate.validate(&scene.review).await;
-        families.iter().for_each(|family| assert_eq!(scene.gate.metric(family), 1, "{family}"));
+        for family in families {
+            assert_eq!(scene.gate.metric(family), 1, "{family}");
+        }
     }
 }
 
