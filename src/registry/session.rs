@@ -46,7 +46,8 @@ pub(super) struct Session {
     tokens: Cache<TokenKey, Token>,
     methods: Cache<String, TokenMethod>,
     realms: Realms,
-    /// By API base and login: who gave it a token last.
+    /// By API base and login: who gave it a token last. Held for longer than any challenge, so that a registry which
+    /// wants the bare login after the token is not taken for one that knows no tokens.
     granted: Cache<(String, CredentialId), Granted>,
 }
 
@@ -112,7 +113,7 @@ impl Session {
                 .time_to_live(CHALLENGE_HELD)
                 .build(),
             methods: Cache::builder().max_capacity(10_000).time_to_live(CHALLENGE_HELD).build(),
-            granted: Cache::builder().max_capacity(10_000).time_to_live(CHALLENGE_HELD).build(),
+            granted: Cache::builder().max_capacity(10_000).time_to_live(CHALLENGE_HELD * 2).build(),
         }
     }
 
