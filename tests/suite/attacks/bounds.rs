@@ -4,7 +4,7 @@ use pullgate::finding::{Cause, Code};
 use pullgate::registry::failure::Failure;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::raw::{Stream, answer_for_ever, serve};
+use super::raw::{Stream, answer_for_ever, request, serve};
 use super::{IMPATIENCE, UNREACHABLE, patient};
 use crate::support::{PATIENCE, code};
 use pullgate::demo::registry::Login;
@@ -65,7 +65,16 @@ async fn a_body_without_end_is_cut_off() {
 #[tokio::test]
 async fn a_refusal_without_end_keeps_its_status() {
     let world = patient(Login::None, PATIENCE).await;
-    let talk = |stream| answer_for_ever(stream, "HTTP/1.1 412 No\r\n\r\n".to_owned(), " ".repeat(4096));
+    let talk = |mut stream| async move {
+        let head = request(&mut stream).await?;
+        stream.write_all(b"HTTP/1.1 412 No\r\nConnection: close\r\n\r\n").await?;
+        while head.starts_with("GET") {
+            stream.write_all(&[b' '; 4096]).await?;
+            stream.flush().await?;
+            tokio::task::yield_now().await;
+        }
+        stream.shutdown().await
+    };
     let port = serve(&world, "localhost", "http/1.1", talk).await;
     let (client, ask) = (world.client(), world.ask_for(&format!("127.0.0.1:{port}/open:v1"), None));
     let refused = client.resolve(&ask).await.unwrap_err();
