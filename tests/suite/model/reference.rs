@@ -15,10 +15,10 @@ use super::registries::Logged;
 use super::state::{Answer, Image, Login, Mode, Object, State, digest_text};
 
 /// A success by tag may be repeated for so long.
-const TAG: Duration = Duration::from_secs(60);
+const TAG: Duration = Duration::from_mins(1);
 
 /// A success by digest.
-const DIGEST: Duration = Duration::from_secs(300);
+const DIGEST: Duration = Duration::from_mins(5);
 
 /// A success that is called stale while its registry is well.
 const REFRESHED: u32 = 3;
@@ -30,13 +30,13 @@ const STALE: Duration = Duration::from_hours(24);
 const FRESH: Duration = Duration::from_secs(5);
 
 /// A refused login is held.
-const LOGIN_REFUSED: Duration = Duration::from_secs(120);
+const LOGIN_REFUSED: Duration = Duration::from_mins(2);
 
 /// The longest pause of a registry that is not well, and a second.
 const PAUSE: Duration = Duration::from_secs(31);
 
 /// Failed logins of a registry are counted for so long.
-const LOGINS: Duration = Duration::from_secs(180);
+const LOGINS: Duration = Duration::from_mins(3);
 
 /// Requests that one candidate of one image may cost in one review: two passes, with a token and its two methods each.
 const REQUESTS: usize = 12;
@@ -263,7 +263,8 @@ impl History {
         let earlier = self.log.iter().rev().skip(log.len()).filter(of_image);
         let mut last = earlier.filter(|logged| logged.login == Some(*login) || logged.status != Some(200));
         // A dialogue may have begun some time before.
-        let held = if matches!(image.object, Object::Tag(_)) { TAG } else { DIGEST } - Duration::from_secs(25);
+        let held = if matches!(image.object, Object::Tag(_)) { TAG } else { DIGEST };
+        let held = held.saturating_sub(Duration::from_secs(25));
         match last.next() {
             Some(Logged { status: Some(200), at, login: Some(who), .. })
                 if who == login && between(*at, began) < held && spent > 0 =>

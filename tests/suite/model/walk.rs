@@ -116,7 +116,7 @@ impl Walk {
         let rarely = [900_000, 7_200_000, 90_000_000];
         let passed = if self.dice.one_in(30) { self.dice.of(&rarely) } else { self.dice.of(&choices) };
         self.clock.advance(Duration::from_millis(passed));
-        self.note(format!("{passed} ms pass"));
+        self.note(&format!("{passed} ms pass"));
     }
 
     fn change_registry(&mut self) {
@@ -160,7 +160,7 @@ impl Walk {
             "{} changes ({what}): {:?}, r{repository} {place:?}, passwords {:?}",
             HOSTS[host], state.modes[host], state.passwords[host]
         );
-        self.note(text);
+        self.note(&text);
         self.history.changed(self.clock.now(), state);
     }
 
@@ -175,7 +175,7 @@ impl Walk {
             _ => Some(Login { user, password: now }),
         };
         self.secrets[namespace][which] = login;
-        self.note(format!("Secret {} of n{namespace} is {login:?}", SECRETS[which].0));
+        self.note(&format!("Secret {} of n{namespace} is {login:?}", SECRETS[which].0));
         let mut objects = Vec::new();
         for (namespace, secrets) in self.secrets.iter().enumerate() {
             for ((name, host), login) in SECRETS.iter().zip(secrets) {
@@ -197,7 +197,7 @@ impl Walk {
         let count = if several { 2 + self.dice.below(3) } else { 1 };
         let reviews: Vec<Review> = (0..count).map(|_| self.draw()).collect();
         for review in &reviews {
-            self.note(format!("{review:?}"));
+            self.note(&format!("{review:?}"));
         }
         let (began, from) = (self.clock.now(), self.registries.logged());
         let asked = reviews.iter().map(|review| self.check(review));
@@ -206,7 +206,7 @@ impl Walk {
         let log = self.registries.log(from);
         self.history.asked(&log);
         for (review, verdict) in reviews.iter().zip(&verdicts) {
-            self.note(format!("  {}", shown(verdict)));
+            self.note(&format!("  {}", shown(verdict)));
             self.history.judge(review, verdict, (began, ended), &log, self.quiet && reviews.len() == 1)?;
         }
         for (review, verdict) in reviews.iter().zip(&verdicts) {
@@ -226,7 +226,7 @@ impl Walk {
 
     fn draw(&mut self) -> Review {
         let namespace = self.dice.below(NAMESPACES);
-        let images = (0..1 + self.dice.below(2)).map(|_| self.image()).collect();
+        let images = (0..=self.dice.below(2)).map(|_| self.image()).collect();
         let purpose = if self.dice.one_in(3) { Purpose::Pin } else { Purpose::Judge };
         let policy = if self.dice.one_in(2) { PullPolicy::Always } else { PullPolicy::IfNotPresent };
         let candidates = [0, 1].map(|host| {
@@ -262,7 +262,7 @@ impl Walk {
         self.engine.check(&self.policy, &workload, review.purpose, soon()).await
     }
 
-    fn note(&mut self, text: String) {
+    fn note(&mut self, text: &str) {
         self.trail.push_back(format!("{} {text}", self.clock.now()));
         if self.trail.len() > 40 {
             self.trail.pop_front();
