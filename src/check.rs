@@ -66,7 +66,8 @@ impl Engine {
         let today = || (self.clock)().to_zoned(jiff::tz::TimeZone::UTC).date();
         let enough = |image: &ContainerImage| match (purpose, image.pull_policy) {
             (Purpose::Pin, PullPolicy::Always) => Freshness::Recent,
-            (Purpose::Judge | Purpose::Pin, _) => Freshness::Cached,
+            (Purpose::Pin, _) => Freshness::Own,
+            (Purpose::Judge, _) => Freshness::Cached,
         };
         // One image whose registry hangs must not cost the others their second look: it is waited for in both passes.
         let eligible = self.eligible(workload);
@@ -76,7 +77,14 @@ impl Engine {
         let facts = self.gather(policy, first, secrets, &enough).await;
         let first = verdict::judge(policy, workload, &facts, today());
         let unfinished = |finding: &Finding| finding.cause == Some(Cause::Deadline);
-        if !first.findings.iter().any(|finding| finding.certain || unfinished(finding)) {
+        // What rests on another replica's word would be a denial if this one had asked.
+        let borrowed = |finding: &Finding| {
+            let image = facts.images.iter().find(|image| image.image.path == finding.path);
+            image
+                .and_then(|image| image.attempts.last())
+                .is_some_and(|attempt| attempt.stale && attempt.outcome.is_ok())
+        };
+        if !first.findings.iter().any(|finding| finding.certain || unfinished(finding) || borrowed(finding)) {
             return first;
         }
         // Deny from fresh facts only: the Secrets are read again, and what was asked before this review began is asked
@@ -85,7 +93,7 @@ impl Engine {
             Purpose::Judge => Freshness::Fresh(began),
             Purpose::Pin => Freshness::Asked(began),
         };
-        let certain = |finding: &&Finding| finding.certain;
+        let certain = |finding: &&Finding| finding.certain || borrowed(finding);
         let doubtful: BTreeSet<&str> = first.findings.iter().filter(certain).map(|finding| &*finding.path).collect();
         let secrets = self.secrets(workload, Some(began)).await;
         let fresh = |image: &ContainerImage| if doubtful.contains(&*image.path) { again } else { enough(image) };
@@ -160,7 +168,7 @@ impl Engine {
         }
         let account = Account { namespace: &workload.object.namespace, name: &workload.account };
         let not_before = match freshness {
-            Freshness::Cached | Freshness::Recent => None,
+            Freshness::Cached | Freshness::Own | Freshness::Recent => None,
             Freshness::Asked(began) | Freshness::Fresh(began) => Some(began),
         };
         self.node_credentials.candidates(reference.name(), account, not_before, deadline).await

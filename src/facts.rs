@@ -73,7 +73,8 @@ pub struct Attempt {
     pub outcome: Result<Manifest, Failure>,
     /// Age of the fact.
     pub age: Duration,
-    /// The registry could not be asked again: the fact is past its lifetime, and may allow but never pin or deny.
+    /// The registry could not be asked again and the fact is past its lifetime, or another replica asked: it may allow but
+    /// never pin or deny.
     pub stale: bool,
 }
 

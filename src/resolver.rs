@@ -5,6 +5,7 @@
 
 pub mod fact;
 mod health;
+pub mod shared;
 mod walk;
 
 use std::sync::Arc;
@@ -27,6 +28,7 @@ use crate::registry::manifest::{Kind, Manifest};
 use crate::registry::{Ask, Endpoint, Registry};
 use crate::resolver::fact::{Fact, Freshness};
 use crate::resolver::health::Health;
+use crate::resolver::shared::Shared;
 use crate::time::{Clock, since};
 
 /// Facts held at most; one takes about half a KiB.
@@ -67,6 +69,7 @@ struct Inner {
     clock: Clock,
     metrics: Metrics,
     facts: Cache<Key, Arc<Fact>>,
+    shared: Option<Shared>,
     contents: Cache<(Digest, Kind), Arc<Content>>,
     readings: Cache<Reading, (Option<Arc<Content>>, Timestamp)>,
     reading_turns: Semaphore,
@@ -96,12 +99,24 @@ struct Key {
 impl Resolver {
     /// A resolver with an empty cache. `identity` keys the cache; replicas that share facts share it.
     pub fn new(registry: Registry, identity: IdentityKey, clock: Clock, metrics: Metrics) -> Self {
+        Self::sharing(registry, identity, clock, metrics, None)
+    }
+
+    /// The same beside a second level that replicas share.
+    pub fn sharing(
+        registry: Registry,
+        identity: IdentityKey,
+        clock: Clock,
+        metrics: Metrics,
+        shared: Option<Shared>,
+    ) -> Self {
         Self(Arc::new(Inner {
             registry,
             identity,
             health: Health::default(),
             clock,
             metrics,
+            shared,
             facts: Cache::builder().max_capacity(MAX_FACTS).time_to_live(HELD).build(),
             contents: Cache::builder()
                 .max_capacity(MAX_PLATFORMS)
@@ -179,14 +194,17 @@ impl Resolver {
     ) -> (Result<Manifest, Failure>, Duration, bool) {
         let inner = &self.0;
         let now = (inner.clock)();
-        let cached = inner.facts.get(&key).await;
+        let mut cached = inner.facts.get(&key).await;
+        if freshness == Freshness::Cached && !cached.as_ref().is_some_and(|fact| fact.good(now, freshness)) {
+            cached = inner.borrow(&key, cached, now, deadline).await;
+        }
         if let Some(fact) = cached.as_ref().filter(|fact| fact.good(now, freshness)) {
             inner.metrics.fact("cache");
             return match &fact.outcome {
                 Err(failure) if !failure.code.certain() => {
                     inner.or_stale(Some(fact.as_ref()), failure.clone(), fact.at, now)
                 }
-                outcome => (outcome.clone(), fact.age(now), false),
+                outcome => (outcome.clone(), fact.age(now), fact.is_borrowed()),
             };
         }
         let (cached, ask) = (cached.as_deref(), ask());
@@ -287,15 +305,17 @@ impl Inner {
         if let (Ok(manifest), None) = (&asked, ask.reference.digest()) {
             // What was checked is what is pinned: the pinned form is known under the same credential.
             let pinned = Key { reference: pinned_form(&ask.reference, manifest), ..key.clone() };
+            self.lend(&pinned, &asked, at, true);
             self.facts.insert(pinned, Arc::new(Fact::new(Ok(manifest.clone()), at, true, None))).await;
         }
+        self.lend(key, &asked, at, ask.reference.digest().is_some());
         Arc::new(Fact::new(asked, at, ask.reference.digest().is_some(), old.as_deref()))
     }
 
     async fn ask(&self, ask: &Ask, freshness: Freshness, old: Option<&Fact>) -> Result<Manifest, Failure> {
         let began = match freshness {
             Freshness::Fresh(began) => Some(began),
-            Freshness::Cached | Freshness::Recent | Freshness::Asked(_) => None,
+            Freshness::Cached | Freshness::Own | Freshness::Recent | Freshness::Asked(_) => None,
         };
         if let Some(ways) = self.registry.ways(ask) {
             return self.walk(ask, &ways, began.is_some()).await;

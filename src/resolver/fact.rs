@@ -36,6 +36,8 @@ pub const ERROR: Duration = Duration::from_secs(2);
 pub enum Freshness {
     /// Within its lifetime.
     Cached,
+    /// The same, and this replica asked for it: what is pinned rests on no other's word.
+    Own,
     /// At most [`FRESH`] old, whatever its lifetime.
     Recent,
     /// Not older than the review that began at this time.
@@ -55,6 +57,7 @@ pub struct Fact {
     good_before: Option<(Manifest, Timestamp)>,
     window: Timestamp,
     asked: u8,
+    borrowed: bool,
 }
 
 // === impl Fact ===
@@ -69,7 +72,25 @@ impl Fact {
             Some(old) if since(old.window, at) < FRESH => (old.window, old.asked.saturating_add(1)),
             Some(_) | None => (at, 0),
         };
-        Self { outcome, at, by_digest, good_before, window, asked }
+        Self { outcome, at, by_digest, good_before, window, asked, borrowed: false }
+    }
+
+    /// A success of another replica: it may allow, never pin or deny.
+    pub fn borrowed(manifest: Manifest, at: Timestamp, by_digest: bool) -> Self {
+        Self { borrowed: true, ..Self::new(Ok(manifest), at, by_digest, None) }
+    }
+
+    /// Whether it is the word of another replica.
+    pub fn is_borrowed(&self) -> bool {
+        self.borrowed
+    }
+
+    /// Whether it is news beside what is held. A failure that is uncertain says nothing; what it remembers may.
+    pub fn supersedes(&self, held: &Self) -> bool {
+        match &held.outcome {
+            Err(failure) if !failure.code.certain() => held.last_good().is_none_or(|(_, at)| self.at > at),
+            _ => self.at > held.at,
+        }
     }
 
     /// How old it is.
@@ -111,8 +132,9 @@ impl Fact {
         let from_the_future = since(now, self.at) > FRESH;
         !from_the_future
             && age < self.lifetime()
+            && (freshness == Freshness::Cached || !self.borrowed)
             && match freshness {
-                Freshness::Cached => true,
+                Freshness::Cached | Freshness::Own => true,
                 Freshness::Recent => age <= FRESH || self.login_refused(),
                 Freshness::Asked(began) => self.asked_since(began, age),
                 Freshness::Fresh(began) => explained && self.asked_since(began, age),
