@@ -10,6 +10,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo, RedisError, TlsCertificates};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -214,6 +216,9 @@ impl Place {
     fn client(self) -> Result<Client, PlaceError> {
         let Self { host, port, database, tls, ca, username, password } = self;
         let refused = |error: RedisError| PlaceError(error.to_string());
+        if ca.as_deref().is_some_and(|pem| !CertificateDer::pem_slice_iter(pem).any(|found| found.is_ok())) {
+            return Err(PlaceError("holds no certificate in PEM".to_owned()));
+        }
         let address = if tls {
             ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None }
         } else {
