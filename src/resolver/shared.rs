@@ -32,6 +32,7 @@ pub use self::server::{Place, PlaceError, Server};
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Answers of the store that are remembered for [`LOOK_AGAIN`].
+#[cfg(any(feature = "redis", test))]
 const MAX_LOOKS: u64 = 10_000;
 
 /// The second level, as one replica sees it. Cheap to clone.
@@ -54,6 +55,7 @@ enum Store {
 
 /// Why the store says nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(feature = "redis"), expect(dead_code, reason = "for a server"))]
 enum Silence {
     /// It failed a moment ago, or is not reached yet: it was not asked.
     Resting,

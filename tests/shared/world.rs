@@ -112,8 +112,8 @@ impl World {
         all.extend(["--dir", &path]);
         all.extend(arguments);
         let all: Vec<OsString> = all.into_iter().map(OsString::from).collect();
-        let part = workshop.start("server", &self.program, &all)?.wait_for(port)?;
-        Ok(Server { port, directory, _part: part })
+        let running = workshop.start("server", &self.program, &all)?.wait_for(port)?;
+        Ok(Server { port, directory, _part: running })
     }
 
     /// A replica that shares at this URL under [`KEY`].

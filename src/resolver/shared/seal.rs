@@ -114,8 +114,8 @@ impl Seal {
     /// Where the fact of an endpoint, a reference and a credential lies.
     pub fn name(&self, plain_http: bool, reference: &str, id: CredentialId) -> String {
         let tag = mac(&self.names, &[&[u8::from(plain_http)], reference.as_bytes(), id.as_bytes()]);
-        let hex: String = tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-        format!("pullgate:{VERSION}:{hex}")
+        let tag = tag.as_ref().iter().map(|byte| format!("{byte:02x}"));
+        tag.fold(format!("pullgate:{VERSION}:"), |name, byte| name + &byte)
     }
 
     /// The bytes for a name; `None` for what does not fit.

@@ -33,7 +33,10 @@ const CONTENT: &str = r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.ima
 
 /// A store that counts what it is asked.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Memory(Arc<(Mutex<HashMap<String, Vec<u8>>>, AtomicUsize)>);
+pub(super) struct Memory {
+    entries: Arc<Mutex<HashMap<String, Vec<u8>>>>,
+    reads: Arc<AtomicUsize>,
+}
 
 /// A registry that has every tag, until it is told to answer for tags with another status; counts what it is asked.
 #[derive(Debug)]
@@ -54,7 +57,7 @@ struct World {
 
 impl Memory {
     pub(super) fn read(&self, name: &str) -> Vec<u8> {
-        self.0.1.fetch_add(1, Ordering::SeqCst);
+        self.reads.fetch_add(1, Ordering::SeqCst);
         self.entries().get(name).cloned().unwrap_or_default()
     }
 
@@ -66,7 +69,7 @@ impl Memory {
     }
 
     fn entries(&self) -> MutexGuard<'_, HashMap<String, Vec<u8>>> {
-        self.0.0.lock().unwrap()
+        self.entries.lock().unwrap()
     }
 }
 
@@ -311,7 +314,7 @@ async fn a_storm_of_one_image_is_one_question_to_the_store() {
     let replica = world.replica();
     let attempts = join_all((0..1000).map(|_| world.ask(&replica, TAG, Freshness::Cached))).await;
     assert!(attempts.iter().all(|attempt| attempt.outcome.is_ok()));
-    assert_eq!((world.memory.0.1.load(Ordering::SeqCst), world.asked()), (1, 1));
+    assert_eq!((world.memory.reads.load(Ordering::SeqCst), world.asked()), (1, 1));
 }
 
 #[tokio::test]
