@@ -9,6 +9,7 @@ use crate::time::Clock;
 
 /// A random key where nothing is shared: nothing outlives the process. Otherwise the keys that the shared secret gives,
 /// and a level whose server need not be there yet.
+#[cfg_attr(not(feature = "redis"), expect(clippy::unnecessary_wraps, reason = "no file can be unusable"))]
 pub(super) fn level(
     policy: &Policy,
     clock: &Clock,

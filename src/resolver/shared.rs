@@ -149,7 +149,7 @@ impl Inner {
 
 impl Store {
     /// What lies under a name, no bytes if nothing does.
-    #[cfg_attr(not(feature = "redis"), expect(unused_variables, reason = "for a server"))]
+    #[cfg_attr(not(feature = "redis"), expect(unused_variables, clippy::unused_async, reason = "for a server"))]
     async fn read(&self, name: &str, now: Timestamp) -> Result<Vec<u8>, Silence> {
         match *self {
             #[cfg(feature = "redis")]
