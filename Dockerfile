@@ -4,7 +4,7 @@
 # `just image` prepares the context. By hand, for amd64:
 #
 #   rustup target add x86_64-unknown-linux-musl         # plus musl-gcc, for the C part of aws-lc-sys
-#   cargo build --locked --profile dist --target x86_64-unknown-linux-musl
+#   cargo build --locked --profile dist --features redis --target x86_64-unknown-linux-musl
 #   install -D target/x86_64-unknown-linux-musl/dist/pullgate target/image/amd64/pullgate
 #   install -D -m 0644 /etc/ssl/certs/ca-certificates.crt target/image/ca-certificates.crt
 #   docker build --tag pullgate .

@@ -70,9 +70,13 @@ demo:
 bench *ARGS:
     cargo bench --profile dist --locked --bench reviews {{ ARGS }}
 
-# The static binary that ships
+# A simulated day of 10,000 pods, with its picture
+day *ARGS:
+    cargo bench --profile dist --locked --bench day {{ ARGS }}
+
+# The static binary that ships, with the shared cache in it
 dist:
-    cargo build --locked --profile dist --target {{ musl }}
+    cargo build --locked --profile dist --features redis --target {{ musl }}
 
 # The container image for this machine's architecture
 image: dist

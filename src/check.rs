@@ -69,7 +69,7 @@ impl Engine {
         let began = (self.clock)();
         let enough = |image: &ContainerImage| match (purpose, image.pull_policy) {
             (Purpose::Pin, PullPolicy::Always) => Freshness::Recent,
-            (Purpose::Pin, _) => Freshness::Cached,
+            (Purpose::Pin, _) => Freshness::Own,
             (Purpose::Judge, _) => Freshness::Refreshing,
         };
         // One image whose registry hangs must not cost the others their second look: it is waited for in both passes.
@@ -167,7 +167,7 @@ impl Engine {
         }
         let account = Account { namespace: &workload.object.namespace, name: &workload.account };
         let not_before = match freshness {
-            Freshness::Refreshing | Freshness::Cached | Freshness::Recent => None,
+            Freshness::Refreshing | Freshness::Cached | Freshness::Own | Freshness::Recent => None,
             Freshness::Asked(began) | Freshness::Fresh(began) => Some(began),
         };
         self.node_credentials.candidates(reference.name(), account, not_before, deadline).await

@@ -3,6 +3,7 @@
 pub mod check;
 pub mod explain;
 pub mod serve;
+mod sharing;
 
 use std::io::{self, Write as _};
 use std::path::Path;
@@ -14,7 +15,6 @@ use crate::check::Engine;
 use crate::cluster::files::{FileCluster, FileClusterError};
 use crate::cluster::{Cluster, KubeCluster, KubeError, KubeOptions, KubeTokens};
 use crate::config::{self, ConfigError};
-use crate::credentials::IdentityKey;
 use crate::manifests::ManifestError;
 use crate::metrics::Metrics;
 use crate::node_credentials::{self, DeclarationError, Declared, NodeCredentials};
@@ -60,6 +60,16 @@ pub enum CommandError {
     /// The directory of the nodes' registry hosts is not usable.
     #[error("--config nodes.certsDir: {0}")]
     CertsDir(#[from] CertsDirError),
+    /// A file of the shared cache is not usable.
+    #[error("--config cache.shared.{key}: {path}: {reason}")]
+    SharedCache {
+        /// The key that names it.
+        key: &'static str,
+        /// The file.
+        path: String,
+        /// What is wrong.
+        reason: String,
+    },
     /// A file that it names is not usable.
     #[error("--config nodes.certsDir: {path}/hosts.toml: {reason}")]
     Hosts {
@@ -168,9 +178,10 @@ pub fn install_crypto() {
     drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
 }
 
-/// The policy of a file, or the default one, with everything that it names.
+/// The policy of a file, or the default one, with everything that it names. A command that ends asks for itself: it
+/// shares nothing.
 pub fn load_policy(path: Option<&Path>) -> Result<Policy, CommandError> {
-    with_hosts(read_policy(path)?)
+    with_hosts(Policy { shared_cache: None, ..read_policy(path)? })
 }
 
 fn read_policy(path: Option<&Path>) -> Result<Policy, CommandError> {
@@ -206,10 +217,10 @@ pub async fn open_cluster(path: Option<&Path>, kube: &KubeArgs) -> Result<Option
     }
 }
 
-/// An engine with its own transport and an empty cache. The cache key is random: nothing outlives the process.
+/// An engine with its own transport and an empty cache, beside what replicas share where the policy says so.
 ///
 /// # Errors
-/// When a file that the rule of a registry names cannot be used.
+/// When a file that the rule of a registry or the shared cache names cannot be used.
 pub fn engine(
     policy: &Policy,
     cluster: Arc<dyn Cluster>,
@@ -231,10 +242,8 @@ pub fn engine(
             .map_err(|reason| CommandError::Hosts { path: path.display().to_string(), reason })?;
     }
     let registry = Registry::new(transport, clock.clone(), metrics.clone()).with_ways(ways);
-    let mut key = [0; 32];
-    // A failing random source leaves a key that is known; keys guard against other processes, and none is shared yet.
-    _ = aws_lc_rs::rand::fill(&mut key);
-    let resolver = Resolver::new(registry, IdentityKey::new(&key), clock.clone(), metrics);
+    let (identity, shared) = sharing::level(policy, &clock, &metrics)?;
+    let resolver = Resolver::sharing(registry, identity, clock.clone(), metrics, shared);
     Ok(Engine { cluster, node_credentials, resolver, clock })
 }
 

@@ -18,10 +18,12 @@ use serde_saphyr::{Location, Spanned};
 
 pub(crate) use self::syntax::describe;
 use self::syntax::{
-    ExceptionText, FileText, GuardText, KindText, NamespaceText, NodesText, OnUncertainText, PinText, RegistryText,
+    CacheText, ExceptionText, FileText, GuardText, KindText, NamespaceText, NodesText, OnUncertainText, PinText,
+    RegistryText, SharedCacheText,
 };
 use crate::policy::{
-    Exception, Guard, Mode, Nodes, OnUncertain, Pattern, PinPolicy, Policy, Proxy, RegistryRule, UncertainAction,
+    Exception, Guard, Mode, Nodes, OnUncertain, Pattern, PinPolicy, Policy, Proxy, RegistryRule, SharedCache,
+    UncertainAction,
 };
 use crate::registry::proxies;
 use crate::workload::configured::TemplateKind;
@@ -73,6 +75,7 @@ fn compile(file: FileText) -> Result<Policy, Mistake> {
         runtime,
         guard,
         nodes,
+        cache,
     } = file;
     Ok(Policy {
         mode,
@@ -86,6 +89,7 @@ fn compile(file: FileText) -> Result<Policy, Mistake> {
         runtime: runtime.declared(),
         guard: compile_guard(guard)?,
         nodes: compile_nodes(nodes)?,
+        shared_cache: compile_cache(cache)?,
         ..Policy::default()
     })
 }
@@ -182,6 +186,26 @@ fn compile_guard(guard: GuardText) -> Result<Guard, Mistake> {
 fn compile_nodes(nodes: NodesText) -> Result<Nodes, Mistake> {
     let NodesText { certs_dir } = nodes;
     Ok(Nodes { certs_dir: certs_dir.map(|dir| at(&dir, directory)).transpose()?, hosts: None })
+}
+
+fn compile_cache(cache: CacheText) -> Result<Option<SharedCache>, Mistake> {
+    let CacheText { shared: Some(SharedCacheText { url, username, password_file, ca_file, key_file }) } = cache else {
+        return Ok(None);
+    };
+    if !cfg!(feature = "redis") {
+        return Err(mistake(&url, "this build has no shared cache: use the image, or build with --features redis"));
+    }
+    let key_file = at(&key_file, file_path)?;
+    let server = at(&url, |url| SharedCache::at(url, key_file.clone()))?;
+    if let (false, Some(file)) = (server.tls, &ca_file) {
+        return Err(mistake(file, "an authority has no use without TLS: write the URL with rediss:// or remove it"));
+    }
+    if let (Some(_), None) = (&username, &password_file) {
+        return Err(mistake(&url, "a username needs a passwordFile"));
+    }
+    let password_file = password_file.map(|file| at(&file, file_path)).transpose()?;
+    let ca_file = ca_file.map(|file| at(&file, file_path)).transpose()?;
+    Ok(Some(SharedCache { username, password_file, ca_file, ..server }))
 }
 
 fn each<T, U>(items: Vec<T>, compile: impl Fn(T) -> Result<U, Mistake>) -> Result<Vec<U>, Mistake> {

@@ -211,6 +211,11 @@ impl IdentityKey {
         Self(hmac::Key::new(hmac::HMAC_SHA256, bytes))
     }
 
+    /// A key that was derived from another secret.
+    pub(crate) fn from_key(key: hmac::Key) -> Self {
+        Self(key)
+    }
+
     /// The id of a login. A credential that a node would not send is anonymous.
     pub fn id(&self, credential: Option<&Credential>) -> CredentialId {
         let Some(login) = credential.and_then(Credential::login) else {

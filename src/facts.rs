@@ -75,8 +75,8 @@ pub struct Attempt {
     pub outcome: Result<Manifest, Failure>,
     /// Age of the fact.
     pub age: Duration,
-    /// The registry could not be asked again, or is being asked: the fact is past its lifetime, and may allow but never
-    /// pin or deny.
+    /// The registry could not be asked again, or is being asked, and the fact is past its lifetime; or another replica
+    /// asked: it may allow but never pin or deny.
     pub stale: bool,
     /// It resolves, and the registry says that nothing is left for a pull: in its words.
     pub nothing_left: Option<String>,

@@ -39,6 +39,8 @@ pub struct Metrics {
     breakers: Family<Host, Gauge>,
     resting: Family<Host, Gauge>,
     turns: Family<Turn, Counter>,
+    shared_reads: Family<Ended, Counter>,
+    shared_writes: Family<Ended, Counter>,
     hosts: Arc<Mutex<BTreeSet<String>>>,
 }
 
@@ -98,6 +100,11 @@ struct Called {
     outcome: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Ended {
+    outcome: &'static str,
+}
+
 /// A registry in the text format of `OpenMetrics`.
 pub fn exposition(registry: &Registry) -> String {
     let mut rendered = String::new();
@@ -144,6 +151,10 @@ impl Metrics {
         registry.register("registry_logins_resting", "Logins that a registry limits", resting.clone());
         let turns = Family::default();
         registry.register("registry_turns", "Turns of dialogues with registries", turns.clone());
+        let shared_reads = Family::default();
+        registry.register("shared_cache_reads", "Facts looked up in the shared cache", shared_reads.clone());
+        let shared_writes = Family::default();
+        registry.register("shared_cache_writes", "Facts sent to the shared cache", shared_writes.clone());
         let metrics = Self {
             registry: Arc::new(registry),
             reviews,
@@ -160,6 +171,8 @@ impl Metrics {
             breakers,
             resting,
             turns,
+            shared_reads,
+            shared_writes,
             hosts: Arc::default(),
         };
         metrics.start_at_zero();
@@ -289,6 +302,27 @@ impl Metrics {
     /// One call of a declared credential provider plugin: `ok`, or how it failed.
     pub fn credential_plugin_call(&self, plugin: &str, outcome: &'static str) {
         self.plugin_calls.get_or_create(&Called { plugin: plugin.to_owned(), outcome }).inc();
+    }
+
+    /// One question to the shared cache: `hit`, `miss`, why it was silent (`resting`, `timeout`, `error`), or why what it
+    /// holds was refused (`mac`, `version`, `future`, `old`, `size`, `text`).
+    pub fn shared_read(&self, outcome: &'static str) {
+        self.shared_reads.get_or_create(&Ended { outcome }).inc();
+    }
+
+    /// One fact for the shared cache: `ok`, or `busy`, `resting`, `timeout`, `error`.
+    pub fn shared_write(&self, outcome: &'static str) {
+        self.shared_writes.get_or_create(&Ended { outcome }).inc();
+    }
+
+    /// There is a shared cache: its counters start at zero.
+    pub fn shared_cache(&self) {
+        for outcome in ["hit", "miss", "mac", "resting", "timeout", "error"] {
+            drop(self.shared_reads.get_or_create(&Ended { outcome }));
+        }
+        for outcome in ["ok", "busy", "resting", "timeout", "error"] {
+            drop(self.shared_writes.get_or_create(&Ended { outcome }));
+        }
     }
 
     /// A plugin that is declared: its good calls start at zero.

@@ -4,6 +4,7 @@
 
 mod pattern;
 mod registry;
+mod shared_cache;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::pattern::{Pattern, PatternError};
 pub use self::registry::{Guard, NodeAccess, Proxy, RegistryRule};
+pub use self::shared_cache::SharedCache;
 use crate::finding::Code;
 use crate::nodes::Runtime;
 use crate::registry::hosts::CertsDir;
@@ -49,6 +51,8 @@ pub struct Policy {
     pub guard: Guard,
     /// What nodes have that pods do not name.
     pub nodes: Nodes,
+    /// Where replicas share what they learnt; none: nowhere.
+    pub shared_cache: Option<SharedCache>,
     /// The namespace that pullgate runs in.
     pub own_namespace: Option<String>,
     /// The rule for registries that no other rule is for.
@@ -239,6 +243,7 @@ impl Default for Policy {
             runtime: None,
             guard: Guard::default(),
             nodes: Nodes::default(),
+            shared_cache: None,
             own_namespace: None,
             other_registries: RegistryRule::new(Pattern::any()),
         }

@@ -6,6 +6,7 @@
 mod contents;
 pub mod fact;
 mod health;
+pub mod shared;
 mod turns;
 mod walk;
 
@@ -29,6 +30,7 @@ use crate::registry::{Ask, Endpoint, Registry};
 use crate::resolver::contents::Contents;
 use crate::resolver::fact::{Fact, Freshness, Lifetimes, Terms};
 use crate::resolver::health::{Health, Question};
+use crate::resolver::shared::Shared;
 use crate::resolver::turns::Turns;
 use crate::time::{Clock, since};
 
@@ -62,6 +64,7 @@ struct Inner {
     metrics: Metrics,
     lifetimes: &'static Lifetimes,
     facts: Cache<Key, Arc<Fact>>,
+    shared: Option<Shared>,
     contents: Contents,
     health: Health,
     turns: Turns,
@@ -80,7 +83,7 @@ struct Key {
 impl Resolver {
     /// A resolver with an empty cache. `identity` keys the cache; replicas that share facts share it.
     pub fn new(registry: Registry, identity: IdentityKey, clock: Clock, metrics: Metrics) -> Self {
-        Self::with_lifetimes(registry, identity, clock, metrics, &Lifetimes::PROMISED)
+        Self::made(registry, identity, clock, metrics, &Lifetimes::PROMISED, None)
     }
 
     /// The same with lifetimes of the caller's making.
@@ -91,11 +94,34 @@ impl Resolver {
         metrics: Metrics,
         lifetimes: &'static Lifetimes,
     ) -> Self {
+        Self::made(registry, identity, clock, metrics, lifetimes, None)
+    }
+
+    /// The same beside a second level that replicas share.
+    pub fn sharing(
+        registry: Registry,
+        identity: IdentityKey,
+        clock: Clock,
+        metrics: Metrics,
+        shared: Option<Shared>,
+    ) -> Self {
+        Self::made(registry, identity, clock, metrics, &Lifetimes::PROMISED, shared)
+    }
+
+    fn made(
+        registry: Registry,
+        identity: IdentityKey,
+        clock: Clock,
+        metrics: Metrics,
+        lifetimes: &'static Lifetimes,
+        shared: Option<Shared>,
+    ) -> Self {
         let inner = Inner {
             registry,
             identity,
             clock,
             lifetimes,
+            shared,
             facts: Cache::builder().max_capacity(MAX_FACTS).time_to_live(HELD).build(),
             contents: Contents::new(),
             health: Health::new(metrics.clone()),
@@ -158,20 +184,21 @@ impl Resolver {
     ) -> (Result<Manifest, Failure>, Duration, bool) {
         let inner = &self.0;
         let now = (inner.clock)();
-        let cached = inner.facts.get(&key).await;
+        let mut cached = inner.facts.get(&key).await;
         if let Some(fact) = cached.as_ref().filter(|fact| fact.good(now, freshness)) {
-            inner.metrics.fact("cache");
-            return match &fact.outcome {
-                Err(failure) if !failure.code.certain() => {
-                    inner.or_stale(Some(fact.as_ref()), failure.clone(), fact.at, now)
-                }
-                outcome => (outcome.clone(), fact.age(now), false),
-            };
+            return inner.known(fact, now);
         }
-        let (cached, ask) = (cached.as_deref(), ask());
-        let usable = |fact: &&Fact| freshness == Freshness::Refreshing && fact.answers_while_asked_again(now);
-        let past_its_lifetime = cached.filter(usable);
-        if let Some(fact) = past_its_lifetime.filter(|fact| fact.is_asked_again()) {
+        let ask = ask();
+        let usable = |fact: &Arc<Fact>| freshness == Freshness::Refreshing && fact.answers_while_asked_again(now);
+        let past_its_lifetime = cached.clone().filter(usable);
+        if past_its_lifetime.is_none() && matches!(freshness, Freshness::Refreshing | Freshness::Cached) {
+            cached = inner.borrow(&key, cached, &ask, now, deadline).await;
+            if let Some(fact) = cached.as_ref().filter(|fact| fact.good(now, freshness)) {
+                return inner.known(fact, now);
+            }
+        }
+        let cached = cached.as_deref();
+        if let Some(fact) = past_its_lifetime.as_deref().filter(|fact| fact.is_asked_again()) {
             return inner.meanwhile(fact, now);
         }
         if self.1 == Priority::Background
@@ -189,8 +216,17 @@ impl Resolver {
         }
         if let Some(fact) = past_its_lifetime {
             fact.ask_again();
-            tokio::spawn(Arc::clone(inner).coalesce(key, ask, Freshness::Cached));
-            return inner.meanwhile(fact, now);
+            let answer = inner.meanwhile(&fact, now);
+            tokio::spawn({
+                let inner = Arc::clone(inner);
+                async move {
+                    let found = inner.borrow(&key, Some(fact), &ask, now, Instant::now() + DIALOGUE).await;
+                    if !found.is_some_and(|fact| fact.good(now, Freshness::Cached)) {
+                        inner.coalesce(key, ask, Freshness::Cached).await;
+                    }
+                }
+            });
+            return answer;
         }
         let task = tokio::spawn({
             let inner = Arc::clone(inner);
@@ -222,6 +258,15 @@ impl Resolver {
 // === impl Inner ===
 
 impl Inner {
+    /// A fact that is good enough; in place of an uncertain failure the last good one.
+    fn known(&self, fact: &Fact, now: Timestamp) -> (Result<Manifest, Failure>, Duration, bool) {
+        self.metrics.fact("cache");
+        match &fact.outcome {
+            Err(failure) if !failure.code.certain() => self.or_stale(Some(fact), failure.clone(), fact.at, now),
+            outcome => (outcome.clone(), fact.age(now), fact.is_borrowed()),
+        }
+    }
+
     /// One dialogue for all callers that want the same fact now.
     async fn coalesce(self: Arc<Self>, key: Key, ask: Ask, freshness: Freshness) -> Arc<Fact> {
         let mut again = true;
@@ -259,17 +304,23 @@ impl Inner {
             Err(overload) => Err(overload),
         };
         let asked = if self.registry.declares(host) { asked } else { self.reported(host, ask, asked, at) };
-        let expires = ask.credential.as_deref().and_then(Credential::expiry).map(|expiry| expiry.at);
-        let terms = |by_digest| Terms { lifetimes: self.lifetimes, by_digest, expires };
+        let terms = |by_digest| self.terms(ask, by_digest);
         if let (Ok(manifest), None) = (&asked, ask.reference.digest()) {
             // What was checked is what is pinned: the pinned form is known under the same credential.
             let pinned = Key { reference: pinned_form(&ask.reference, manifest), ..key.clone() };
+            self.lend(&pinned, &asked, at, true);
             if self.facts.get(&pinned).await.is_none_or(|known| known.at <= at) {
                 let fact = Fact::new(Ok(manifest.clone()), at, terms(true), None);
                 self.facts.insert(pinned, Arc::new(fact)).await;
             }
         }
+        self.lend(key, &asked, at, ask.reference.digest().is_some());
         Arc::new(Fact::new(asked, at, terms(ask.reference.digest().is_some()), old.as_deref()))
+    }
+
+    fn terms(&self, ask: &Ask, by_digest: bool) -> Terms {
+        let expires = ask.credential.as_deref().and_then(Credential::expiry).map(|expiry| expiry.at);
+        Terms { lifetimes: self.lifetimes, by_digest, expires }
     }
 
     /// Tells the outcome of a question to the health of its host; a limit is said with its numbers.
@@ -294,7 +345,9 @@ impl Inner {
     async fn ask(&self, ask: &Ask, freshness: Freshness, old: Option<&Fact>) -> Result<Manifest, Failure> {
         let began = match freshness {
             Freshness::Fresh(began) => Some(began),
-            Freshness::Refreshing | Freshness::Cached | Freshness::Recent | Freshness::Asked(_) => None,
+            Freshness::Refreshing | Freshness::Cached | Freshness::Own | Freshness::Recent | Freshness::Asked(_) => {
+                None
+            }
         };
         if let Some(ways) = self.registry.ways(ask) {
             return self.walk(ask, &ways, began.is_some()).await;

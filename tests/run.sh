@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Every test of the project, from any directory: the hermetic ones, then pullgate beside the real parts (registries from
 # Go modules, containerd's own resolver as the judge; tests/testbed, tests/real), then behind a real API server, driven
-# with kubectl (tests/cluster), then beside a real kubelet and a real containerd (tests/node; as root only); with --all
-# behind the API servers of other Kubernetes lines, too. As root whatever runs does so in a network namespace in which
+# with kubectl (tests/cluster), then replicas of it over a real Valkey or Redis (tests/shared), then beside a real kubelet
+# and a real containerd (tests/node; as root only); with --all behind the API servers of other Kubernetes lines, too. As root whatever runs does so in a network namespace in which
 # only loopback is up. The last line is "N passed, M failed".
 set -euo pipefail
 
@@ -68,6 +68,7 @@ need cargo "curl -sSf https://sh.rustup.rs | sh -s -- -y"
 need go "apt-get install -y golang-go"
 # runc, the one part in C
 need cc "apt-get install -y build-essential"
+command -v valkey-server >/dev/null || need redis-server "apt-get install -y redis-server"
 alone=()
 if [ "$(id -u)" -ne 0 ]; then
 	echo "not root: the tests run without a network namespace of their own"
@@ -89,22 +90,28 @@ tests cargo test --locked --offline
 
 step "building the real parts"
 built tests/testbed/build.sh "${parts[@]}"
-built cargo test --locked --features real-parts --test real --test cluster --test node --no-run
+# with what ships: the shared cache, too
+parts_of=(--features real-parts,redis)
+built cargo test --locked "${parts_of[@]}" --lib --test real --test cluster --test node --test shared --no-run
+step "the shared cache in memory, and its configuration"
+tests cargo test --locked --offline "${parts_of[@]}" --lib shared
+step "replicas over a real Valkey or Redis"
+tests cargo test --locked --offline "${parts_of[@]}" --test shared
 step "pullgate beside the real parts"
-tests cargo test --locked --offline --features real-parts --test real
+tests cargo test --locked --offline "${parts_of[@]}" --test real
 step "pullgate behind a real API server"
-tests cargo test --locked --offline --features real-parts --test cluster
+tests cargo test --locked --offline "${parts_of[@]}" --test cluster
 step "pullgate beside a real kubelet"
 if [ "$(id -u)" -ne 0 ]; then
 	echo "left out: a kubelet and a containerd run as root only; to run it, type: sudo -E tests/run.sh"
 elif ! unshare --net --mount --pid --fork true 2>/dev/null; then
 	echo "left out: this machine gives no network, mount and process namespaces to root, which a kubelet of one's own needs"
 else
-	tests cargo test --locked --offline --features real-parts --test node
+	tests cargo test --locked --offline "${parts_of[@]}" --test node
 fi
 for line in "${lines[@]}"; do
 	step "pullgate behind an API server of Kubernetes $line"
-	tests env TESTBED_KUBERNETES="$line" cargo test --locked --offline --features real-parts --test cluster
+	tests env TESTBED_KUBERNETES="$line" cargo test --locked --offline "${parts_of[@]}" --test cluster
 done
 
 echo

@@ -141,7 +141,8 @@ fn reload(
     }
     let same_ways = policy.registries == before.policy.registries
         && policy.guard == before.policy.guard
-        && policy.nodes == before.policy.nodes;
+        && policy.nodes == before.policy.nodes
+        && policy.shared_cache == before.policy.shared_cache;
     let engine = if same_ways {
         before.engine.clone()
     } else {

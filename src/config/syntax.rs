@@ -33,6 +33,8 @@ pub(super) struct FileText {
     pub(super) guard: GuardText,
     #[serde(deserialize_with = "or_default")]
     pub(super) nodes: NodesText,
+    #[serde(deserialize_with = "or_default")]
+    pub(super) cache: CacheText,
 }
 
 /// What the nodes pull with.
@@ -131,6 +133,22 @@ pub(super) struct GuardRegistriesText {
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub(super) struct NodesText {
     pub(super) certs_dir: Option<Spanned<String>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct CacheText {
+    pub(super) shared: Option<SharedCacheText>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct SharedCacheText {
+    pub(super) url: Spanned<String>,
+    pub(super) username: Option<String>,
+    pub(super) password_file: Option<Spanned<String>>,
+    pub(super) ca_file: Option<Spanned<String>>,
+    pub(super) key_file: Spanned<String>,
 }
 
 // === impl PinText ===

@@ -98,7 +98,7 @@ fn a_mistake_is_named_with_file_line_and_column() {
     for (text, expected) in [
         (
             "mode: audit\nmodes: audit\n",
-            "2:1: unknown key \"modes\"; known here: mode, templates, onUncertain, namespaces, exceptions, kinds, pin, registries, runtime, guard, nodes",
+            "2:1: unknown key \"modes\"; known here: mode, templates, onUncertain, namespaces, exceptions, kinds, pin, registries, runtime, guard, nodes, cache",
         ),
         (
             "registries:\n  - host: a.io\n    plainHttp: true\n",
@@ -201,4 +201,44 @@ fn an_unknown_code_lists_the_known_ones() {
         refusal.starts_with("pullgate.yaml:1:16: \"Nothing\" is not known here: use InvalidImageName"),
         "{refusal}"
     );
+}
+
+const SHARED: &str = "cache:\n  shared:\n    keyFile: /etc/pullgate/cache/key\n";
+
+#[test]
+#[cfg(feature = "redis")]
+fn a_shared_cache_is_a_server_and_files() {
+    let text = format!(
+        "{SHARED}    url: rediss://cache.corp.io/1\n    username: gate\n    passwordFile: pw\n    caFile: ca.pem"
+    );
+    let shared = parse(&text, "pullgate.yaml").unwrap().shared_cache.unwrap();
+    assert_eq!((shared.host.as_str(), shared.port, shared.database, shared.tls), ("cache.corp.io", 6379, 1, true));
+    assert_eq!(shared.key_file, PathBuf::from("/etc/pullgate/cache/key"));
+    assert_eq!(shared.password_file, Some(PathBuf::from("pw")));
+    assert_eq!((shared.ca_file, shared.username.as_deref()), (Some(PathBuf::from("ca.pem")), Some("gate")));
+    assert_eq!(parse("cache: {}", "pullgate.yaml").unwrap().shared_cache, None);
+    for (more, expected) in [
+        ("", "3:5: key \"url\" is missing"),
+        ("    url: cache:6379", "4:10: the URL is not one of a Valkey or Redis server"),
+        ("    url: rediss://:hunter2@cache", "4:10: no login belongs into the URL: use username and passwordFile"),
+        ("    url: redis://cache\n    caFile: ca.pem", "5:13: an authority has no use without TLS"),
+        ("    url: redis://cache\n    username: gate", "4:10: a username needs a passwordFile"),
+        ("    url: redis://cache\n    passwordFile: \"\"", "5:19: the name of a file is empty"),
+        (
+            "    url: redis://cache\n    password: hunter2",
+            "5:5: unknown key \"password\"; known here: url, username, passwordFile, caFile, keyFile",
+        ),
+    ] {
+        let refusal = refusal(&format!("{SHARED}{more}"));
+        assert!(refusal.starts_with(&format!("pullgate.yaml:{expected}")), "{more}\n{refusal}");
+        assert!(!refusal.contains("hunter2"), "{refusal}");
+    }
+}
+
+#[test]
+#[cfg(not(feature = "redis"))]
+fn a_build_without_a_shared_cache_refuses_one_and_says_which_has_it() {
+    let refusal = refusal(&format!("{SHARED}    url: redis://cache\n"));
+    let expected = "pullgate.yaml:4:10: this build has no shared cache: use the image, or build with --features redis";
+    assert_eq!(refusal, expected);
 }

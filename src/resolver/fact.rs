@@ -42,6 +42,8 @@ pub enum Freshness {
     Refreshing,
     /// Within its lifetime.
     Cached,
+    /// Within its lifetime, and this replica asked for it: what is pinned rests on no other's word.
+    Own,
     /// At most [`Lifetimes::fresh`] old, whatever its lifetime.
     Recent,
     /// Not older than the review that began at this time.
@@ -61,6 +63,7 @@ pub struct Fact {
     good_before: Option<(Manifest, Timestamp)>,
     window: Timestamp,
     asked: u8,
+    borrowed: bool,
     /// Somebody asks again already.
     refreshing: AtomicBool,
 }
@@ -105,7 +108,25 @@ impl Fact {
             Some(old) if since(old.window, at) < terms.lifetimes.fresh => (old.window, old.asked.saturating_add(1)),
             Some(_) | None => (at, 0),
         };
-        Self { outcome, at, terms, good_before, window, asked, refreshing: AtomicBool::new(false) }
+        Self { outcome, at, terms, good_before, window, asked, borrowed: false, refreshing: AtomicBool::new(false) }
+    }
+
+    /// A success of another replica: it may allow, never pin or deny.
+    pub fn borrowed(manifest: Manifest, at: Timestamp, terms: Terms) -> Self {
+        Self { borrowed: true, ..Self::new(Ok(manifest), at, terms, None) }
+    }
+
+    /// Whether it is the word of another replica.
+    pub fn is_borrowed(&self) -> bool {
+        self.borrowed
+    }
+
+    /// Whether it is news beside what is held. A failure that is uncertain says nothing; what it remembers may.
+    pub fn supersedes(&self, held: &Self) -> bool {
+        match &held.outcome {
+            Err(failure) if !failure.code.certain() => held.last_good().is_none_or(|(_, at)| self.at > at),
+            _ => self.at > held.at,
+        }
     }
 
     /// How old it is.
@@ -155,8 +176,9 @@ impl Fact {
         let from_the_future = since(now, self.at) > self.fresh();
         !from_the_future
             && age < self.lifetime()
+            && (matches!(freshness, Freshness::Refreshing | Freshness::Cached) || !self.borrowed)
             && match freshness {
-                Freshness::Refreshing | Freshness::Cached => true,
+                Freshness::Refreshing | Freshness::Cached | Freshness::Own => true,
                 Freshness::Recent => age <= self.fresh() || self.login_refused(),
                 Freshness::Asked(began) => self.asked_since(began, age),
                 Freshness::Fresh(began) => explained && self.asked_since(began, age),
