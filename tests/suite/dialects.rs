@@ -6,23 +6,23 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
-use self::dialects::{CAUSES, Family, Played, Row, Stage};
+use self::exchanges::{CAUSES, Family, Played, Row, Stage};
 
 #[allow(dead_code, reason = "shared with the suite `real`")]
 #[path = "../parts/dialects.rs"]
-mod dialects;
+mod exchanges;
 
 /// Opens the page.
 const PREFACE: &str = include_str!("dialects/preface.md");
 
 fn rewrite() -> bool {
-    std::env::var("DIALECTS").is_ok_and(|value| value == "rewrite")
+    std::env::var_os("DIALECTS").is_some_and(|value| value == "rewrite")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_row_ends_in_its_code_with_its_certainty_and_requests() {
     drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
-    let only = std::env::var("DIALECTS_ONLY").unwrap_or_default();
+    let only = std::env::var_os("DIALECTS_ONLY").unwrap_or_default().to_string_lossy().into_owned();
     let mut tasks = Vec::new();
     for family in Family::all().into_iter().filter(|family| family.path.to_string_lossy().contains(&only)) {
         tasks.push(tokio::spawn(async move {
@@ -32,7 +32,7 @@ async fn every_row_ends_in_its_code_with_its_certainty_and_requests() {
             std::fs::write(&ca_file, stage.ca()).expect("a file");
             let mut played = Vec::new();
             for row in &family.rows {
-                played.push(dialects::ask(&stage, row, &ca_file).await);
+                played.push(exchanges::ask(&stage, row, &ca_file).await);
             }
             (family, played)
         }));
@@ -81,8 +81,8 @@ fn every_family_has_a_row_for_every_cause_or_says_that_it_cannot() {
 fn what_is_only_presumed_of_a_registry_never_speaks_against_a_login_or_a_repository() {
     for family in Family::all() {
         for row in family.rows.iter().filter(|row| row.evidence.starts_with("uncertain")) {
-            let accuses = ["CredentialsRejected, certain", "AccessDenied, certain", "RepositoryNotFound, certain"];
-            let accused = accuses.iter().any(|words| row.expect.starts_with(words));
+            let verdicts = ["CredentialsRejected, certain", "AccessDenied, certain", "RepositoryNotFound, certain"];
+            let accused = verdicts.iter().any(|words| row.expect.starts_with(words));
             assert!(!accused, "{}: {}: {} on {}", family.title, row.name, row.expect, row.evidence);
         }
     }
@@ -107,7 +107,7 @@ fn section(family: &Family, played: &[Played]) -> String {
     }
     text += "| | cause | code | certain | requests | evidence |\n|---|---|---|---|---:|---|\n";
     for (row, played) in family.rows.iter().zip(played) {
-        let (code, certain) = match played.outcome.split(", ").collect::<Vec<_>>().as_slice() {
+        let (code, sure) = match played.outcome.split(", ").collect::<Vec<_>>().as_slice() {
             [code, certain, _] => {
                 (format!("`{code}`"), (*certain).replace("uncertain", "no").replace("certain", "yes"))
             }
@@ -117,7 +117,7 @@ fn section(family: &Family, played: &[Played]) -> String {
         let note =
             row.containerd_resolves.as_ref().map(|why| format!(". A node resolves it: {why}")).unwrap_or_default();
         let requests = played.asked.len();
-        writeln!(text, "| {name} | {cause} | {code} | {certain} | {requests} | {evidence}{note} |").expect("text");
+        writeln!(text, "| {name} | {cause} | {code} | {sure} | {requests} | {evidence}{note} |").expect("text");
     }
     text
 }
