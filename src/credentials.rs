@@ -175,7 +175,7 @@ impl fmt::Debug for Credential {
         f.debug_struct("Credential")
             .field("username", &self.username)
             .field("password", &format_args!("[redacted]"))
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 

@@ -129,7 +129,8 @@ impl Registry {
     /// # Errors
     /// A [`Failure`]; `explained` is false where one GET could still bring the registry's own words.
     pub async fn resolve(&self, ask: &Ask) -> Result<Manifest, Failure> {
-        let (answer, method) = self.converse(ask, Method::Head).await?;
+        let login = ask.credential.as_deref().and_then(Credential::login).is_some();
+        let (answer, method) = self.converse(ask, Method::Head).await.map_err(|failure| failure.of(login))?;
         self.manifest(ask, answer, method).await
     }
 

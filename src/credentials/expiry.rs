@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::time::since;
 
 /// How far clocks may be apart before a login counts as expired.
-pub const SKEW: Duration = Duration::from_secs(120);
+pub const SKEW: Duration = Duration::from_mins(2);
 
 /// A login that ends within this is worth a word: what renews them (a `CronJob` every 6 to 12 hours for ECR) is late.
 pub const SOON: Duration = Duration::from_hours(1);

@@ -20,15 +20,16 @@ pub(super) fn expired(draft: &Draft<'_>) -> Option<String> {
     Some(format!("the {} in {} expired {} ago", expiry.kind.in_words(), attempt.source, span(past)))
 }
 
-/// The line about a login that pulled and ends soon, or is over and was not asked for.
-pub fn ending(source: &Source, expiry: &Expiry, host: &str, now: Timestamp) -> Option<String> {
+/// The line about a login that is over, or that pulled and ends soon; the image resolves with it or with another.
+pub fn ending(source: &Source, expiry: &Expiry, pulled: bool, host: &str, now: Timestamp) -> Option<String> {
     let token = format!("the {} in {source}", expiry.kind.in_words());
     match (expiry.over(now), expiry.ends_soon(now)) {
         (Some(past), _) => {
-            Some(format!("{token} expired {} ago; {host} lets the image be pulled all the same", span(past)))
+            let but = if pulled { "lets the image be pulled all the same" } else { "takes another login" };
+            Some(format!("{token} expired {} ago; {host} {but}", span(past)))
         }
-        (None, Some(left)) => Some(format!("{token} for {host} ends in {}; renew it before", span(left))),
-        (None, None) => None,
+        (None, Some(left)) if pulled => Some(format!("{token} for {host} ends in {}; renew it before", span(left))),
+        (None, _) => None,
     }
 }
 

@@ -88,13 +88,13 @@ impl Registry {
             return plan::conclude(failure, Probed::default());
         }
         let now = (self.probes.clock)();
-        let granted = self.session.granted(ask).await.filter(|granted| since(granted.at, now) < plan::LOGIN_GOOD);
+        let granted = self.session.granted(ask).await;
         let plan = plan::plan(&Scene {
             code: failure.code,
             words: failure.registry.as_deref(),
             host: &ask.endpoint.host,
             login: ask.credential.as_deref().and_then(Credential::login).is_some(),
-            realm: granted.as_ref().map(|granted| granted.realm.as_str()),
+            granted: granted.as_ref().map(|granted| (granted.realm.as_str(), since(granted.at, now))),
         });
         let base = &ask.endpoint.base;
         if self.probes.resting.get(base).await.is_some_and(|at| since(at, now) < plan::REST) {

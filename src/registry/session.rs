@@ -38,7 +38,8 @@ pub(super) struct Session {
     challenges: Cache<(String, String), Challenge>,
     tokens: Cache<TokenKey, Token>,
     methods: Cache<String, TokenMethod>,
-    /// By API base and login: who gave it a token last.
+    /// By API base and login: who gave it a token last. Held for longer than any challenge, so that a registry which
+    /// wants the bare login after the token is not taken for one that knows no tokens.
     granted: Cache<(String, CredentialId), Granted>,
 }
 
@@ -89,7 +90,7 @@ impl Session {
             challenges: Cache::builder().max_capacity(50_000).time_to_live(CHALLENGE_HELD).build(),
             tokens: Cache::builder().max_capacity(50_000).time_to_live(CHALLENGE_HELD).build(),
             methods: Cache::builder().max_capacity(10_000).time_to_live(CHALLENGE_HELD).build(),
-            granted: Cache::builder().max_capacity(10_000).time_to_live(CHALLENGE_HELD).build(),
+            granted: Cache::builder().max_capacity(10_000).time_to_live(CHALLENGE_HELD * 2).build(),
         }
     }
 

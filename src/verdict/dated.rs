@@ -44,7 +44,9 @@ pub(super) fn notices(facts: &Facts, now: Timestamp) -> Vec<Notice> {
             let (Some(expiry), Source::PullSecret(_)) = (&attempt.expiry, &attempt.source) else {
                 continue;
             };
-            let Some(message) = message::ending(&attempt.source, expiry, reference.registry(), now) else {
+            let Some(message) =
+                message::ending(&attempt.source, expiry, attempt.outcome.is_ok(), reference.registry(), now)
+            else {
                 continue;
             };
             let (code, path) = (NoticeCode::CredentialsExpireSoon, "spec.imagePullSecrets".to_owned());

@@ -78,7 +78,9 @@ impl Class {
         match code {
             "TagNotFound" | "DigestNotFound" => &[Self::NotFound],
             "RepositoryNotFound" | "NotFoundOrNoAccess" => &[Self::NotFound, Self::Authorization],
-            "CredentialsMissing" | "CredentialsRejected" | "AccessDenied" => &[Self::Authorization],
+            "CredentialsMissing" | "CredentialsRejected" | "CredentialsExpired" | "AccessDenied" => {
+                &[Self::Authorization]
+            }
             "RateLimited" => &[Self::RateLimited],
             "RegistryError" => &[Self::RegistryFault],
             "RegistryUnreachable" => &[Self::Network],

@@ -135,6 +135,18 @@ async fn a_login_that_is_over_and_pulls_all_the_same_is_a_warning() {
 }
 
 #[tokio::test]
+async fn an_expired_login_beside_one_that_pulls_is_a_warning() {
+    let world = world(Login::Basic, Access::default()).await;
+    let dead = ecr(world.clock.now().as_second() - 3 * 3600);
+    let secrets = [world.secret(TEAM, "dead", "AWS", &dead), world.secret(TEAM, "good", "ann", "right")];
+    let engine = world.engine(&cluster(&secrets));
+    let verdict = world.check(&engine, &pod(TEAM, &[world.image("team/api:v1")], &["dead", "good"])).await;
+    assert_eq!((verdict.decision, codes(&verdict)), (Decision::Allow, vec![]));
+    let line = world.plain(soon(&verdict).first().map(String::as_str));
+    assert_eq!(line, "the ECR token in Secret \"dead\" expired 3 h ago; R takes another login");
+}
+
+#[tokio::test]
 async fn a_login_that_pulls_and_ends_soon_is_a_warning_once_a_pod() {
     let world = world(Login::Basic, Access::default()).await;
     let now = world.clock.now().as_second();

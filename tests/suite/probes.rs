@@ -10,7 +10,8 @@ use pullgate::finding::{Code, Probed};
 use pullgate::resolver::fact::Freshness;
 use pullgate::verdict::{Decision, Verdict};
 
-use crate::support::{PATIENCE, TEAM, World, cluster, codes, login, pod};
+use crate::gate::scene;
+use crate::support::{PATIENCE, TEAM, World, cluster, codes, failed, login, pod};
 
 /// A registry with the public `open:v1` and the private `team/api:v1`, which only ann may pull.
 async fn world(change: impl FnOnce(RegistrySpec) -> RegistrySpec) -> World {
@@ -144,6 +145,42 @@ async fn after_429_to_a_question_a_registry_is_left_alone_with_them() {
         let verdict = world.check(&engine, &pod(TEAM, &[world.image(image)], &[])).await;
         assert_eq!((verdict.decision, codes(&verdict)), (Decision::Deny, vec![Code::TagNotFound]), "{image}");
         assert_eq!(world.seen().iter().filter(|line| line.contains("Tags")).count(), asked, "{image}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_asked_of_a_registry_that_said_429_meanwhile() {
+    let world = distribution(Login::None).await;
+    world.registry.behave("slow", Behaviour::Slow(Duration::from_millis(300)));
+    world.registry.behave("busy", Answer::status(429));
+    let resolver = world.resolver();
+    let fresh = Freshness::Fresh(world.clock.now());
+    let resolve = |name| world.resolve(&resolver, name, None, fresh);
+    let (slow, busy) = tokio::join!(resolve("slow:v9"), resolve("busy:v9"));
+    assert_eq!((failed(&slow).0, failed(&busy).0), (Code::TagNotFound, Code::RateLimited));
+    assert!(world.seen().iter().all(|line| !line.contains("Tags")));
+}
+
+#[tokio::test]
+async fn questions_and_expired_logins_are_counted() {
+    for (code, families) in [
+        (Code::TagNotFound, &["pullgate_registry_probes_total{probe=\"repository\",outcome=\"yes\"}"][..]),
+        (
+            Code::CredentialsExpired,
+            &[
+                "pullgate_registry_probes_total{probe=\"public\",outcome=\"no\"}",
+                "pullgate_credentials_expired_total{token=\"ecr\"}",
+            ],
+        ),
+    ] {
+        let scene = scene(code).await;
+        for family in families {
+            assert_eq!(scene.gate.metric(family), 0, "{family}");
+        }
+        scene.gate.validate(&scene.review).await;
+        for family in families {
+            assert_eq!(scene.gate.metric(family), 1, "{family}");
+        }
     }
 }
 

@@ -66,8 +66,8 @@ pub struct Scene<'a> {
     pub host: &'a str,
     /// A login was presented.
     pub login: bool,
-    /// The realm that gave this login a token, if one did within [`LOGIN_GOOD`].
-    pub realm: Option<&'a str>,
+    /// The realm that gave this login a token, if one did, and how long ago.
+    pub granted: Option<(&'a str, Duration)>,
 }
 
 /// What to ask.
@@ -101,12 +101,13 @@ pub fn conceivable(code: Code) -> bool {
 /// What is worth asking.
 pub fn plan(scene: &Scene<'_>) -> Plan {
     let refused = scene.login && scene.code.refusal();
-    let login = match (scene.code, scene.realm) {
-        (Code::NotFoundOrNoAccess | Code::AccessDenied, Some(realm)) if refused => {
-            if among(scene.host, &JUDGES_LOGINS) || realm.ends_with(QUAY_REALM) {
-                Question::Yes
-            } else {
-                Question::Open
+    let login = match (scene.code, scene.granted) {
+        (Code::NotFoundOrNoAccess | Code::AccessDenied, Some((realm, age))) if refused => {
+            let judges = among(scene.host, &JUDGES_LOGINS) || realm.ends_with(QUAY_REALM);
+            match (judges, age < LOGIN_GOOD) {
+                (true, true) => Question::Yes,
+                (true, false) => Question::Idle,
+                (false, _) => Question::Open,
             }
         }
         _ => Question::Idle,
@@ -174,6 +175,13 @@ impl Failure {
     /// Whether there is nothing more to ask about it: the reason is known, and so is what one more question would tell.
     pub fn settled(&self) -> bool {
         self.explained && (self.probed.is_some() || !conceivable(self.code))
+    }
+
+    /// The same, settled as far as the questions go where there is nothing to ask: no login was refused.
+    #[must_use]
+    pub fn of(self, login: bool) -> Self {
+        let nothing = !login && self.code.refusal();
+        Self { probed: if nothing { Some(Probed::default()) } else { self.probed }, ..self }
     }
 
     /// Whether it is the login that was refused, and that is held: one that only a question told of may still pull

@@ -10,7 +10,7 @@ const BASE: Scene<'_> = Scene {
     words: None,
     host: "registry.corp.io",
     login: true,
-    realm: Some("https://registry.corp.io/token"),
+    granted: Some(("https://registry.corp.io/token", Duration::ZERO)),
 };
 
 #[test]
@@ -25,10 +25,10 @@ fn a_question_is_asked_where_its_answer_is_not_known_yet() {
     for (title, scene, expected) in [
         ("harbor, or nobody known", BASE, all),
         ("403", Scene { code: Code::AccessDenied, ..BASE }, all),
-        ("refused by the token server", Scene { realm: None, ..BASE }, public),
+        ("refused by the token server", Scene { granted: None, ..BASE }, public),
         ("a wrong login", Scene { code: Code::CredentialsRejected, ..BASE }, public),
         ("a login was presented, and is wanted", Scene { code: Code::CredentialsMissing, ..BASE }, public),
-        ("nobody asked", Scene { login: false, realm: None, ..BASE }, nothing),
+        ("nobody asked", Scene { login: false, granted: None, ..BASE }, nothing),
         (
             "nobody asked, and a login is wanted",
             Scene { login: false, code: Code::CredentialsMissing, ..BASE },
@@ -36,8 +36,18 @@ fn a_question_is_asked_where_its_answer_is_not_known_yet() {
         ),
         ("docker hub", of("docker.io"), known),
         ("quay.io", of("quay.io"), known),
-        ("quay elsewhere", Scene { realm: Some("https://quay.corp.io/v2/auth"), ..BASE }, known),
-        ("ecr", Scene { realm: None, ..of("1.dkr.ecr.eu-west-1.amazonaws.com") }, nothing),
+        ("quay elsewhere", Scene { granted: Some(("https://quay.corp.io/v2/auth", LOGIN_GOOD / 2)), ..BASE }, known),
+        (
+            "docker hub, a while ago",
+            Scene { granted: Some(("https://auth.docker.io/token", LOGIN_GOOD)), ..of("docker.io") },
+            public,
+        ),
+        (
+            "harbor, a while ago",
+            Scene { granted: Some(("https://registry.corp.io/token", LOGIN_GOOD * 9)), ..BASE },
+            all,
+        ),
+        ("ecr", Scene { granted: None, ..of("1.dkr.ecr.eu-west-1.amazonaws.com") }, nothing),
         ("missing", missing, tags),
         ("missing, nobody asked", Scene { login: false, ..missing }, tags),
         ("missing digest", Scene { code: Code::DigestNotFound, ..missing }, tags),
