@@ -4,6 +4,7 @@
 //! its own, so that a caller that goes away cancels nobody's work and what finishes late still fills the cache.
 
 mod contents;
+mod dialogue;
 pub mod fact;
 mod health;
 pub mod shared;
@@ -15,7 +16,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use moka::future::Cache;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use crate::credentials::{Candidate, Credential, CredentialId, IdentityKey};
 use crate::facts::Attempt;
@@ -23,13 +24,13 @@ use crate::finding::{Cause, Code};
 use crate::metrics::Metrics;
 use crate::policy::RegistryRule;
 use crate::reference::Reference;
-use crate::registry::budget::{self, Use};
+use crate::registry::budget::Use;
 use crate::registry::failure::Failure;
 use crate::registry::manifest::Manifest;
 use crate::registry::{Ask, Endpoint, Registry};
 use crate::resolver::contents::Contents;
-use crate::resolver::fact::{Fact, Freshness, Lifetimes, Terms};
-use crate::resolver::health::{Health, Question};
+use crate::resolver::fact::{Fact, Freshness, Lifetimes};
+use crate::resolver::health::Health;
 use crate::resolver::shared::Shared;
 use crate::resolver::turns::Turns;
 use crate::time::{Clock, since};
@@ -229,7 +230,7 @@ impl Resolver {
             return answer;
         }
         let task = tokio::spawn({
-            let inner = Arc::clone(inner);
+            let (inner, key) = (Arc::clone(inner), key.clone());
             async move { inner.coalesce(key, ask, freshness).await }
         });
         let fact = match timeout_at(deadline, task).await {
@@ -239,6 +240,11 @@ impl Resolver {
                 return inner.or_stale(cached, failure, now, now);
             }
             Err(_) => {
+                if let (Freshness::Fresh(began), Some(fact)) = (freshness, inner.facts.get(&key).await)
+                    && fact.refused_since(began)
+                {
+                    return (fact.outcome.clone(), fact.age((inner.clock)()), false);
+                }
                 let failure = Failure::own(
                     Code::NotChecked,
                     Cause::Deadline,
@@ -291,96 +297,10 @@ impl Inner {
         }
     }
 
-    async fn dialogue(&self, key: &Key, ask: &Ask, freshness: Freshness, old: Option<Arc<Fact>>) -> Arc<Fact> {
-        self.metrics.fact("registry");
-        // A fact is as old as the question: what changed while the registry thought is not in it.
-        let at = (self.clock)();
-        let host = &ask.endpoint.host;
-        let asked = match self.turns.take(host).await {
-            Ok(_turn) => timeout(DIALOGUE, self.ask(ask, freshness, old.as_deref())).await.unwrap_or_else(|_| {
-                let detail = format!("{host} kept a dialogue open for {DIALOGUE:?}");
-                Err(Failure::own(Code::RegistryUnreachable, Cause::Timeout, detail))
-            }),
-            Err(overload) => Err(overload),
-        };
-        let asked = if self.registry.declares(host) { asked } else { self.reported(host, ask, asked, at) };
-        let terms = |by_digest| self.terms(ask, by_digest);
-        if let (Ok(manifest), None) = (&asked, ask.reference.digest()) {
-            // What was checked is what is pinned: the pinned form is known under the same credential.
-            let pinned = Key { reference: pinned_form(&ask.reference, manifest), ..key.clone() };
-            self.lend(&pinned, &asked, at, true);
-            if self.facts.get(&pinned).await.is_none_or(|known| known.at <= at) {
-                let fact = Fact::new(Ok(manifest.clone()), at, terms(true), None);
-                self.facts.insert(pinned, Arc::new(fact)).await;
-            }
-        }
-        self.lend(key, &asked, at, ask.reference.digest().is_some());
-        Arc::new(Fact::new(asked, at, terms(ask.reference.digest().is_some()), old.as_deref()))
-    }
-
-    fn terms(&self, ask: &Ask, by_digest: bool) -> Terms {
-        let expires = ask.credential.as_deref().and_then(Credential::expiry).map(|expiry| expiry.at);
-        Terms { lifetimes: self.lifetimes, by_digest, expires }
-    }
-
-    /// Tells the outcome of a question to the health of its host; a limit is said with its numbers.
-    fn reported<T>(&self, host: &str, ask: &Ask, outcome: Result<T, Failure>, at: Timestamp) -> Result<T, Failure> {
-        let question = Question { host, id: ask.id, reference: &ask.reference };
-        self.health.report(question, outcome.as_ref().map(drop), at, (self.clock)());
-        outcome.map_err(|failure| self.with_limits(ask, failure, None))
-    }
-
-    /// A failure with what the registry says is left, if that is the matter, and for how long it is not asked again.
-    fn with_limits(&self, ask: &Ask, failure: Failure, rest: Option<Duration>) -> Failure {
-        let left = || self.registry.budget(ask).map(|budget| budget.words(&ask.endpoint.host, (self.clock)()));
-        let left = (failure.code == Code::RateLimited).then(left).flatten();
-        let rest = rest.map(|rest| match rest {
-            Duration::ZERO => "it is being asked again".to_owned(),
-            rest => format!("not asked again for another {}", budget::about(rest)),
-        });
-        let words: Vec<String> = [failure.detail, left, rest].into_iter().flatten().collect();
-        Failure { detail: (!words.is_empty()).then(|| words.join("; ")), ..failure }
-    }
-
-    async fn ask(&self, ask: &Ask, freshness: Freshness, old: Option<&Fact>) -> Result<Manifest, Failure> {
-        let began = match freshness {
-            Freshness::Fresh(began) => Some(began),
-            Freshness::Refreshing | Freshness::Cached | Freshness::Own | Freshness::Recent | Freshness::Asked(_) => {
-                None
-            }
-        };
-        if let Some(ways) = self.registry.ways(ask) {
-            return self.walk(ask, &ways, began.is_some()).await;
-        }
-        let refused = match (old, began) {
-            // Asked for this very review, only not for its reason.
-            (Some(Fact { outcome: Err(failure), at, .. }), Some(began)) if *at >= began && !failure.settled() => {
-                Err(failure.clone())
-            }
-            _ => self.registry.resolve(ask).await,
-        };
-        match refused {
-            Err(failure) if began.is_some() => Err(self.reason(&ask.endpoint.host, ask, failure).await),
-            outcome => outcome,
-        }
-    }
-
     /// A success that is past its lifetime, while it is asked again.
     fn meanwhile(&self, fact: &Fact, now: Timestamp) -> (Result<Manifest, Failure>, Duration, bool) {
         self.metrics.fact("refreshing");
         (fact.outcome.clone(), fact.age(now), true)
-    }
-
-    /// A certain refusal with the registry's reason, and with what one more question tells; none is asked of a registry
-    /// that is in trouble.
-    async fn reason(&self, host: &str, ask: &Ask, mut failure: Failure) -> Failure {
-        if failure.code.certain() && !failure.explained {
-            failure = self.registry.explain(ask, failure).await;
-        }
-        if failure.settled() || self.health.troubled_by(host, ask.id) {
-            return failure;
-        }
-        self.registry.probe(ask, failure).await
     }
 
     /// An uncertain failure, or the last good fact in its place.

@@ -192,6 +192,12 @@ impl Fact {
             || (age <= self.fresh() && self.asked >= self.terms.lifetimes.asked_again)
     }
 
+    /// Whether it is a certain refusal with its reason, asked after `began`.
+    pub fn refused_since(&self, began: Timestamp) -> bool {
+        let reasoned = |failure: &Failure| failure.code.certain() && failure.explained;
+        self.at >= began && self.outcome.as_ref().is_err_and(reasoned)
+    }
+
     fn login_refused(&self) -> bool {
         self.outcome.as_ref().is_err_and(Failure::login_refused)
     }

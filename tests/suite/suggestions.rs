@@ -1,11 +1,16 @@
 //! What is near a tag that is not there: found with the pod's own login, in few requests, and never changing a verdict.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use pullgate::demo::registry::{Answer, Login, RegistrySpec, Target};
-use pullgate::finding::Code;
-use pullgate::verdict::{Decision, Verdict};
+use std::time::Duration;
 
-use crate::support::{PATIENCE, TEAM, World, cluster, codes, pod};
+use pullgate::credentials::Candidate;
+use pullgate::demo::registry::{Answer, Behaviour, Login, RegistrySpec, Target};
+use pullgate::finding::Code;
+use pullgate::resolver::fact::Freshness;
+use pullgate::verdict::{Decision, Verdict};
+use tokio::time::{Instant, sleep};
+
+use crate::support::{Ask, PATIENCE, TEAM, World, cluster, codes, failed, pod, soon};
 
 async fn world(login: Login) -> World {
     let world = World::start(|spec: RegistrySpec| spec.login(login), PATIENCE).await;
@@ -66,4 +71,27 @@ async fn many_pages_are_read_to_a_limit_and_a_list_that_fails_changes_nothing() 
         assert_eq!((verdict.decision, codes(&verdict)), (Decision::Deny, vec![Code::TagNotFound]));
         assert!(verdict.findings[0].nearest.is_none());
     }
+}
+
+#[tokio::test]
+async fn a_review_whose_time_is_up_while_the_list_is_read_has_its_refusal() {
+    let world = world(Login::None).await;
+    world.registry.push("open", "v1");
+    world.registry.behave(Target::tags("open"), Behaviour::Hang);
+    let resolver = world.resolver();
+    let freshness = Freshness::Fresh(world.clock.now());
+    let Ask { reference, .. } = world.ask("open:v2", None);
+    let rule = world.policy.registry(reference.registry());
+    let candidates = [Candidate::anonymous()];
+    let waiting = resolver.resolve(rule, &reference, &candidates, freshness, soon());
+    let hurried = async {
+        let limit = soon();
+        while !world.registry.requests().iter().any(|request| format!("{:?}", request.kind) == "Tags") {
+            assert!(Instant::now() < limit, "{:?}", world.seen());
+            sleep(Duration::from_millis(1)).await;
+        }
+        resolver.resolve(rule, &reference, &candidates, freshness, Instant::now()).await
+    };
+    let (waited, hurried) = tokio::join!(waiting, hurried);
+    assert_eq!((failed(&hurried[0]).0, failed(&waited[0]).0), (Code::TagNotFound, Code::TagNotFound));
 }
