@@ -38,11 +38,11 @@ pub(super) fn cases(world: &mut World, report: &mut Report) {
     report.case("modes: an exception lets pass until its date", |_| {
         let excepted = world.open("alice/old:v1");
         let absent = world.open(&format!("alice/old@sha256:{}", "0".repeat(64)));
-        world.kubectl.apply(&pod(LEGACY, "other-code", &absent))?.refused("DigestNotFound")?;
+        world.kubectl.apply(&pod(LEGACY, "other-code", &absent))?.refused("RepositoryNotFound")?;
         world.kubectl.apply(&pod(LEGACY, "old", &excepted))?.succeeded()?;
         annotated(world, LEGACY, "old", "excepted", &["TagNotFound"])?;
-        world.kubectl.apply(&pod(LEGACY, "older", &world.open("alice/older:v1")))?.refused("TagNotFound")?;
-        world.kubectl.apply(&pod(TEAM, "old", &excepted))?.refused("TagNotFound")?;
+        world.kubectl.apply(&pod(LEGACY, "older", &world.open("alice/older:v1")))?.refused("RepositoryNotFound")?;
+        world.kubectl.apply(&pod(TEAM, "old", &excepted))?.refused("RepositoryNotFound")?;
         Ok("not after it, not elsewhere, not with another code".to_owned())
     });
     report.case("modes: nothing is dropped on the way: warnings and annotations whole", |_| {

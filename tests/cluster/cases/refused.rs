@@ -31,7 +31,7 @@ fn refused(world: &World) -> Vec<Refused> {
         case("a wrong tag", "TagNotFound", world.open("alice/app:v1.4.3"), &[]),
         case("a wrong tag with a login", "TagNotFound", world.basic("alice/app:v1.4.3"), &["basic"]),
         case("a wrong tag behind a token server", "TagNotFound", world.bearer("alice/app:v1.4.3"), &["bearer"]),
-        case("a wrong repository", "TagNotFound", world.open("alice/typo:v1"), &[]),
+        case("a wrong repository", "RepositoryNotFound", world.open("alice/typo:v1"), &[]),
         case("a wrong repository, where the registry says so", "RepositoryNotFound", world.fault(1, "unnamed"), &[]),
         case("a registry that hides what it has", "NotFoundOrNoAccess", world.fault(1, "denied"), &[]),
         case("a digest that is not there", "DigestNotFound", world.open(&format!("alice/app@{absent}")), &[]),

@@ -65,7 +65,7 @@ pub(super) fn cases(world: &mut World, report: &mut Report) {
     });
     report.case("templates: a roll-back to a vanished image warns and passes", |_| {
         let said = world.kubectl.run(&format!("-n {TEAM} rollout undo deployment/rolled"))?;
-        said.warned(&["TagNotFound"])?;
+        said.warned(&["RepositoryNotFound"])?;
         world.field(TEAM, "deployment/rolled", "{.spec.template.spec.containers[0].image}")
     });
     report.case("templates: deny refuses, and still stops no scaling; off says nothing", |_| deny_and_off(world));
