@@ -196,8 +196,11 @@ fn platforms(page: &mut Page, facts: &Facts) {
     }
     for class in classes {
         let known = |text: &str| if text.is_empty() { "unknown".to_owned() } else { text.to_owned() };
-        let (style, fits) =
-            if content.fits(class) { (Style::Good, "find theirs") } else { (Style::Bad, "find nothing for them") };
+        let (style, fits) = if content.fits(class) {
+            (Style::Good, "it has one for them")
+        } else {
+            (Style::Bad, "it has nothing for them")
+        };
         let (os, architecture) = (known(&class.os), known(&class.architecture));
         let nodes = if class.count == 1 {
             format!("1 node (\"{}\")", class.first)
