@@ -173,6 +173,17 @@ pub enum ExplainFormat {
     Json,
 }
 
+/// When `explain` writes in colours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless `NO_COLOR` is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
 /// Flags of `check`.
 #[derive(Debug, clap::Args)]
 pub struct CheckArgs {
@@ -202,6 +213,12 @@ pub struct ExplainArgs {
     /// Output format
     #[arg(short, long, default_value = "table", value_name = "FORMAT")]
     pub output: ExplainFormat,
+    /// Colours of the table
+    #[arg(long, default_value = "auto", value_name = "WHEN")]
+    pub color: Color,
+    /// A docker configuration, as a pull secret before all others: config.json, or its directory. No cluster is needed
+    #[arg(long, value_name = "FILE|DIR")]
+    pub docker_config: Option<PathBuf>,
     /// Where everything comes from
     #[command(flatten)]
     pub source: SourceArgs,
@@ -249,6 +266,24 @@ pub fn proxy_variables() -> Variables {
         http: first(["HTTP_PROXY", "http_proxy"]),
         https: first(["HTTPS_PROXY", "https_proxy"]),
         no: first(["NO_PROXY", "no_proxy"]),
+    }
+}
+
+// === impl Color ===
+
+impl Color {
+    /// Whether colours are wanted on a standard output that is a terminal or not (<https://no-color.org>).
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "these are no flags of pullgate: every program of a terminal reads them"
+    )]
+    pub fn wanted(self, terminal: bool) -> bool {
+        let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+        match self {
+            Self::Auto => terminal && set("NO_COLOR").is_none() && set("TERM").is_none_or(|term| term != "dumb"),
+            Self::Always => true,
+            Self::Never => false,
+        }
     }
 }
 

@@ -66,6 +66,17 @@ impl Engine {
     /// Resolves every image of `workload` and judges the findings. Ends by `deadline`; what is not known then is
     /// uncertain.
     pub async fn check(&self, policy: &Policy, workload: &Workload, purpose: Purpose, deadline: Instant) -> Verdict {
+        self.examine(policy, workload, purpose, deadline).await.0
+    }
+
+    /// The same, with the facts that it rests on.
+    pub async fn examine(
+        &self,
+        policy: &Policy,
+        workload: &Workload,
+        purpose: Purpose,
+        deadline: Instant,
+    ) -> (Verdict, Facts) {
         let began = (self.clock)();
         let enough = |image: &ContainerImage| match (purpose, image.pull_policy) {
             (Purpose::Pin, PullPolicy::Always) => Freshness::Recent,
@@ -84,7 +95,7 @@ impl Engine {
         let stale: BTreeSet<&str> = first.images.iter().filter_map(stale_path).collect();
         let doubtful = |finding: &Finding| finding.certain || stale.contains(&*finding.path);
         if !first.findings.iter().any(|finding| doubtful(finding) || unfinished(finding)) {
-            return first;
+            return (first, facts);
         }
         // Deny from fresh facts only: the Secrets are read again, and what was asked before this review began is asked
         // again. A pin is owed the same: what was corrected a moment ago is pinned at once.
@@ -99,7 +110,7 @@ impl Engine {
         let eligible = self.eligible(workload);
         let second = Round { workload, eligible: &eligible, purpose, deadline };
         let facts = self.gather(policy, second, secrets, &fresh).await;
-        verdict::judge(policy, workload, &facts, (self.clock)())
+        (verdict::judge(policy, workload, &facts, (self.clock)()), facts)
     }
 
     /// Reads the effective pull secrets: the pod's own, or for what has not passed admission yet the `ServiceAccount`'s

@@ -26,7 +26,7 @@ use crate::registry::hosts::Ways;
 use crate::registry::hosts::directory::{self, CertsDirError};
 use crate::registry::http::HttpTransport;
 use crate::registry::proxies::{Proxies, ProxyError};
-use crate::registry::transport::Profile;
+use crate::registry::transport::{Profile, Transport};
 use crate::resolver::Resolver;
 use crate::server::{ServerError, TlsError};
 use crate::telemetry::TelemetryError;
@@ -119,6 +119,14 @@ pub enum CommandError {
         /// As given.
         image: String,
         /// What is wrong.
+        reason: String,
+    },
+    /// The local docker configuration cannot be read.
+    #[error("--docker-config {path}: {reason}")]
+    DockerConfig {
+        /// Which file.
+        path: String,
+        /// Why.
         reason: String,
     },
     /// Two reports for one standard output.
@@ -227,6 +235,17 @@ pub fn engine(
     node_credentials: NodeCredentials,
     metrics: Metrics,
 ) -> Result<Engine, CommandError> {
+    engine_over(policy, cluster, node_credentials, metrics, |transport| transport)
+}
+
+/// The same, with `over` the transport what every request goes through.
+fn engine_over(
+    policy: &Policy,
+    cluster: Arc<dyn Cluster>,
+    node_credentials: NodeCredentials,
+    metrics: Metrics,
+    over: impl FnOnce(Arc<dyn Transport>) -> Arc<dyn Transport>,
+) -> Result<Engine, CommandError> {
     let clock = Clock::system();
     let proxies = Proxies::new(&crate::args::proxy_variables())?;
     let transport = Arc::new(HttpTransport::new(Guard::new(&policy.guard), proxies));
@@ -241,7 +260,7 @@ pub fn engine(
             .prepare(&profile)
             .map_err(|reason| CommandError::Hosts { path: path.display().to_string(), reason })?;
     }
-    let registry = Registry::new(transport, clock.clone(), metrics.clone()).with_ways(ways);
+    let registry = Registry::new(over(transport), clock.clone(), metrics.clone()).with_ways(ways);
     let (identity, shared) = sharing::level(policy, &clock, &metrics)?;
     let resolver = Resolver::sharing(registry, identity, clock.clone(), metrics, shared);
     Ok(Engine { cluster, node_credentials, resolver, clock })

@@ -40,7 +40,7 @@ use crate::registry::hosts::{Way, Ways};
 use crate::registry::manifest::{Manifest, Nature};
 use crate::registry::probes::Probes;
 use crate::registry::session::Session;
-use crate::registry::transport::{Method, Response, Transport};
+use crate::registry::transport::{Intent, Method, Response, Transport};
 use crate::time::Clock;
 
 /// How many redirects a manifest request follows.
@@ -57,6 +57,8 @@ pub struct Ask {
     pub credential: Option<Arc<Credential>>,
     /// The candidate's identity; anonymous for a credential that no runtime would send.
     pub id: CredentialId,
+    /// Whether a runtime would ask too.
+    pub intent: Intent,
 }
 
 /// The client. Cheap to share; holds tokens and challenges, never manifests.
@@ -140,7 +142,8 @@ impl Registry {
         if self.affords(ask, Use::Explanation).is_err() {
             return Failure { explained: true, ..refused };
         }
-        match self.converse(ask, Method::Get).await {
+        let only = Ask { intent: Intent::Explain, ..ask.clone() };
+        match self.converse(&only, Method::Get).await {
             Ok(_) => Failure::nonsense("the registry refuses HEAD and serves GET for the same manifest", refused.node),
             // The node asks by HEAD: its line stays.
             Err(reason) => Failure { node: refused.node, explained: true, ..reason },

@@ -27,6 +27,7 @@ use crate::reference::Reference;
 use crate::registry::budget::Use;
 use crate::registry::failure::Failure;
 use crate::registry::manifest::Manifest;
+use crate::registry::transport::Intent;
 use crate::registry::{Ask, Endpoint, Registry};
 use crate::resolver::contents::Contents;
 use crate::resolver::fact::{Fact, Freshness, Lifetimes};
@@ -327,6 +328,7 @@ fn question(rule: &RegistryRule, reference: &Arc<Reference>, candidate: &Candida
         reference: Arc::clone(reference),
         credential: candidate.credential.clone(),
         id,
+        intent: Intent::Pull,
     }
 }
 

@@ -1,144 +1,138 @@
-//! `pullgate explain`: one image → how it is understood, the candidates in the kubelet's order, and the answer.
+//! `pullgate explain`: one image → every step of its judgement: how it is understood, the credentials in the kubelet's
+//! order, each request with its answer, the platforms, and the verdict.
 
+mod docker_config;
+mod object;
+mod page;
+mod text;
+
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use serde_json::{Value, json};
+use jiff::Timestamp;
 use tokio::time::Instant;
 
-use crate::args::{ExplainArgs, ExplainFormat};
-use crate::cli::check::{Subject, judge, pod_of};
-use crate::cli::{CommandError, block_on, exit, print, source_engine, strict_policy};
+use crate::args::{ExplainArgs, ExplainFormat, SourceArgs};
+use crate::check::{Engine, Purpose};
+use crate::cli::check::pod_of;
+use crate::cli::{CommandError, Opened, block_on, engine_over, exit, node_credentials, open_cluster, print};
+use crate::cluster::files::FileCluster;
 use crate::credentials::Candidate;
-use crate::facts::{Secrets, Unreadable};
+use crate::facts::{Facts, Secrets};
+use crate::metrics::Metrics;
 use crate::node_credentials::{Account, NodeLookup};
 use crate::output::Report;
-use crate::printable;
+use crate::policy::Policy;
 use crate::reference::Reference;
+use crate::registry::trace::{Exchange, Trace, Traced};
+use crate::verdict::Verdict;
 use crate::workload::Workload;
+
+use self::docker_config::DockerConfig;
+
+/// Everything that there is to say about one image.
+struct Explanation {
+    image: String,
+    reference: Reference,
+    pod: Workload,
+    /// What of the local docker configuration no kubelet would use.
+    passed_over: Vec<String>,
+    secrets: Secrets,
+    candidates: Vec<Candidate>,
+    exchanges: Vec<Exchange>,
+    /// None where nobody was asked.
+    judged: Option<(Verdict, Facts, Report)>,
+    now: Timestamp,
+}
 
 /// Runs the command.
 pub fn run(args: ExplainArgs) -> Result<ExitCode, CommandError> {
-    let ExplainArgs { image, offline, output, source } = args;
+    let ExplainArgs { image, offline, output, color, docker_config, mut source } = args;
     let reference = Reference::parse(&image)
         .map_err(|error| CommandError::Image { image: crate::message::shown(&image), reason: error.to_string() })?;
-    let pod = pod_of(std::slice::from_ref(&image), &source)?;
-    let (secrets, held_by_nodes) = block_on(async {
-        let policy = strict_policy(&source, [])?;
-        let engine = source_engine(&source, &policy).await?;
-        let secrets = engine.secrets(&pod, None).await;
-        // A plugin asks whom it likes: not offline.
-        if offline || secrets.keyring.is_err() {
-            return Ok((secrets, NodeLookup::default()));
-        }
-        let account = Account { namespace: &source.namespace, name: &source.service_account };
-        let deadline = Instant::now() + source.timeout;
-        Ok((secrets, engine.node_credentials.candidates(reference.name(), account, None, deadline).await))
-    })?;
-    let mut candidates: Vec<Candidate> =
-        secrets.keyring.as_ref().map(|keyring| keyring.matching(reference.name())).unwrap_or_default();
-    candidates.extend(held_by_nodes.candidates);
-    if secrets.keyring.is_ok() {
-        candidates = Candidate::or_anonymous(candidates);
+    let docker_config = docker_config.as_deref().map(DockerConfig::read).transpose()?;
+    if docker_config.is_some() {
+        source.pull_secrets.insert(0, docker_config::NAME.to_owned());
     }
-    let report = if offline {
-        None
-    } else {
-        {
-            let subject = Subject { workload: pod.clone(), origin: None };
-            Some(block_on(judge(&source, vec![subject]))?)
-        }
-    };
-    let text = match output {
-        ExplainFormat::Json => as_json(&reference, &candidates, &secrets, report.as_ref()),
-        ExplainFormat::Table => as_text(&reference, &candidates, &secrets, &pod, report.as_ref()),
-    };
-    print(&text)?;
-    Ok(exit(match (&report, &secrets.keyring) {
-        (Some(report), _) => report.exit_code(),
+    let pod = pod_of(std::slice::from_ref(&image), &source)?;
+    let explanation = block_on(explain(image, reference, pod, offline, &source, docker_config))?;
+    print(&match output {
+        ExplainFormat::Json => object::json(&explanation),
+        ExplainFormat::Table => text::text(&explanation, color.wanted(std::io::stdout().is_terminal())),
+    })?;
+    Ok(exit(match (&explanation.judged, &explanation.secrets.keyring) {
+        (Some((.., report)), _) => report.exit_code(),
         (None, Err(_)) => 1,
         (None, Ok(_)) => 0,
     }))
 }
 
-fn as_json(reference: &Reference, candidates: &[Candidate], secrets: &Secrets, report: Option<&Report>) -> String {
-    let candidates: Vec<Value> = candidates
-        .iter()
-        .map(|candidate| {
-            json!({
-                "source": candidate.source.to_string(),
-                "key": &*candidate.key,
-                "username": candidate.credential.as_ref().map(|credential| credential.username.as_str()),
-            })
-        })
-        .collect();
-    let mut object = json!({
-        "reference": {
-            "registry": reference.registry(),
-            "repository": reference.repository(),
-            "tag": reference.tag(),
-            "digest": reference.digest().map(ToString::to_string),
-        },
-        "candidates": candidates,
-        "results": report.map_or_else(|| json!([]), |report| json!(report.results)),
-    });
-    if let Err(malformed) = &secrets.keyring {
-        object["malformed"] = json!({ "secret": malformed.secret, "error": malformed.go_error });
+async fn explain(
+    image: String,
+    reference: Reference,
+    pod: Workload,
+    offline: bool,
+    source: &SourceArgs,
+    docker_config: Option<DockerConfig>,
+) -> Result<Explanation, CommandError> {
+    let policy = crate::cli::strict_policy(source, [pod.object.namespace.clone()])?;
+    let trace = Trace::default();
+    let engine = engine(source, &policy, docker_config.as_ref(), &trace).await?;
+    let mut secrets = engine.secrets(&pod, None).await;
+    let mut candidates = secrets.keyring.as_ref().map(|keyring| keyring.matching(reference.name())).unwrap_or_default();
+    if secrets.keyring.is_ok() {
+        // A plugin asks whom it likes: not offline.
+        let held_by_nodes = if offline {
+            NodeLookup::default()
+        } else {
+            let account = Account { namespace: &source.namespace, name: &source.service_account };
+            let deadline = Instant::now() + source.timeout;
+            engine.node_credentials.candidates(reference.name(), account, None, deadline).await
+        };
+        candidates.extend(held_by_nodes.candidates);
+        candidates = Candidate::or_anonymous(candidates);
     }
-    let mut text = serde_json::to_string_pretty(&object).unwrap_or_default();
-    text.push('\n');
-    printable::json(&text).into_owned()
+    let mut judged = None;
+    if !offline {
+        let (verdict, mut facts) = engine.examine(&policy, &pod, Purpose::Judge, Instant::now() + source.timeout).await;
+        let mut report = Report::default();
+        report.push(&pod.object, None, &verdict);
+        // As they were when it was judged.
+        std::mem::swap(&mut secrets, &mut facts.secrets);
+        judged = Some((verdict, facts, report));
+    }
+    Ok(Explanation {
+        image,
+        reference,
+        pod,
+        passed_over: docker_config.map(|config| config.passed_over).unwrap_or_default(),
+        secrets,
+        candidates,
+        exchanges: trace.exchanges(),
+        judged,
+        now: (engine.clock)(),
+    })
 }
 
-fn as_text(
-    reference: &Reference,
-    candidates: &[Candidate],
-    secrets: &Secrets,
-    pod: &Workload,
-    report: Option<&Report>,
-) -> String {
-    let mut text =
-        format!("reference\n  registry    {}\n  repository  {}\n", reference.registry(), reference.repository());
-    let mut line = |line: String| {
-        text.push_str(&line);
-        text.push('\n');
+/// The engine of the command line, with every request written down.
+async fn engine(
+    source: &SourceArgs,
+    policy: &Policy,
+    docker_config: Option<&DockerConfig>,
+    trace: &Trace,
+) -> Result<Engine, CommandError> {
+    let metrics = Metrics::new();
+    let named = source.cluster_from.is_some() || source.kube.kubeconfig.is_some() || source.kube.context.is_some();
+    let opened = match docker_config {
+        Some(_) if !named => None,
+        _ => open_cluster(source.cluster_from.as_deref(), &source.kube).await?,
     };
-    if let Some(tag) = reference.tag() {
-        line(format!("  tag         {tag}{}", if reference.implicit_latest() { " (not written)" } else { "" }));
+    let Opened { mut cluster, tokens } =
+        opened.unwrap_or_else(|| Opened { cluster: Arc::new(FileCluster::empty()), tokens: None });
+    if let Some(docker_config) = docker_config {
+        cluster = docker_config.with(cluster);
     }
-    if let Some(digest) = reference.digest() {
-        line(format!("  digest      {digest}"));
-    }
-    line(format!("  normal form {reference}"));
-    line(format!("pull secrets in namespace {}", pod.object.namespace));
-    if let Some(account) = &secrets.account {
-        line(format!("  named by ServiceAccount \"{account}\""));
-    }
-    for name in &secrets.missing {
-        line(format!("  Secret \"{name}\": not there"));
-    }
-    for (name, why) in &secrets.ignored {
-        line(format!("  Secret \"{name}\": passed over, {why}"));
-    }
-    for (what, why) in &secrets.unreadable {
-        let why = match why {
-            Unreadable::Forbidden => "may not be read",
-            Unreadable::Unavailable(why) => why,
-        };
-        line(format!("  {what}: {why}"));
-    }
-    if let Err(malformed) = &secrets.keyring {
-        line(format!("  Secret \"{}\": no kubelet can decode it: {malformed}", malformed.secret));
-        line("  every image of the pod fails".to_owned());
-    }
-    line("candidates, in the kubelet's order".to_owned());
-    for (number, candidate) in candidates.iter().enumerate() {
-        let user = candidate.credential.as_ref().map_or_else(String::new, |credential| {
-            format!(", key {}, user {:?}, password not shown", candidate.key, credential.username)
-        });
-        line(format!("  {}. {}{user}", number + 1, candidate.source));
-    }
-    if let Some(report) = report {
-        line(format!("answer\n{}", report.table()));
-    }
-    printable::lines(&text).into_owned()
+    let node_credentials = node_credentials(source.nodes.clone(), tokens, &metrics)?;
+    engine_over(policy, cluster, node_credentials, metrics, |transport| Arc::new(Traced::new(transport, trace.clone())))
 }

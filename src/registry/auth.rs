@@ -14,7 +14,7 @@ use crate::finding::{Cause, Code};
 use crate::registry::challenge::Challenge;
 use crate::registry::failure::{Authority, Failure, Presented, Refusal, Weight};
 use crate::registry::node;
-use crate::registry::transport::{Method, Profile, Request, Response, Transport};
+use crate::registry::transport::{Intent, Method, Profile, Request, Response, Transport};
 
 /// Lifetime of a token whose server names none (distribution `docs/content/spec/auth/token.md`).
 const DEFAULT_LIFETIME: Duration = Duration::from_mins(1);
@@ -38,6 +38,8 @@ const MAX_CHALLENGE: usize = 8 * 1024;
 #[derive(Debug)]
 pub(super) struct TokenRequest<'a> {
     pub(super) profile: &'a Profile,
+    /// Who would ask for it.
+    pub(super) intent: Intent,
     /// `host[:port]` of the registry that sent the challenge.
     pub(super) api_host: &'a str,
     /// The registry as written in the reference.
@@ -249,8 +251,17 @@ async fn send(
 ) -> Result<Response, (Failure, Option<u16>)> {
     let foreign = url.host_str().is_none_or(|host| ask.api_host.split(':').next() != Some(host));
     let profile = if foreign { &*ask.profile.for_another_host() } else { ask.profile };
-    let request =
-        Request { profile, method, url, accept: None, authorization, form, max_body: MAX_TOKEN_BODY, max_redirects: 0 };
+    let request = Request {
+        profile,
+        intent: ask.intent,
+        method,
+        url,
+        accept: None,
+        authorization,
+        form,
+        max_body: MAX_TOKEN_BODY,
+        max_redirects: 0,
+    };
     transport.send(request).await.map_err(|error| {
         let mut failure = Failure::transport(error);
         failure.detail = failure.detail.map(|detail| format!("token server: {detail}"));

@@ -96,6 +96,7 @@ impl Registry {
             .map_err(|_| refuse("is no host that a URL can name".to_owned()))?;
         let request = Request {
             profile: &ask.endpoint.profile,
+            intent: ask.intent,
             method: Method::Get,
             url,
             accept: None,

@@ -141,6 +141,7 @@ impl Registry {
         })?;
         let request = Request {
             profile: &ask.endpoint.profile,
+            intent: ask.intent,
             method,
             url,
             accept: Some(manifest::ACCEPT),

@@ -23,7 +23,7 @@ use crate::registry::failure::Failure;
 use crate::registry::probes::plan::{Probe, Question, Scene};
 use crate::registry::probes::tags::Wanted;
 use crate::registry::session::{Authorization, Granted};
-use crate::registry::transport::Method;
+use crate::registry::transport::{Intent, Method};
 use crate::registry::{Ask, Registry};
 use crate::time::{Clock, since};
 
@@ -81,6 +81,7 @@ impl Registry {
         if self.affords(ask, Use::Explanation).is_err() {
             return plan::conclude(failure, Probed::default());
         }
+        let ask = &Ask { intent: Intent::Explain, ..ask.clone() };
         let now = (self.probes.clock)();
         let granted = self.session.granted(ask).await;
         let plan = plan::plan(&Scene {

@@ -223,6 +223,7 @@ impl Session {
         };
         let request = TokenRequest {
             profile: &ask.endpoint.profile,
+            intent: ask.intent,
             api_host: ask.endpoint.api_host(),
             host: &ask.endpoint.host,
             realm: &key.realm,
@@ -280,6 +281,7 @@ impl Session {
         };
         let request = TokenRequest {
             profile: &ask.endpoint.profile,
+            intent: ask.intent,
             api_host: ask.endpoint.api_host(),
             host: &ask.endpoint.host,
             realm: &granted.realm,

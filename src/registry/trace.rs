@@ -13,7 +13,7 @@ use serde::Serialize;
 use url::{Url, form_urlencoded};
 
 use crate::registry::said::{clean, said};
-use crate::registry::transport::{Request, Response, Sending, Transport};
+use crate::registry::transport::{Intent, Request, Response, Sending, Transport};
 
 /// Headers that decide something, in the order in which they are shown.
 const HEADERS: [&str; 8] = [
@@ -55,9 +55,11 @@ pub struct Exchange {
     /// Who the registry is told that it is.
     #[serde(rename = "as")]
     pub caller: Caller,
+    /// No runtime would ask this: pullgate did, to say more about a refusal.
+    pub only_to_explain: bool,
     /// The status, where an answer came.
     pub status: Option<u16>,
-    /// Why none came.
+    /// Why none came; where there is neither, nobody waited for it any longer.
     pub error: Option<String>,
     /// The headers that matter, cleaned.
     pub headers: Vec<(&'static str, String)>,
@@ -102,16 +104,18 @@ impl Traced {
 
 impl Transport for Traced {
     fn send<'a>(&'a self, request: Request<'a>) -> Sending<'a> {
-        let mut exchange = Exchange::asked(&request);
+        let exchange = Exchange::asked(&request);
         Box::pin(async move {
             let began = Instant::now();
+            let number = self.trace.asked(exchange);
             let answer = self.inner.send(request).await;
-            exchange.millis = millis(began.elapsed());
-            match &answer {
-                Ok(answer) => exchange.answered(answer),
-                Err(error) => exchange.error = Some(clean(&error.detail)),
-            }
-            self.trace.push(exchange);
+            self.trace.answered(number, |exchange| {
+                exchange.millis = millis(began.elapsed());
+                match &answer {
+                    Ok(answer) => exchange.answered(answer),
+                    Err(error) => exchange.error = Some(clean(&error.detail)),
+                }
+            });
             answer
         })
     }
@@ -120,15 +124,24 @@ impl Transport for Traced {
 // === impl Trace ===
 
 impl Trace {
-    /// Everything so far, in the order of the answers.
+    /// Everything so far, in the order in which they were asked.
     pub fn exchanges(&self) -> Vec<Exchange> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn push(&self, exchange: Exchange) {
+    /// Its place, which may be beyond what is kept.
+    fn asked(&self, exchange: Exchange) -> usize {
         let mut exchanges = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if exchanges.len() < MAX_EXCHANGES {
+        let number = exchanges.len();
+        if number < MAX_EXCHANGES {
             exchanges.push(exchange);
+        }
+        number
+    }
+
+    fn answered(&self, number: usize, write: impl FnOnce(&mut Exchange)) {
+        if let Some(exchange) = self.0.lock().unwrap_or_else(PoisonError::into_inner).get_mut(number) {
+            write(exchange);
         }
     }
 }
@@ -141,6 +154,7 @@ impl Exchange {
             method: request.method.as_str(),
             url: shown(&request.url),
             caller: Caller::of(request.authorization.as_ref(), request.form.as_ref()),
+            only_to_explain: request.intent == Intent::Explain,
             status: None,
             error: None,
             headers: Vec::new(),

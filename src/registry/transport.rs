@@ -62,11 +62,23 @@ pub enum Method {
     Post,
 }
 
+/// Who would ask.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Intent {
+    /// A kubelet's runtime too, to pull the image.
+    #[default]
+    Pull,
+    /// Only pullgate, to say more about a refusal.
+    Explain,
+}
+
 /// One HTTP request.
 #[derive(Debug)]
 pub struct Request<'a> {
     /// Which client to use.
     pub profile: &'a Profile,
+    /// Who would ask.
+    pub intent: Intent,
     /// Method.
     pub method: Method,
     /// Absolute URL.

@@ -23,6 +23,7 @@ use pullgate::registry::guard::Guard;
 use pullgate::registry::hosts::{Ways, directory};
 use pullgate::registry::http::HttpTransport;
 use pullgate::registry::proxies::Proxies;
+use pullgate::registry::transport::Intent;
 use pullgate::registry::{self, Endpoint};
 use pullgate::resolver::Resolver;
 use pullgate::resolver::fact::Freshness;
@@ -177,7 +178,7 @@ impl World {
         let reference = Arc::new(Reference::parse(image).unwrap());
         let endpoint = Arc::new(Endpoint::new(&reference, self.policy.registry(reference.registry())));
         let id = identity().id(credential.as_ref());
-        Ask { endpoint, reference, credential: credential.map(Arc::new), id }
+        Ask { endpoint, reference, credential: credential.map(Arc::new), id, intent: Intent::Pull }
     }
 
     /// Resolves one name with one candidate.

@@ -76,6 +76,7 @@ impl Registry {
         let presented = self.session.known(self.transport.as_ref(), ask, false).await.ok()?;
         let request = Request {
             profile: &ask.endpoint.profile,
+            intent: ask.intent,
             method: Method::Get,
             url,
             accept: None,

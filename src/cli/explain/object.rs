@@ -1,0 +1,89 @@
+//! An explanation → JSON, for programs.
+
+use serde_json::{Value, json};
+
+use super::Explanation;
+use crate::credentials::Candidate;
+use crate::facts::{Attempt, Facts, Unreadable};
+use crate::nodes::Class;
+use crate::nodes::platform::Content;
+use crate::printable;
+
+/// Pretty JSON with a newline at the end.
+pub(super) fn json(explanation: &Explanation) -> String {
+    let Explanation { reference, secrets, candidates, exchanges, judged, passed_over, .. } = explanation;
+    let unreadable = |(what, why): &(String, Unreadable)| match why {
+        Unreadable::Forbidden => json!({ "object": what, "reason": "forbidden" }),
+        Unreadable::Unavailable(why) => json!({ "object": what, "reason": why }),
+    };
+    let mut object = json!({
+        "reference": {
+            "registry": reference.registry(),
+            "repository": reference.repository(),
+            "tag": reference.tag(),
+            "digest": reference.digest().map(ToString::to_string),
+        },
+        "pullSecrets": {
+            "account": secrets.account,
+            "missing": secrets.missing,
+            "ignored": secrets.ignored.iter()
+                .map(|(name, why)| json!({ "secret": name, "reason": why.to_string() }))
+                .collect::<Vec<_>>(),
+            "unreadable": secrets.unreadable.iter().map(unreadable).collect::<Vec<_>>(),
+            "dockerConfig": passed_over,
+        },
+        "candidates": candidates.iter().map(candidate).collect::<Vec<_>>(),
+        "exchanges": exchanges,
+        "results": judged.as_ref().map_or_else(|| json!([]), |(.., report)| json!(report.results)),
+    });
+    if let Some((_, facts, _)) = judged {
+        let image = facts.images.first();
+        let attempts = image.map(|image| image.attempts.iter().map(attempt).collect::<Vec<_>>());
+        object["attempts"] = json!(attempts.unwrap_or_default());
+        object["platforms"] = platforms(facts, image.and_then(|image| image.content.as_deref()));
+    }
+    if let Err(malformed) = &secrets.keyring {
+        object["malformed"] = json!({ "secret": malformed.secret, "error": malformed.go_error });
+    }
+    let mut text = serde_json::to_string_pretty(&object).unwrap_or_default();
+    text.push('\n');
+    printable::json(&text).into_owned()
+}
+
+fn candidate(candidate: &Candidate) -> Value {
+    let credential = candidate.credential.as_deref();
+    let mut object = json!({
+        "source": candidate.source.to_string(),
+        "key": &*candidate.key,
+        "username": credential.map(|credential| credential.username.as_str()),
+    });
+    if let Some(expiry) = credential.and_then(|credential| credential.expiry()) {
+        object["expires"] = json!(expiry.at.to_string());
+    }
+    object
+}
+
+fn attempt(attempt: &Attempt) -> Value {
+    let (outcome, digest) = match &attempt.outcome {
+        Ok(manifest) => ("ok", Some(manifest.digest.to_string())),
+        Err(failure) => (failure.code.as_str(), None),
+    };
+    json!({ "source": attempt.source.to_string(), "outcome": outcome, "digest": digest })
+}
+
+/// Null where nodes or the image's platforms are not known.
+fn platforms(facts: &Facts, content: Option<&Content>) -> Value {
+    let Some(content) = content else { return Value::Null };
+    let class = |class: &Class| {
+        json!({
+            "os": class.os,
+            "architecture": class.architecture,
+            "runtime": class.runtime.as_str(),
+            "count": class.count,
+            "first": &*class.first,
+            "fits": content.fits(class),
+        })
+    };
+    let nodes: Vec<Value> = facts.eligible.classes.iter().map(class).collect();
+    json!({ "offers": content.names(), "nodes": nodes })
+}
