@@ -273,10 +273,6 @@ pub fn proxy_variables() -> Variables {
 
 impl Color {
     /// Whether colours are wanted on a standard output that is a terminal or not (<https://no-color.org>).
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "these are no flags of pullgate: every program of a terminal reads them"
-    )]
     pub fn wanted(self, terminal: bool) -> bool {
         let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
         match self {

@@ -143,7 +143,8 @@ impl Registry {
             return Failure { explained: true, ..refused };
         }
         let only = Ask { intent: Intent::Explain, ..ask.clone() };
-        match self.converse(&only, Method::Get).await {
+        // Rare, and large: not part of the future of every dialogue.
+        match Box::pin(self.converse(&only, Method::Get)).await {
             Ok(_) => Failure::nonsense("the registry refuses HEAD and serves GET for the same manifest", refused.node),
             // The node asks by HEAD: its line stays.
             Err(reason) => Failure { node: refused.node, explained: true, ..reason },

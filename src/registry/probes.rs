@@ -178,7 +178,7 @@ impl Registry {
     /// HEAD for the image without a login, as anybody.
     async fn ask_as_stranger(&self, ask: &Ask) -> Told {
         let stranger = Ask { credential: None, id: CredentialId::ANONYMOUS, ..ask.clone() };
-        match self.converse(&stranger, Method::Head).await {
+        match Box::pin(self.converse(&stranger, Method::Head)).await {
             Ok(_) => Told { yes: Some(true), ..Told::default() },
             Err(failure) => Told {
                 yes: failure.code.certain().then_some(false),

@@ -38,13 +38,11 @@ impl Page {
     pub(super) fn line(&mut self, style: Style, line: impl Display) {
         let line = line.to_string();
         let line = printable::line(&line);
-        match style.code().filter(|_| self.colours) {
-            Some(code) => self.text.push_str(&format!("\u{1b}[{code}m{line}\u{1b}[0m\n")),
-            None => {
-                self.text.push_str(&line);
-                self.text.push('\n');
-            }
-        }
+        let (before, after) = match style.code().filter(|_| self.colours) {
+            Some(code) => (format!("\u{1b}[{code}m"), "\u{1b}[0m"),
+            None => (String::new(), ""),
+        };
+        self.text.push_str(&format!("{before}{line}{after}\n"));
     }
 
     /// Writes a line without colours.

@@ -93,8 +93,11 @@ fn silent(desk: &Desk, done: &Done, user: &str, password: &str) {
     for secret in [password, &basic, &bare] {
         assert!(!shown.contains(secret), "{shown}");
     }
-    // The tokens of the embedded registry would be behind the scheme's name.
-    assert!(!shown.contains("Bearer ey") && !shown.contains("Authorization"), "{shown}");
+    // The embedded registry's tokens are long words; nothing else that is long is not a digest.
+    let words = shown.split(|c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '_');
+    for word in words.filter(|word| word.len() >= 40) {
+        assert!(word.bytes().all(|byte| byte.is_ascii_hexdigit()), "{word}: {shown}");
+    }
     assert!(!desk.registry.requests().is_empty(), "somebody was asked");
 }
 
