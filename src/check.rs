@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::cluster::{Cluster, Reading};
 use crate::credentials::{self, Candidate, Keyring, PullSecret};
-use crate::facts::{Attempt, Facts, ImageFacts, Secrets, Unreadable};
+use crate::facts::{Attempt, Facts, ImageFacts, NamedBy, Secrets, Unreadable};
 use crate::finding::{Cause, Finding};
 use crate::node_credentials::{Account, NodeCredentials, NodeLookup};
 use crate::nodes::Eligible;
@@ -119,8 +119,16 @@ impl Engine {
         let namespace = workload.object.namespace.as_str();
         let mut secrets = Secrets::default();
         let names = match &workload.pull_secrets {
-            PullSecretNames::Final(names) => names.clone(),
-            PullSecretNames::ThroughServiceAccount { listed, .. } if !listed.is_empty() => listed.clone(),
+            PullSecretNames::Final(names) => {
+                if names.is_empty() {
+                    secrets.named_by = NamedBy::Nobody(workload.account.clone());
+                }
+                names.clone()
+            }
+            PullSecretNames::ThroughServiceAccount { listed, account } if !listed.is_empty() => {
+                secrets.named_by = NamedBy::ObjectNot(account.clone());
+                listed.clone()
+            }
             PullSecretNames::ThroughServiceAccount { account, .. } => {
                 let names = match self.cluster.account_pull_secrets(namespace, account, not_before).await {
                     Reading::Found(names) => names,
@@ -136,6 +144,8 @@ impl Engine {
                     }
                 };
                 secrets.account = (!names.is_empty()).then(|| account.clone());
+                let of = if names.is_empty() { NamedBy::Nobody } else { NamedBy::Account };
+                secrets.named_by = of(account.clone());
                 names
             }
         };

@@ -3,6 +3,7 @@
 //! Everything is decided as the kubelet decides it (kubernetes/kubernetes `pkg/credentialprovider`): which Secrets
 //! count, what an entry says, which keys match, in which order they are tried, and when nothing can be tried at all.
 
+pub mod diagnosis;
 mod docker_config;
 pub mod expiry;
 mod go_base64;
@@ -34,6 +35,8 @@ pub struct Credential {
     /// The user name.
     pub username: String,
     password: SecretString,
+    /// Beside an empty password stands an `identitytoken`, which kubelets do not read.
+    identity_token: bool,
     expiry: OnceLock<Option<Arc<Expiry>>>,
 }
 
@@ -143,7 +146,17 @@ fn shown_type(kind: &str) -> &str {
 impl Credential {
     /// A login from its two parts.
     pub fn new(username: impl Into<String>, password: impl Into<String>) -> Self {
-        Self { username: username.into(), password: SecretString::from(password.into()), expiry: OnceLock::new() }
+        Self {
+            username: username.into(),
+            password: SecretString::from(password.into()),
+            identity_token: false,
+            expiry: OnceLock::new(),
+        }
+    }
+
+    /// The same from an entry that has an `identitytoken`, too.
+    fn with_identity_token(self, identity_token: bool) -> Self {
+        Self { identity_token, ..self }
     }
 
     /// The password as the entry gives it; may be empty.

@@ -23,11 +23,27 @@ pub struct Facts {
     pub eligible: Arc<Eligible>,
 }
 
+/// Where the names of the pull secrets stand, and so where one more would be written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum NamedBy {
+    /// In the object, whether of its own or put there by the API server.
+    #[default]
+    Object,
+    /// In the object, and so those of this `ServiceAccount` do not count.
+    ObjectNot(String),
+    /// In this `ServiceAccount`.
+    Account(String),
+    /// Nowhere; neither in this `ServiceAccount`.
+    Nobody(String),
+}
+
 /// The effective pull secrets of a workload and what each reading found.
 #[derive(Debug)]
 pub struct Secrets {
     /// The `ServiceAccount` that the names came through, if they did.
     pub account: Option<String>,
+    /// Where one more would be named.
+    pub named_by: NamedBy,
     /// Named, and certainly not there.
     pub missing: Vec<String>,
     /// There, and of no use to a kubelet.
@@ -88,6 +104,7 @@ impl Default for Secrets {
     fn default() -> Self {
         Self {
             account: None,
+            named_by: NamedBy::default(),
             missing: Vec::new(),
             ignored: Vec::new(),
             unreadable: Vec::new(),

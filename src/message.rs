@@ -2,7 +2,9 @@
 //!
 //! Pure. Names Secrets and `ServiceAccounts`, never a value of one.
 
+mod denial;
 mod logins;
+mod secrets;
 
 use std::time::Duration;
 
@@ -12,23 +14,18 @@ use crate::finding::{Code, Finding};
 use crate::printable;
 use crate::registry::failure::Failure;
 use crate::registry::said::clean;
-use crate::verdict::{Draft, Verdict};
+use crate::verdict::Draft;
 use crate::workload::ContainerImage;
 
-use self::logins::create;
+pub use self::denial::denial;
 pub use self::logins::ending;
 
-/// An image string is repeated up to this many bytes.
+/// An image string is repeated up to this many characters.
 const IMAGE_LIMIT: usize = 160;
 
-/// The image as it may be repeated: one line, bounded.
+/// The image as it may be repeated: one line, bounded, the tag kept.
 pub fn shown(image: &str) -> String {
-    let end = image.char_indices().nth(IMAGE_LIMIT).map_or(image.len(), |(end, _)| end);
-    let mut shown = printable::line(&image[..end]).into_owned();
-    if end < image.len() {
-        shown.push('…');
-    }
-    shown
+    denial::middle(&printable::line(image), IMAGE_LIMIT)
 }
 
 /// `IMAGE (container "NAME") WHAT`; for an image volume, `(volume "NAME")`.
@@ -64,8 +61,9 @@ pub(crate) fn sentence(draft: &Draft<'_>, code: Code, certain: bool, failure: Op
         }
         Code::CredentialsMissing if draft.attempts.iter().any(|attempt| attempt.source != Source::Anonymous) => {
             format!(
-                "needs a login at {host}, and the entry in {} has no user or no password{quoted}",
-                secrets_tried(draft)
+                "needs a login at {host}, and the entry in {} has {}{quoted}",
+                secrets_tried(draft),
+                secrets::half(draft)
             )
         }
         Code::CredentialsMissing => {
@@ -93,7 +91,10 @@ pub(crate) fn sentence(draft: &Draft<'_>, code: Code, certain: bool, failure: Op
         Code::BlockedByRegistry => format!("exists, but a policy of {host} refuses the pull{quoted}"),
         Code::RegistryNotAllowed => format!("comes from {host}, which this cluster does not allow"),
         Code::RateLimited => format!("was not checked: {host} limits {who}{quoted}"),
-        Code::RegistryUnreachable => format!("was not checked: {}", detail.unwrap_or("the registry is unreachable")),
+        Code::RegistryUnreachable => {
+            let detail = detail.unwrap_or("the registry is unreachable");
+            format!("was not checked: {detail} (seen from pullgate; nodes may differ)")
+        }
         Code::RegistryError => {
             format!("was not checked: {host} answered with an error ({}){quoted}", detail.unwrap_or("no detail"))
         }
@@ -159,22 +160,20 @@ pub(crate) fn fix(draft: &Draft<'_>, code: Code, certain: bool, failure: Option<
             format!("no longer name {}, or renew it: {}", secrets_tried(draft), logins::renew(draft, host, &secret))
         }
         Code::NotFoundOrNoAccess => match secrets_of(draft).first() {
-            Some(secret) => format!("check the spelling, and that the login in Secret \"{secret}\" may pull {name}"),
-            None => format!("check the spelling; if it is private: {}", create(draft, host, "regcred")),
-        },
-        Code::CredentialsMissing | Code::CredentialsRejected if !secrets_of(draft).is_empty() => {
-            let secret = secrets_of(draft).remove(0);
-            format!("renew it: {}", logins::renew(draft, host, &secret))
-        }
-        Code::CredentialsMissing | Code::CredentialsRejected => {
-            // Under the name that the pod already gives, if that is free.
-            let secret = draft.secrets.missing.first().map_or("regcred", String::as_str);
-            let create = create(draft, host, secret);
-            match elsewhere(draft, host) {
-                Some(other) => format!("{other}; add one for {host}: {create}"),
-                None => create,
+            Some(secret) => {
+                let mistake = secrets::mistake(draft).filter(|_| probed.login != Some(true));
+                let mistake = mistake.map(|mistake| format!("{mistake}; ")).unwrap_or_default();
+                format!("{mistake}check the spelling, and that the login in Secret \"{secret}\" may pull it")
             }
-        }
+            None => format!("check the spelling; if it is private: {}", secrets::add(draft, host)),
+        },
+        Code::CredentialsMissing | Code::CredentialsRejected => match secrets_of(draft).first() {
+            Some(secret) => {
+                let mistake = secrets::mistake(draft).map(|mistake| format!("{mistake}; ")).unwrap_or_default();
+                format!("{mistake}renew it: {}", logins::renew(draft, host, secret))
+            }
+            None => secrets::add(draft, host),
+        },
         Code::CredentialsExpired => match draft.over().map(|(attempt, _)| &attempt.source) {
             Some(Source::PullSecret(secret)) => {
                 format!("renew it, and let something renew it in time: {}", logins::renew(draft, host, secret))
@@ -221,20 +220,6 @@ fn near(failure: Option<&Failure>) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join(" "))
 }
 
-/// A pull secret for the same host under another port or path, or one that names it in a way that never matches.
-fn elsewhere(draft: &Draft<'_>, host: &str) -> Option<String> {
-    let bare = |text: &str| text.split([':', '/']).next().unwrap_or_default().to_owned();
-    if let Some((name, why)) = draft.secrets.ignored.first() {
-        return Some(format!("Secret \"{name}\" is of no use to a kubelet: {why}"));
-    }
-    if let Some(name) = draft.secrets.missing.first() {
-        return Some(format!("Secret \"{name}\" is named, but it is not in namespace \"{}\"", draft.namespace));
-    }
-    let keyring = draft.secrets.keyring.as_ref().ok()?;
-    let (key, source) = keyring.keys().into_iter().find(|(key, _)| bare(key) == bare(host))?;
-    Some(format!("{source} is for {}, which does not match {host}", clean(key)))
-}
-
 /// The names of the Secrets that were tried.
 fn secrets_of(draft: &Draft<'_>) -> Vec<String> {
     draft
@@ -255,39 +240,6 @@ pub fn fix_malformed(namespace: &str, malformed: &MalformedSecret) -> String {
         malformed.secret,
         clean(&malformed.go_error)
     )
-}
-
-/// The text of a denial: the first line is complete in itself.
-pub fn denial(verdict: &Verdict) -> String {
-    let mut lines = Vec::new();
-    for finding in &verdict.findings {
-        lines.push(format!("{}: {}", finding.code, finding.message));
-        lines.push(format!("  {}", finding.fix));
-        if let Some(asked) = asked(verdict, finding) {
-            lines.push(format!("  asked as: {asked}"));
-        }
-    }
-    let fine = verdict.images.len().saturating_sub(verdict.findings.len() + verdict.excepted.len());
-    if fine > 0 {
-        let images = if fine == 1 { "image is" } else { "images are" };
-        match lines.last_mut().filter(|line| line.starts_with("  asked as")) {
-            Some(last) => last.push_str(&format!("; {fine} other {images} fine")),
-            None => lines.push(format!("  {fine} other {images} fine")),
-        }
-    }
-    lines.join("\n")
-}
-
-fn asked(verdict: &Verdict, finding: &Finding) -> Option<String> {
-    if finding.tried.is_empty() {
-        return None;
-    }
-    let mut sources: Vec<&str> = finding.tried.iter().map(|tried| tried.source.as_str()).collect();
-    sources.dedup();
-    let through =
-        verdict.account.as_deref().map(|account| format!(" (ServiceAccount \"{account}\")")).unwrap_or_default();
-    let age = finding.age.map(|age| format!(", {}", ago(age))).unwrap_or_default();
-    Some(format!("{}{through}{age}", sources.join(", ")))
 }
 
 /// What follows the name of an image that is there and cannot be pulled any more. `left` is what the registry says;

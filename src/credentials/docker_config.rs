@@ -88,7 +88,10 @@ fn decode_entry(entry: Value<'_>, context: Option<&str>) -> Result<Credential, S
     let mut fields =
         [("username", String::new()), ("password", String::new()), ("email", String::new()), ("auth", String::new())];
     let mut wrong_type = None;
+    // No field of the kubelet's: only known to be able to say why an entry is no login.
+    let mut identity_token = false;
     for (name, value) in entry.members() {
+        identity_token |= name_matches(&name, "identitytoken") && value.kind() == Kind::String;
         let Some((field, text)) = fields.iter_mut().find(|(field, _)| name_matches(&name, field)) else {
             continue;
         };
@@ -106,7 +109,8 @@ fn decode_entry(entry: Value<'_>, context: Option<&str>) -> Result<Credential, S
         return Err(error);
     }
     let [(_, username), (_, password), _, (_, auth)] = fields;
-    if auth.is_empty() { Ok(Credential::new(username, password)) } else { decode_auth(&auth) }
+    let credential = if auth.is_empty() { Ok(Credential::new(username, password)) } else { decode_auth(&auth) };
+    credential.map(|credential| credential.with_identity_token(identity_token))
 }
 
 /// Decodes the `auth` field. A part that is not UTF-8 gets replacement characters; a kubelet could not even hand it to

@@ -12,6 +12,8 @@ use super::{Candidate, Credential, PullSecret, Source, contribution};
 const DEFAULT_REGISTRY_KEY: &str = "index.docker.io";
 /// How much of the name of a bad entry an error repeats, in bytes.
 const MAX_ENTRY: usize = 200;
+/// How many names that are no URL are kept of one source.
+const MAX_PASSED_OVER: usize = 8;
 
 /// The logins of a pod's pull secrets, or of one part of what a node holds.
 #[derive(Clone, Debug, Default)]
@@ -22,15 +24,21 @@ pub struct Keyring {
 
 /// The logins of one source, their names turned into keys. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub struct Entries(Arc<[Entry]>);
+pub struct Entries {
+    entries: Arc<[Entry]>,
+    /// Names that are no URL, as far as they may be shown: kubelets pass them over.
+    passed_over: Arc<[(Source, String)]>,
+}
 
 /// One entry of a secret.
 #[derive(Debug)]
 pub(super) struct Entry {
-    key: Arc<str>,
+    /// As written, without a login in it.
+    pub(super) name: Arc<str>,
+    pub(super) key: Arc<str>,
     /// `None`: a key that stops being a URL once its escapes are decoded. It matches nothing.
     pattern: Option<Pattern>,
-    source: Source,
+    pub(super) source: Source,
     credential: Arc<Credential>,
 }
 
@@ -92,8 +100,13 @@ impl Keyring {
         keys
     }
 
-    fn entries(&self) -> impl Iterator<Item = &Entry> {
-        self.secrets.iter().flat_map(|entries| entries.0.iter())
+    pub(super) fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.secrets.iter().flat_map(|entries| entries.entries.iter())
+    }
+
+    /// The names that are no URL, each with its source.
+    pub(super) fn passed_over(&self) -> impl Iterator<Item = &(Source, String)> {
+        self.secrets.iter().flat_map(|entries| entries.passed_over.iter())
     }
 }
 
@@ -109,12 +122,21 @@ impl Entries {
     /// The logins of `source` by name. A name that is no URL is left out, as the kubelet does; two names that give the
     /// same key stay in the order they come in.
     pub fn new(source: &Source, named: impl IntoIterator<Item = (String, Credential)>) -> Self {
+        let mut passed_over = Vec::new();
         let entry = |(name, credential): (String, Credential)| {
-            let key: Arc<str> = key_of(&name)?.into();
+            let Some(key) = key_of(&name) else {
+                if passed_over.len() < MAX_PASSED_OVER && name.len() <= MAX_ENTRY && !name.contains('@') {
+                    passed_over.push((source.clone(), name));
+                }
+                return None;
+            };
+            let key: Arc<str> = key.into();
+            let name = if name.contains('@') { Arc::clone(&key) } else { name.into() };
             let pattern = Pattern::parse(key.as_bytes());
-            Some(Entry { key, pattern, source: source.clone(), credential: Arc::new(credential) })
+            Some(Entry { name, key, pattern, source: source.clone(), credential: Arc::new(credential) })
         };
-        Self(named.into_iter().filter_map(entry).collect())
+        let entries = named.into_iter().filter_map(entry).collect();
+        Self { entries, passed_over: passed_over.into() }
     }
 
     /// The logins of a `config.json`.

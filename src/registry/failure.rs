@@ -162,7 +162,11 @@ impl Failure {
             code,
             cause: None,
             registry: said.words(),
-            detail: (refusal.status >= 500 || code == Code::RegistryError).then(|| format!("HTTP {}", refusal.status)),
+            detail: (refusal.status >= 500 || code == Code::RegistryError).then(|| {
+                // A 5xx of a registry is often a balancer's page; below that it is somebody else who answers.
+                let page = if said.html && refusal.status < 500 { ", a web page: a proxy, or no registry" } else { "" };
+                format!("HTTP {}{page}", refusal.status)
+            }),
             node: Some(node),
             node_1x: None,
             retry_after: (code == Code::RateLimited).then(|| throttle::rest(answer, said.message.as_deref())).flatten(),

@@ -82,7 +82,7 @@ impl Draft<'_> {
 
     pub(super) fn malformed(&self, malformed: &crate::credentials::MalformedSecret) -> Finding {
         let what = format!(
-            "cannot be pulled: no kubelet can decode Secret \"{}\", and one such Secret fails every image of the pod",
+            "cannot be pulled: no kubelet can decode Secret \"{}\"; one such Secret fails every image of the pod",
             malformed.secret
         );
         Finding {

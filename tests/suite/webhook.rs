@@ -55,17 +55,11 @@ async fn an_answer_names_its_code_first() {
             Code::TagNotFound,
             "R/team/api:v2 (container \"c0\") is not in the registry: \"MANIFEST_UNKNOWN: manifest unknown\"",
         ),
-        (
-            Code::DigestNotFound,
-            "R/team/api@sha256:0 (container \"c0\") is not in the registry: \"MANIFEST_UNKNOWN: manifest unknown\"",
-        ),
-        (
-            Code::RepositoryNotFound,
-            "R/team/apii:v1 (container \"c0\") names a repository that R does not have: \"NAME_UNKNOWN: repository name not known to registry\"",
-        ),
+        (Code::DigestNotFound, "R/team/api@sha256:0 (container \"c0\") is not in the registry"),
+        (Code::RepositoryNotFound, "R/team/apii:v1 (container \"c0\") names a repository that R does not have"),
         (
             Code::NotFoundOrNoAccess,
-            "R/team/api:v1 (container \"c0\") does not exist, or the login in Secret \"bobs\" may not pull it; R does not say which: \"UNAUTHORIZED: authentication required\"; the login itself is accepted",
+            "R/team/api:v1 (container \"c0\") does not exist, or the login in Secret \"bobs\" may not pull it",
         ),
         (
             Code::CredentialsMissing,
@@ -77,21 +71,18 @@ async fn an_answer_names_its_code_first() {
         ),
         (
             Code::CredentialsExpired,
-            "R/team/api:v1 (container \"c0\") cannot be pulled: the ECR token in Secret \"ecr\" expired 3 h ago: \"DENIED: Your authorization token has expired. Reauthenticate and try again.\"",
+            "R/team/api:v1 (container \"c0\") cannot be pulled: the ECR token in Secret \"ecr\" expired 3 h ago",
         ),
         (
             Code::AccessDenied,
-            "R/team/api:v1 (container \"c0\") cannot be pulled: R accepts the login in Secret \"bobs\" but not for team/api: \"DENIED: requested access to the resource is denied\"",
+            "R/team/api:v1 (container \"c0\") cannot be pulled: R accepts the login in Secret \"bobs\" but not for team/api",
         ),
         (
             Code::PullSecretMalformed,
-            "R/team/api:v1 (container \"c0\") cannot be pulled: no kubelet can decode Secret \"nonsense\", and one such Secret fails every image of the pod",
+            "R/team/api:v1 (container \"c0\") cannot be pulled: no kubelet can decode Secret \"nonsense\"",
         ),
         (Code::UnsupportedManifest, "R/team/api:v1 (container \"c0\") cannot run: its manifest is Docker schema 1"),
-        (
-            Code::BlockedByRegistry,
-            "R/team/api:v1 (container \"c0\") exists, but a policy of R refuses the pull: \"PROJECTPOLICYVIOLATION: current image with 3 vulnerabilities cannot be pulled\"",
-        ),
+        (Code::BlockedByRegistry, "R/team/api:v1 (container \"c0\") exists, but a policy of R refuses the pull"),
         (
             Code::RegistryNotAllowed,
             "refused.example/team/api:v1 (container \"c0\") comes from refused.example, which this cluster does not allow",
@@ -100,7 +91,10 @@ async fn an_answer_names_its_code_first() {
             Code::RateLimited,
             "R/team/api:v1 (container \"c0\") was not checked: R limits the login in Secret \"regcred\"",
         ),
-        (Code::RegistryUnreachable, "R/team/api:v1 (container \"c0\") was not checked: R refused the connection"),
+        (
+            Code::RegistryUnreachable,
+            "R/team/api:v1 (container \"c0\") was not checked: R refused the connection (seen from pullgate; nodes may differ)",
+        ),
         (Code::RegistryError, "R/team/api:v1 (container \"c0\") was not checked: R answered with an error (HTTP 503)"),
         (
             Code::NotChecked,
@@ -156,7 +150,7 @@ async fn image_volumes_and_sidecars_are_judged_like_containers() {
     let answer = gate.validate(&gate.recorded("pod-create-imagevolume-sidecar.mutate")).await;
     let message = answer.message();
     assert!(message.contains(r#"R/alice/side:1 (container "sidecar")"#), "{message}");
-    assert!(message.contains(r#"R/alice/vol:1 (volume "v")"#), "{message}");
+    assert!(message.contains("\n  and 1 more: R/alice/vol:1 (v)"), "{message}");
     let findings = answer.annotation("findings");
     assert!(findings.contains(" spec.initContainers[0].image R/alice/side:1"), "{findings}");
     assert!(findings.contains(" spec.volumes[0].image.reference R/alice/vol:1"), "{findings}");
@@ -316,7 +310,10 @@ async fn a_secret_that_does_not_decode_fails_every_image_without_a_request() {
     let review = gate.pod(&[&gate.image("open:v1"), &gate.image("open:v2")], &["regcred", "nonsense"]);
     let answer = gate.validate(&review).await;
     let lines = answer.message();
-    assert_eq!(lines.matches("PullSecretMalformed: ").count(), 2, "{lines}");
+    assert!(
+        lines.starts_with("PullSecretMalformed: R/open:v1 ") && lines.contains("and 1 more: R/open:v2 (c1)"),
+        "{lines}"
+    );
     assert!(gate.asked().is_empty());
 }
 

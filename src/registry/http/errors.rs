@@ -8,8 +8,9 @@ use url::Url;
 
 use crate::finding::Cause;
 use crate::policy::Proxy;
-use crate::registry::http::host;
 use crate::registry::http::names::{NameRefused, NameUnresolved};
+use crate::registry::http::{CONNECT_TIMEOUT, host};
+use crate::registry::said::clean;
 use crate::registry::transport::{Method, TransportError};
 
 /// The whole exchange took longer than its limit.
@@ -41,11 +42,11 @@ pub(super) fn classify(method: Method, url: &Url, proxy: &Proxy, error: &reqwest
             return made(Some(Cause::Guard), refused.to_string(), None);
         }
         if let Some(unresolved) = link.downcast_ref::<NameUnresolved>() {
-            let words = format!("dial tcp: lookup {}: no such host", unresolved.host);
-            return made(Some(Cause::Dns), unresolved.to_string(), Some(words));
+            let (detail, words) = unresolved_in_words(&unresolved.host, &unresolved.source.to_string());
+            return made(Some(Cause::Dns), detail, words);
         }
         if let Some(tls) = link.downcast_ref::<rustls::Error>() {
-            return made(Some(Cause::Tls), format!("TLS with {host} failed: {tls}"), tls_in_go(url, tls));
+            return made(Some(Cause::Tls), tls_in_words(&host, tls), tls_in_go(url, tls));
         }
         if let Some(failed) = link.downcast_ref::<io::Error>()
             && let Some(found) = from_io(&host, url, failed)
@@ -54,8 +55,11 @@ pub(super) fn classify(method: Method, url: &Url, proxy: &Proxy, error: &reqwest
         }
     }
     if error.is_timeout() {
+        // The name, TCP and TLS share one limit, and nothing tells which of them took it.
         let words = dial(url, "i/o timeout");
-        return made(Some(Cause::Timeout), format!("{host} did not accept a connection in time"), Some(words));
+        let detail =
+            format!("no connection to {host} came about within {CONNECT_TIMEOUT:?} (DNS, TCP and TLS together)");
+        return made(Some(Cause::Timeout), detail, Some(words));
     }
     let last = chain().last().map_or_else(|| "no further reason".to_owned(), ToString::to_string);
     if error.is_connect() {
@@ -83,6 +87,11 @@ fn from_proxy(url: &Url, proxy: &str, error: &reqwest::Error) -> Option<Transpor
     }
     let last = chain().last().map_or_else(|| "no further reason".to_owned(), ToString::to_string);
     let proxy = Url::parse(proxy).map_or_else(|_| "no URL".to_owned(), |proxy| host(&proxy));
+    let last = if last.to_ascii_lowercase().contains("proxy auth") {
+        format!("it wants a login, or another one (407: {last})")
+    } else {
+        last
+    };
     let detail = format!("no connection to {} through the proxy {proxy}: {last}", host(url));
     Some(TransportError { cause: Some(Cause::Proxy), detail, go: None })
 }
@@ -130,6 +139,58 @@ fn dial(url: &Url, what: &str) -> String {
     }
 }
 
+/// What the system's resolver says of a name, by the texts of the C libraries; where it failed itself, what a node's would
+/// say is not known.
+fn unresolved_in_words(host: &str, said: &str) -> (String, Option<String>) {
+    let says = |texts: &[&str]| texts.iter().any(|text| said.contains(text));
+    let absent = Some(format!("dial tcp: lookup {host}: no such host"));
+    if says(&["Name or service not known", "Name does not resolve", "nodename nor servname"]) {
+        (format!("{host} does not resolve: DNS has no such name"), absent)
+    } else if says(&["No address associated", "no usable address"]) {
+        (format!("{host} does not resolve: DNS has the name, and no address for it"), absent)
+    } else if says(&["Temporary failure", "Try again"]) {
+        (format!("{host} does not resolve: the DNS server failed or did not answer in time"), None)
+    } else {
+        (format!("{host} does not resolve: {said}"), absent)
+    }
+}
+
+/// What is wrong with the other side of a handshake, and for whom.
+fn tls_in_words(host: &str, error: &rustls::Error) -> String {
+    use rustls::CertificateError as Certificate;
+    let day = |time: &rustls_pki_types::UnixTime| {
+        let at = i64::try_from(time.as_secs()).ok().and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
+        at.map(|at| at.strftime("%Y-%m-%d").to_string()).unwrap_or_default()
+    };
+    let wrong = match error {
+        rustls::Error::InvalidCertificate(Certificate::UnknownIssuer) => {
+            "its certificate is signed by an authority that pullgate does not know (caFile)".to_owned()
+        }
+        rustls::Error::InvalidCertificate(Certificate::ExpiredContext { not_after, .. }) => {
+            format!("the server's certificate expired on {}", day(not_after))
+        }
+        rustls::Error::InvalidCertificate(Certificate::NotValidYetContext { not_before, .. }) => {
+            format!("the server's certificate begins on {}: one of the clocks is wrong", day(not_before))
+        }
+        rustls::Error::InvalidCertificate(Certificate::NotValidForNameContext { presented, .. }) => {
+            let names: Vec<&str> = presented.iter().take(4).map(|name| bare_name(name)).collect();
+            let names = if names.is_empty() { "no name at all".to_owned() } else { names.join(", ") };
+            format!("the server's certificate is for {}, not for this host", clean(&names))
+        }
+        rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType) => {
+            "it does not speak TLS on this port; plain HTTP perhaps (plainHTTP)".to_owned()
+        }
+        other => other.to_string(),
+    };
+    format!("TLS with {host} failed: {wrong}")
+}
+
+/// `DnsName("a")` → `a`.
+fn bare_name(name: &str) -> &str {
+    let inner = name.split_once('(').and_then(|(_, inner)| inner.strip_suffix(')')).unwrap_or(name);
+    inner.trim_matches('"')
+}
+
 fn tls_in_go(url: &Url, error: &rustls::Error) -> Option<String> {
     use rustls::CertificateError as Certificate;
     let unverified = |what: String| Some(format!("tls: failed to verify certificate: x509: {what}"));
@@ -173,4 +234,69 @@ fn wrong_name(url: &Url, presented: &[String]) -> String {
 /// `failed to do request: Head "U": …` as `net/url.Error` prints it.
 fn go(method: Method, url: &Url, what: &str) -> String {
     format!("failed to do request: {} \"{url}\": {what}", method.in_go())
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls::{CertificateError, Error, InvalidMessage};
+    use rustls_pki_types::{ServerName, UnixTime};
+
+    use super::*;
+
+    #[test]
+    fn what_the_resolver_says_of_a_name_is_told_apart() {
+        for (said, expected, absent) in [
+            ("failed to lookup address information: Name or service not known", "DNS has no such name", true),
+            ("failed to lookup address information: Name does not resolve", "DNS has no such name", true),
+            (
+                "failed to lookup address information: No address associated with hostname",
+                "DNS has the name, and no address for it",
+                true,
+            ),
+            (
+                "failed to lookup address information: Temporary failure in name resolution",
+                "the DNS server failed or did not answer in time",
+                false,
+            ),
+            ("else", "else", true),
+        ] {
+            let (detail, go) = unresolved_in_words("a.io", said);
+            assert_eq!(detail, format!("a.io does not resolve: {expected}"));
+            assert_eq!(go.is_some(), absent, "{said}");
+        }
+    }
+
+    #[test]
+    fn a_handshake_that_fails_names_the_side_and_the_reason() {
+        let at = |seconds| UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+        let certificate = Error::InvalidCertificate;
+        for (error, expected) in [
+            (
+                certificate(CertificateError::UnknownIssuer),
+                "signed by an authority that pullgate does not know (caFile)",
+            ),
+            (
+                certificate(CertificateError::ExpiredContext { time: at(1_800_000_000), not_after: at(1_735_689_600) }),
+                "the server's certificate expired on 2025-01-01",
+            ),
+            (
+                certificate(CertificateError::NotValidYetContext { time: at(0), not_before: at(1_735_689_600) }),
+                "the server's certificate begins on 2025-01-01: one of the clocks is wrong",
+            ),
+            (
+                certificate(CertificateError::NotValidForNameContext {
+                    expected: ServerName::try_from("a.io").unwrap(),
+                    presented: vec!["DnsName(\"b.io\")".to_owned(), "IpAddress(10.0.0.1)".to_owned()],
+                }),
+                "the server's certificate is for b.io, 10.0.0.1, not for this host",
+            ),
+            (
+                Error::InvalidMessage(InvalidMessage::InvalidContentType),
+                "it does not speak TLS on this port; plain HTTP perhaps (plainHTTP)",
+            ),
+        ] {
+            let words = tls_in_words("a.io", &error);
+            assert!(words.starts_with("TLS with a.io failed: ") && words.ends_with(expected), "{words}");
+        }
+    }
 }

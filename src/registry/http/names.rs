@@ -40,7 +40,7 @@ pub(super) struct NameRefused {
 #[error("{host} does not resolve: {source}")]
 pub(super) struct NameUnresolved {
     pub(super) host: String,
-    source: io::Error,
+    pub(super) source: io::Error,
 }
 
 /// What a client asks for addresses.

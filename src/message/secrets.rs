@@ -1,0 +1,150 @@
+//! Why no pull secret helps → a sentence with both names side by side, and the lines that create and attach one that does.
+
+use crate::credentials::diagnosis::{Flaw, Mismatch, NearMiss};
+use crate::credentials::{Credential, Source};
+use crate::facts::{Attempt, NamedBy};
+use crate::registry::said::clean;
+use crate::verdict::Draft;
+
+use super::logins::create;
+
+/// How many keys are named of pull secrets that are all for other registries.
+const KEYS_SHOWN: usize = 3;
+
+/// What there is in place of a login for `host`, and what to type.
+pub(super) fn add(draft: &Draft<'_>, host: &str) -> String {
+    let secrets = draft.secrets;
+    if let Some(name) = secrets.missing.first() {
+        // Under the name that is given already, nothing else has to change.
+        return format!(
+            "Secret \"{name}\" is named, but it is not in namespace \"{}\", and Secrets do not cross namespaces: {}",
+            draft.namespace,
+            create(draft, host, name)
+        );
+    }
+    let secret = free_name(draft);
+    let create = create(draft, host, &secret);
+    let attach = attach(draft, &secret);
+    match why(draft, host) {
+        Some(why) => format!("{why}; add one for {host}: {create}{attach}"),
+        None => format!("{create}{attach}"),
+    }
+}
+
+/// Why the pull secrets that are there have nothing for `host`.
+fn why(draft: &Draft<'_>, host: &str) -> Option<String> {
+    let secrets = draft.secrets;
+    if let Some((name, why)) = secrets.ignored.first() {
+        return Some(format!("Secret \"{name}\" is of no use to a kubelet: {why}"));
+    }
+    let keyring = secrets.keyring.as_ref().ok()?;
+    if let Some(miss) = draft.reference.and_then(|reference| keyring.near_misses(reference.name()).into_iter().next()) {
+        return Some(missed(&miss, host));
+    }
+    let mut keys: Vec<String> = keyring.keys().into_iter().map(|(key, _)| clean(key)).collect();
+    keys.dedup();
+    if !keys.is_empty() {
+        let more = if keys.len() > KEYS_SHOWN { ", …" } else { "" };
+        keys.truncate(KEYS_SHOWN);
+        return Some(format!("the pod's pull secrets are for {}{more} only", keys.join(", ")));
+    }
+    match &secrets.named_by {
+        NamedBy::Nobody(account) => {
+            Some(format!("no pull secret is named, neither in the pod nor in ServiceAccount \"{account}\""))
+        }
+        NamedBy::Object | NamedBy::ObjectNot(_) | NamedBy::Account(_) => None,
+    }
+}
+
+fn missed(miss: &NearMiss<'_>, host: &str) -> String {
+    let NearMiss { source, name, why } = miss;
+    let name = clean(name);
+    match why {
+        Mismatch::DockerHub => {
+            format!("{source} is for {name}, which never matches Docker Hub: the key is https://index.docker.io/v1/")
+        }
+        Mismatch::NoUrl => format!(
+            "{source} has an entry \"{}\" that is no URL (a blank or line end in it?), so kubelets pass it over",
+            name.trim()
+        ),
+        Mismatch::Scheme => format!("{source} is for {name}, which does not match {host} (https:// in lower case)"),
+        Mismatch::Case => format!("{source} is for {name}, which does not match {host} (in other letters)"),
+        Mismatch::Port => format!("{source} is for {name}, which does not match {host} (another port)"),
+        Mismatch::Path => format!("{source} is for {name}, which is no beginning of this image's repository"),
+        Mismatch::Wildcard => format!("{source} is for {name}, which does not match {host} (* stands for one label)"),
+    }
+}
+
+/// A name for a new Secret that the pod does not use yet.
+fn free_name(draft: &Draft<'_>) -> String {
+    let secrets = draft.secrets;
+    let ignored = secrets.ignored.iter().map(|(name, _)| name.as_str());
+    let decoded = secrets.keyring.iter().flat_map(|keyring| keyring.keys()).filter_map(|(_, source)| match source {
+        Source::PullSecret(name) => Some(&**name),
+        Source::Anonymous | Source::NodeConfig | Source::Plugin(_) => None,
+    });
+    let taken: Vec<&str> = ignored.chain(decoded).collect();
+    let suffixed = (2..).map(|number| format!("regcred-{number}"));
+    let mut names = std::iter::once("regcred".to_owned()).chain(suffixed);
+    names.find(|name| !taken.contains(&name.as_str())).unwrap_or_default()
+}
+
+/// What follows the creation of a Secret that nothing names yet. What is named stays: the list of a `ServiceAccount` is
+/// atomic, so that a merge would replace it (kubernetes/api `core/v1/types.go`).
+fn attach(draft: &Draft<'_>, secret: &str) -> String {
+    let namespace = draft.namespace;
+    match &draft.secrets.named_by {
+        NamedBy::Nobody(account) => format!(
+            "; then attach it: kubectl -n {namespace} patch serviceaccount {account} -p '{{\"imagePullSecrets\":[{{\"name\":\"{secret}\"}}]}}'"
+        ),
+        NamedBy::Account(account) => format!(
+            "; then attach it: kubectl -n {namespace} patch serviceaccount {account} --type=json -p '[{{\"op\":\"add\",\"path\":\"/imagePullSecrets/-\",\"value\":{{\"name\":\"{secret}\"}}}}]'"
+        ),
+        NamedBy::ObjectNot(account) => format!(
+            "; then add {secret} to imagePullSecrets (those of ServiceAccount \"{account}\" do not count, for the pod has its own)"
+        ),
+        NamedBy::Object => format!("; then add {secret} to imagePullSecrets"),
+    }
+}
+
+/// The first refused login in a Secret that shows its own mistake, and the mistake.
+pub(super) fn flaw(draft: &Draft<'_>) -> Option<(String, Flaw)> {
+    let (reference, keyring) = (draft.reference?, draft.secrets.keyring.as_ref().ok()?);
+    // The pod's own candidates were tried first, in this order.
+    draft.attempts.iter().zip(keyring.matching(reference.name())).find_map(|(attempt, candidate)| {
+        let Attempt { source, outcome: Err(_), .. } = attempt else { return None };
+        let credential: &Credential = candidate.credential.as_deref().filter(|_| *source == candidate.source)?;
+        Some((source.to_string(), credential.flaw(reference.registry())?))
+    })
+}
+
+/// What stands in front of the line that renews a login with a mistake; nothing where the mistake is in the message.
+pub(super) fn mistake(draft: &Draft<'_>) -> Option<String> {
+    let (source, flaw) = flaw(draft)?;
+    Some(match flaw {
+        Flaw::OnlyIdentityToken => {
+            format!("{source} has only an identitytoken, which kubelets ignore: they need user and password")
+        }
+        Flaw::NoUser | Flaw::NoPassword => return None,
+        Flaw::PasswordLineEnd => format!("the password in {source} ends with a line end, as a file or echo leaves one"),
+        Flaw::PasswordBlank => format!("the password in {source} begins or ends with a blank"),
+        Flaw::UserBlank => format!("the user name in {source} begins or ends with a blank or line end"),
+        Flaw::WholeEcrToken => format!(
+            "the password in {source} is ECR's whole authorizationToken: only what follows AWS: in it is the password (aws ecr get-login-password)"
+        ),
+        Flaw::EmailAtDockerHub => format!("the user in {source} is an e-mail address; Docker Hub wants the Docker ID"),
+    })
+}
+
+/// What an entry that is no login lacks.
+pub(super) fn half(draft: &Draft<'_>) -> &'static str {
+    match flaw(draft) {
+        Some((_, Flaw::OnlyIdentityToken)) => "only an identitytoken, which kubelets ignore",
+        Some((_, Flaw::NoUser)) => "no user",
+        Some((_, Flaw::NoPassword)) => "no password",
+        _ => "no user or no password",
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,276 @@
+//! Scenarios: the pull secrets of a pod and an image that it may not pull → the words about them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::credentials::{self, Keyring, PullSecret};
+use crate::facts::{Attempt, NamedBy, Secrets};
+use crate::finding::Code;
+use crate::reference::Reference;
+use crate::registry::failure::Failure;
+use crate::verdict::Draft;
+use crate::workload::{ContainerImage, PullPolicy};
+
+/// In every password; in no text.
+const CANARY: &str = "canary-Xq3";
+const CREATE: &str = "kubectl -n team create secret docker-registry ";
+
+/// A Secret by its name, its type and its value.
+fn secret(name: &str, kind: &str, config: &Value) -> PullSecret {
+    let key = if kind == "kubernetes.io/dockercfg" { ".dockercfg" } else { ".dockerconfigjson" };
+    PullSecret::new(name, kind, BTreeMap::from([(key.to_owned(), config.to_string().into_bytes())]))
+}
+
+/// A pull secret with one entry.
+fn entry(name: &str, host: &str, entry: &Value) -> PullSecret {
+    secret(name, "kubernetes.io/dockerconfigjson", &json!({ "auths": { host: entry } }))
+}
+
+/// A login under a name.
+fn login(name: &str, host: &str) -> PullSecret {
+    entry(name, host, &json!({ "username": "ann", "password": CANARY }))
+}
+
+fn held(found: Vec<PullSecret>, named_by: NamedBy) -> Secrets {
+    let mut secrets = Secrets { named_by, ..Secrets::default() };
+    for secret in &found {
+        if let Err(why) = credentials::contributes(secret) {
+            secrets.ignored.push(("opaque".to_owned(), why));
+        }
+    }
+    secrets.keyring = Keyring::from_pull_secrets(&found);
+    secrets
+}
+
+/// Message and fix for an image whose every attempt ends in `code`.
+fn words(image: &str, secrets: &Secrets, code: Code) -> (String, String) {
+    let reference = Reference::parse(image).unwrap();
+    let failure = Failure { code, ..Failure::nonsense("", None) };
+    let attempt = |candidate: credentials::Candidate| Attempt {
+        source: candidate.source,
+        login: candidate.credential.is_some_and(|credential| credential.login().is_some()),
+        expiry: None,
+        outcome: Err(failure.clone()),
+        age: Duration::ZERO,
+        stale: false,
+        nothing_left: None,
+    };
+    let candidates = secrets.keyring.as_ref().unwrap().candidates(reference.name());
+    let attempts: Vec<Attempt> = candidates.into_iter().map(attempt).collect();
+    let image = ContainerImage {
+        path: String::new(),
+        pointer: String::new(),
+        container: "c".to_owned(),
+        image: image.to_owned(),
+        pull_policy: PullPolicy::Always,
+        old_image: None,
+    };
+    let draft = Draft {
+        namespace: "team",
+        secrets,
+        image: &image,
+        reference: Some(&reference),
+        attempts: &attempts,
+        now: Timestamp::UNIX_EPOCH,
+    };
+    let failure = Failure { detail: None, ..failure };
+    let words = (
+        super::super::sentence(&draft, code, true, Some(&failure)),
+        super::super::fix(&draft, code, true, Some(&failure)),
+    );
+    assert!(!words.0.contains(CANARY) && !words.1.contains(CANARY), "{words:?}");
+    assert!(words.1.len() < 700, "{} bytes: {}", words.1.len(), words.1);
+    words
+}
+
+#[test]
+fn a_pull_secret_that_matches_nothing_is_named_with_the_reason_and_the_lines_that_help() {
+    let (hub, corp) = ("acme/api:v1", "registry.corp.io:5000/team/api:v1");
+    let object = || NamedBy::Object;
+    let corp_create = "--docker-server=registry.corp.io:5000 --docker-username=USER --docker-password=PASSWORD";
+    let hub_create = "--docker-server=https://index.docker.io/v1/ --docker-username=USER --docker-password=PASSWORD";
+    let table: Vec<(&str, Secrets, &str, &str)> = vec![
+        (
+            corp,
+            held(vec![login("regcred", "registry.corp.io")], object()),
+            r#"Secret "regcred" is for registry.corp.io, which does not match registry.corp.io:5000 (another port); add one for registry.corp.io:5000: "#,
+            corp_create,
+        ),
+        (
+            corp,
+            held(vec![login("a", "registry.corp.io:5000/other")], object()),
+            r#"Secret "a" is for registry.corp.io:5000/other, which is no beginning of this image's repository; "#,
+            corp_create,
+        ),
+        (
+            corp,
+            held(vec![login("a", "Registry.Corp.io:5000")], object()),
+            r#"Secret "a" is for Registry.Corp.io:5000, which does not match registry.corp.io:5000 (in other letters); "#,
+            corp_create,
+        ),
+        (
+            corp,
+            held(vec![login("a", "HTTPS://registry.corp.io:5000")], object()),
+            r#"Secret "a" is for HTTPS://registry.corp.io:5000, which does not match registry.corp.io:5000 (https:// in lower case); "#,
+            corp_create,
+        ),
+        (
+            corp,
+            held(vec![login("a", "registry.corp.io:5000\n")], object()),
+            r#"Secret "a" has an entry "registry.corp.io:5000" that is no URL (a blank or line end in it?), so kubelets pass it over; "#,
+            corp_create,
+        ),
+        (
+            corp,
+            held(vec![login("a", "*.io:5000")], object()),
+            r#"Secret "a" is for *.io:5000, which does not match registry.corp.io:5000 (* stands for one label); "#,
+            corp_create,
+        ),
+        (
+            hub,
+            held(vec![login("hub", "https://index.docker.io/v1")], object()),
+            r#"Secret "hub" is for https://index.docker.io/v1, which never matches Docker Hub: the key is https://index.docker.io/v1/; "#,
+            hub_create,
+        ),
+        (
+            hub,
+            held(vec![login("hub", "registry-1.docker.io")], object()),
+            r#"Secret "hub" is for registry-1.docker.io, which never matches Docker Hub: "#,
+            hub_create,
+        ),
+        (
+            corp,
+            held(vec![login("a", "ghcr.io"), login("b", "quay.io")], object()),
+            "the pod's pull secrets are for ghcr.io, quay.io only; add one for registry.corp.io:5000: ",
+            corp_create,
+        ),
+        (
+            corp,
+            held(vec![secret("opaque", "Opaque", &json!({ "auths": {} }))], object()),
+            r#"Secret "opaque" is of no use to a kubelet: its type is Opaque, not kubernetes.io/dockerconfigjson; "#,
+            corp_create,
+        ),
+        (
+            corp,
+            held(vec![PullSecret::new("opaque", "kubernetes.io/dockercfg", BTreeMap::new())], object()),
+            r#"Secret "opaque" is of no use to a kubelet: its type is kubernetes.io/dockercfg, but it has no data key .dockercfg; "#,
+            corp_create,
+        ),
+        (
+            corp,
+            Secrets { missing: vec!["theirs".to_owned()], ..Secrets::default() },
+            r#"Secret "theirs" is named, but it is not in namespace "team", and Secrets do not cross namespaces: kubectl -n team create secret docker-registry theirs "#,
+            corp_create,
+        ),
+        (
+            corp,
+            held(Vec::new(), NamedBy::Nobody("builder".to_owned())),
+            r#"no pull secret is named, neither in the pod nor in ServiceAccount "builder"; "#,
+            r#"; then attach it: kubectl -n team patch serviceaccount builder -p '{"imagePullSecrets":[{"name":"regcred"}]}'"#,
+        ),
+        (
+            corp,
+            held(vec![login("regcred", "ghcr.io")], NamedBy::Account("builder".to_owned())),
+            "the pod's pull secrets are for ghcr.io only; ",
+            r#"patch serviceaccount builder --type=json -p '[{"op":"add","path":"/imagePullSecrets/-","value":{"name":"regcred-2"}}]'"#,
+        ),
+        (
+            corp,
+            held(vec![login("a", "ghcr.io")], NamedBy::ObjectNot("builder".to_owned())),
+            "the pod's pull secrets are for ghcr.io only; ",
+            r#"; then add regcred to imagePullSecrets (those of ServiceAccount "builder" do not count, for the pod has its own)"#,
+        ),
+    ];
+    for (image, secrets, starts, holds) in table {
+        let (message, fix) = words(image, &secrets, Code::CredentialsMissing);
+        assert!(message.ends_with(", and no pull secret of the pod has one for it"), "{message}");
+        assert!(fix.starts_with(starts) && fix.contains(holds) && fix.contains(CREATE), "{fix}\n{starts}\n{holds}");
+        // A registry that hides what is private says less; the reason is the same.
+        let (_, fix) = words(image, &secrets, Code::NotFoundOrNoAccess);
+        assert!(fix.starts_with(&format!("check the spelling; if it is private: {starts}")), "{fix}");
+    }
+}
+
+#[test]
+fn a_refused_login_with_a_mistake_in_it_is_told_which() {
+    let ecr = STANDARD.encode(format!("AWS:{CANARY}"));
+    let password = |password: &str| json!({ "username": "ann", "password": password });
+    for (image, host, given, code, starts) in [
+        (
+            "a.io/x:1",
+            "a.io",
+            password(&format!("{CANARY}\n")),
+            Code::CredentialsRejected,
+            r#"the password in Secret "s" ends with a line end, as a file or echo leaves one; renew it: "#,
+        ),
+        (
+            "a.io/x:1",
+            "a.io",
+            password(&format!(" {CANARY}")),
+            Code::CredentialsRejected,
+            r#"the password in Secret "s" begins or ends with a blank; renew it: "#,
+        ),
+        (
+            "a.io/x:1",
+            "a.io",
+            json!({ "username": "ann ", "password": CANARY }),
+            Code::CredentialsRejected,
+            r#"the user name in Secret "s" begins or ends with a blank or line end; renew it: "#,
+        ),
+        (
+            "1.dkr.ecr.eu-west-1.amazonaws.com/x:1",
+            "1.dkr.ecr.eu-west-1.amazonaws.com",
+            json!({ "username": "AWS", "password": ecr }),
+            Code::CredentialsRejected,
+            r#"the password in Secret "s" is ECR's whole authorizationToken: only what follows AWS: in it is the password (aws ecr get-login-password); renew it: "#,
+        ),
+        (
+            "acme/x:1",
+            "https://index.docker.io/v1/",
+            json!({ "username": "ann@acme.io", "password": CANARY }),
+            Code::CredentialsRejected,
+            r#"the user in Secret "s" is an e-mail address; Docker Hub wants the Docker ID; renew it: "#,
+        ),
+        (
+            "a.io/x:1",
+            "a.io",
+            json!({ "auth": STANDARD.encode("ann:"), "identitytoken": CANARY }),
+            Code::CredentialsMissing,
+            r#"Secret "s" has only an identitytoken, which kubelets ignore: they need user and password; renew it: "#,
+        ),
+        ("a.io/x:1", "a.io", json!({ "username": "ann" }), Code::CredentialsMissing, "renew it: "),
+        ("a.io/x:1", "a.io", password(CANARY), Code::CredentialsRejected, "renew it: "),
+        (
+            "a.io/x:1",
+            "a.io",
+            password(&format!("{CANARY}\n")),
+            Code::NotFoundOrNoAccess,
+            r#"the password in Secret "s" ends with a line end, as a file or echo leaves one; check the spelling, "#,
+        ),
+    ] {
+        let secrets = held(vec![entry("s", host, &given)], NamedBy::Object);
+        let (_, fix) = words(image, &secrets, code);
+        assert!(fix.starts_with(starts), "{fix}\n{starts}");
+    }
+}
+
+#[test]
+fn half_a_login_says_which_half() {
+    for (given, expected) in [
+        (json!({ "username": "ann" }), r#"the entry in Secret "s" has no password"#),
+        (json!({ "password": CANARY }), r#"the entry in Secret "s" has no user"#),
+        (
+            json!({ "identitytoken": CANARY }),
+            r#"the entry in Secret "s" has only an identitytoken, which kubelets ignore"#,
+        ),
+    ] {
+        let secrets = held(vec![entry("s", "a.io", &given)], NamedBy::Object);
+        let (message, _) = words("a.io/x:1", &secrets, Code::CredentialsMissing);
+        assert!(message.ends_with(expected), "{message}");
+    }
+}
