@@ -146,7 +146,7 @@ pub(crate) fn fix(draft: &Draft<'_>, code: Code, certain: bool, failure: Option<
             format!("{there}no tag was written, so latest is meant{near}; {}", tags())
         }
         Code::TagNotFound => match near(failure) {
-            Some(near) => format!("{near}; {}", tags()),
+            Some(near) => format!("{near}{}{}", if near.ends_with('?') { " " } else { "; " }, tags()),
             None => format!("{there}pushed under another tag, or not pushed yet; {}", tags()),
         },
         Code::DigestNotFound => {
