@@ -32,6 +32,7 @@ use pullgate::credentials::{Candidate, CredentialId, IdentityKey};
 use pullgate::metrics::Metrics;
 use pullgate::policy::{Pattern, RegistryRule};
 use pullgate::reference::{Digest, Reference};
+use pullgate::registry::transport::Intent;
 use pullgate::registry::{Ask, Endpoint, Registry};
 use pullgate::resolver::Resolver;
 use pullgate::resolver::fact::Freshness;
@@ -206,7 +207,8 @@ impl Day {
             }
             Asker::Client(client) => {
                 let endpoint = Arc::new(Endpoint::new(&reference, &rule));
-                let ask = Ask { endpoint, reference, credential: None, id: CredentialId::ANONYMOUS };
+                let ask =
+                    Ask { endpoint, reference, credential: None, id: CredentialId::ANONYMOUS, intent: Intent::Pull };
                 (client.resolve(&ask).await.ok(), false, Duration::ZERO)
             }
         };
