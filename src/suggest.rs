@@ -136,11 +136,11 @@ fn distance(one: &[u8], other: &[u8]) -> usize {
         for (column, wanted) in other.iter().enumerate() {
             let at = |line: &[usize], index: usize| line.get(index).copied().unwrap_or(usize::MAX - 1);
             let changed = at(&last, column) + usize::from(byte != wanted);
-            let mut least = changed.min(at(&last, column + 1) + 1).min(at(&next, column) + 1);
+            let mut fewest = changed.min(at(&last, column + 1) + 1).min(at(&next, column) + 1);
             if column > 0 && left == Some(*wanted) && above == Some(*byte) {
-                least = least.min(at(&before, column - 1) + 1);
+                fewest = fewest.min(at(&before, column - 1) + 1);
             }
-            next.push(least);
+            next.push(fewest);
             above = Some(*wanted);
         }
         before = std::mem::replace(&mut last, next);
@@ -249,7 +249,7 @@ mod tests {
 
     #[test]
     fn the_answer_does_not_depend_on_the_registrys_order() {
-        let mut tags = vec!["v1.4.2", "v1.4.4", "v1.4.3-rc2", "v1.4.3-rc1", "v1.4.2"];
+        let mut tags = ["v1.4.2", "v1.4.4", "v1.4.3-rc2", "v1.4.3-rc1", "v1.4.2"];
         let first = nearest("v1.4.3", tags.iter().copied());
         for _ in 0..tags.len() {
             tags.rotate_left(1);

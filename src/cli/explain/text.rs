@@ -47,7 +47,7 @@ fn name(page: &mut Page, Explanation { image, reference, .. }: &Explanation) {
 
 fn secrets(page: &mut Page, Explanation { pod, secrets, candidates, passed_over, .. }: &Explanation) {
     page.heading(format!("pull secrets in namespace {}", pod.object.namespace));
-    let Secrets { account, missing, ignored, unreadable, keyring } = secrets;
+    let Secrets { account, missing, ignored, unreadable, keyring, named_by: _ } = secrets;
     if let Some(account) = account {
         page.plain(format!("  named by ServiceAccount \"{account}\""));
     }
