@@ -41,7 +41,12 @@ async fn a_host_that_could_not_answer_makes_the_whole_uncertain() {
     let table: [(Behaviour, Code, &str, String); 3] = [
         (Answer::status(500).into(), Code::RegistryError, "M: HTTP 500", status("500 Internal Server Error")),
         (Answer::status(429).into(), Code::RateLimited, "M says RateLimited", status("429 Too Many Requests")),
-        (Answer::html(403).into(), Code::RegistryError, "M: HTTP 403", status("403 Forbidden")),
+        (
+            Answer::html(403).into(),
+            Code::RegistryError,
+            "M: HTTP 403, a web page: a proxy, or no registry",
+            status("403 Forbidden"),
+        ),
     ];
     for (behaviour, code, mirror, line) in table {
         let pair = Pair::new("").await;
