@@ -36,14 +36,14 @@ fn login(name: &str, host: &str) -> PullSecret {
     entry(name, host, &json!({ "username": "ann", "password": CANARY }))
 }
 
-fn held(found: Vec<PullSecret>, named_by: NamedBy) -> Secrets {
+fn held(found: &[PullSecret], named_by: NamedBy) -> Secrets {
     let mut secrets = Secrets { named_by, ..Secrets::default() };
-    for secret in &found {
+    for secret in found {
         if let Err(why) = credentials::contributes(secret) {
             secrets.ignored.push(("opaque".to_owned(), why));
         }
     }
-    secrets.keyring = Keyring::from_pull_secrets(&found);
+    secrets.keyring = Keyring::from_pull_secrets(found);
     secrets
 }
 
@@ -94,70 +94,70 @@ fn a_pull_secret_that_matches_nothing_is_named_with_the_reason_and_the_lines_tha
     let object = || NamedBy::Object;
     let corp_create = "--docker-server=registry.corp.io:5000 --docker-username=USER --docker-password=PASSWORD";
     let hub_create = "--docker-server=https://index.docker.io/v1/ --docker-username=USER --docker-password=PASSWORD";
-    let table: Vec<(&str, Secrets, &str, &str)> = vec![
+    let table: Vec<Scenario<'_>> = vec![
         (
             corp,
-            held(vec![login("regcred", "registry.corp.io")], object()),
+            held(&[login("regcred", "registry.corp.io")], object()),
             r#"Secret "regcred" is for registry.corp.io, which does not match registry.corp.io:5000 (another port); add one for registry.corp.io:5000: "#,
             corp_create,
         ),
         (
             corp,
-            held(vec![login("a", "registry.corp.io:5000/other")], object()),
+            held(&[login("a", "registry.corp.io:5000/other")], object()),
             r#"Secret "a" is for registry.corp.io:5000/other, which is no beginning of this image's repository; "#,
             corp_create,
         ),
         (
             corp,
-            held(vec![login("a", "Registry.Corp.io:5000")], object()),
+            held(&[login("a", "Registry.Corp.io:5000")], object()),
             r#"Secret "a" is for Registry.Corp.io:5000, which does not match registry.corp.io:5000 (in other letters); "#,
             corp_create,
         ),
         (
             corp,
-            held(vec![login("a", "HTTPS://registry.corp.io:5000")], object()),
+            held(&[login("a", "HTTPS://registry.corp.io:5000")], object()),
             r#"Secret "a" is for HTTPS://registry.corp.io:5000, which does not match registry.corp.io:5000 (https:// in lower case); "#,
             corp_create,
         ),
         (
             corp,
-            held(vec![login("a", "registry.corp.io:5000\n")], object()),
+            held(&[login("a", "registry.corp.io:5000\n")], object()),
             r#"Secret "a" has an entry "registry.corp.io:5000" that is no URL (a blank or line end in it?), so kubelets pass it over; "#,
             corp_create,
         ),
         (
             corp,
-            held(vec![login("a", "*.io:5000")], object()),
+            held(&[login("a", "*.io:5000")], object()),
             r#"Secret "a" is for *.io:5000, which does not match registry.corp.io:5000 (* stands for one label); "#,
             corp_create,
         ),
         (
             hub,
-            held(vec![login("hub", "https://index.docker.io/v1")], object()),
+            held(&[login("hub", "https://index.docker.io/v1")], object()),
             r#"Secret "hub" is for https://index.docker.io/v1, which never matches Docker Hub: the key is https://index.docker.io/v1/; "#,
             hub_create,
         ),
         (
             hub,
-            held(vec![login("hub", "registry-1.docker.io")], object()),
+            held(&[login("hub", "registry-1.docker.io")], object()),
             r#"Secret "hub" is for registry-1.docker.io, which never matches Docker Hub: "#,
             hub_create,
         ),
         (
             corp,
-            held(vec![login("a", "ghcr.io"), login("b", "quay.io")], object()),
+            held(&[login("a", "ghcr.io"), login("b", "quay.io")], object()),
             "the pod's pull secrets are for ghcr.io, quay.io only; add one for registry.corp.io:5000: ",
             corp_create,
         ),
         (
             corp,
-            held(vec![secret("opaque", "Opaque", &json!({ "auths": {} }))], object()),
+            held(&[secret("opaque", "Opaque", &json!({ "auths": {} }))], object()),
             r#"Secret "opaque" is of no use to a kubelet: its type is Opaque, not kubernetes.io/dockerconfigjson; "#,
             corp_create,
         ),
         (
             corp,
-            held(vec![PullSecret::new("opaque", "kubernetes.io/dockercfg", BTreeMap::new())], object()),
+            held(&[PullSecret::new("opaque", "kubernetes.io/dockercfg", BTreeMap::new())], object()),
             r#"Secret "opaque" is of no use to a kubelet: its type is kubernetes.io/dockercfg, but it has no data key .dockercfg; "#,
             corp_create,
         ),
@@ -167,25 +167,39 @@ fn a_pull_secret_that_matches_nothing_is_named_with_the_reason_and_the_lines_tha
             r#"Secret "theirs" is named, but it is not in namespace "team", and Secrets do not cross namespaces: kubectl -n team create secret docker-registry theirs "#,
             corp_create,
         ),
+    ];
+    hold(table);
+}
+
+#[test]
+fn one_more_pull_secret_is_attached_where_the_others_are_named_and_those_stay() {
+    let corp = "registry.corp.io:5000/team/api:v1";
+    hold(vec![
         (
             corp,
-            held(Vec::new(), NamedBy::Nobody("builder".to_owned())),
+            held(&[], NamedBy::Nobody("builder".to_owned())),
             r#"no pull secret is named, neither in the pod nor in ServiceAccount "builder"; "#,
             r#"; then attach it: kubectl -n team patch serviceaccount builder -p '{"imagePullSecrets":[{"name":"regcred"}]}'"#,
         ),
         (
             corp,
-            held(vec![login("regcred", "ghcr.io")], NamedBy::Account("builder".to_owned())),
+            held(&[login("regcred", "ghcr.io")], NamedBy::Account("builder".to_owned())),
             "the pod's pull secrets are for ghcr.io only; ",
             r#"patch serviceaccount builder --type=json -p '[{"op":"add","path":"/imagePullSecrets/-","value":{"name":"regcred-2"}}]'"#,
         ),
         (
             corp,
-            held(vec![login("a", "ghcr.io")], NamedBy::ObjectNot("builder".to_owned())),
+            held(&[login("a", "ghcr.io")], NamedBy::ObjectNot("builder".to_owned())),
             "the pod's pull secrets are for ghcr.io only; ",
             r#"; then add regcred to imagePullSecrets (those of ServiceAccount "builder" do not count, for the pod has its own)"#,
         ),
-    ];
+    ]);
+}
+
+/// Image, pull secrets, how the fix begins and what else it holds.
+type Scenario<'s> = (&'s str, Secrets, &'s str, &'s str);
+
+fn hold(table: Vec<Scenario<'_>>) {
     for (image, secrets, starts, holds) in table {
         let (message, fix) = words(image, &secrets, Code::CredentialsMissing);
         assert!(message.ends_with(", and no pull secret of the pod has one for it"), "{message}");
@@ -253,7 +267,7 @@ fn a_refused_login_with_a_mistake_in_it_is_told_which() {
             r#"the password in Secret "s" ends with a line end, as a file or echo leaves one; check the spelling, "#,
         ),
     ] {
-        let secrets = held(vec![entry("s", host, &given)], NamedBy::Object);
+        let secrets = held(&[entry("s", host, &given)], NamedBy::Object);
         let (_, fix) = words(image, &secrets, code);
         assert!(fix.starts_with(starts), "{fix}\n{starts}");
     }
@@ -269,7 +283,7 @@ fn half_a_login_says_which_half() {
             r#"the entry in Secret "s" has only an identitytoken, which kubelets ignore"#,
         ),
     ] {
-        let secrets = held(vec![entry("s", "a.io", &given)], NamedBy::Object);
+        let secrets = held(&[entry("s", "a.io", &given)], NamedBy::Object);
         let (message, _) = words("a.io/x:1", &secrets, Code::CredentialsMissing);
         assert!(message.ends_with(expected), "{message}");
     }
