@@ -8,7 +8,7 @@ use crate::credentials::{MalformedSecret, Source};
 use crate::facts::Unreadable;
 use crate::finding::{Code, Finding};
 use crate::registry::failure::Failure;
-use crate::registry::said::clean;
+use crate::registry::said::{clean, unseen};
 use crate::verdict::{Draft, Verdict};
 use crate::workload::ContainerImage;
 
@@ -17,8 +17,8 @@ const IMAGE_LIMIT: usize = 160;
 
 /// The image as it may be repeated: one line, bounded.
 pub fn shown(image: &str) -> String {
-    let mut shown: String =
-        image.chars().take(IMAGE_LIMIT).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+    let harmful = |c: char| c.is_control() || unseen(c) || matches!(c, '\u{2028}' | '\u{2029}');
+    let mut shown: String = image.chars().take(IMAGE_LIMIT).map(|c| if harmful(c) { '\u{fffd}' } else { c }).collect();
     if shown.len() < image.len() && shown.chars().count() == IMAGE_LIMIT {
         shown.push('…');
     }

@@ -10,6 +10,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
+use crate::registry::said::unseen;
+
 /// Bytes of one warning.
 const WARNING_LIMIT: usize = 256;
 /// Characters of all warnings of a response; beyond it the API server starts to drop them.
@@ -154,7 +156,7 @@ fn cleaned(text: &str, keep_lines: bool) -> String {
                 (gap, indent) = (false, true);
             }
             ' ' if indent => out.push(' '),
-            '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {}
+            c if unseen(c) => {}
             c if c.is_control() || c.is_whitespace() => gap = true,
             c => {
                 if gap && !out.is_empty() && !out.ends_with('\n') {

@@ -48,6 +48,8 @@ pub fn said(body: &[u8], content_type: Option<&str>) -> Said {
             return Said::default();
         };
         let code = serde_json::to_value(&first.code).ok().and_then(|code| code.as_str().map(str::to_owned));
+        // A code without a letter says nothing, and must not count as a registry's word.
+        let code = code.filter(|code| non_empty(code).is_some());
         return Said { code, message: non_empty(&first.message), html: false };
     }
     if let Ok(serde_json::Value::Object(object)) = serde_json::from_slice(body) {
@@ -64,10 +66,23 @@ fn non_empty(text: &str) -> Option<String> {
     Some(clean(text)).filter(|text| !text.is_empty())
 }
 
+/// Whether a character is not seen, or turns the text around (Unicode `Bidi_Control`, and of
+/// `Default_Ignorable_Code_Point` what no script and no emoji needs).
+pub(crate) fn unseen(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}'
+            | '\u{61c}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{feff}'
+            | '\u{e0000}'..='\u{e0fff}'
+    )
+}
+
 /// One line without control characters and without those that are not seen or turn the text around, at most 200 bytes.
 pub fn clean(text: &str) -> String {
-    let unseen =
-        |c| matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
     let mut line = String::new();
     for word in text.split(|c: char| c.is_whitespace() || c.is_control() || unseen(c)).filter(|word| !word.is_empty()) {
         if !line.is_empty() {
@@ -99,6 +114,8 @@ mod tests {
             ),
             (r#"{"details":"incorrect username or password"}"#, Some("incorrect username or password")),
             (r#"{"errors":[]}"#, None),
+            (r#"{"errors":[{"code":""}]}"#, None),
+            (r#"{"errors":[{"code":"\u200b","message":"gone"}]}"#, Some("gone")),
             ("Ref A: 1 Ref B: 2", Some("Ref A: 1 Ref B: 2")),
             ("<!DOCTYPE html><p>x", None),
             ("", None),
@@ -111,6 +128,7 @@ mod tests {
 
     #[test]
     fn words_of_a_registry_are_one_bounded_line() {
+        assert_eq!(clean("a\u{61c}b\u{ad}c\u{e0041}\u{202e}d\u{2028}e"), "a b c d e");
         let long = "é\u{7}\r\n".repeat(10_000);
         let cleaned = clean(&long);
         assert!(cleaned.len() <= SAID_LIMIT && cleaned.ends_with('…'), "{} bytes", cleaned.len());

@@ -3,6 +3,7 @@
 
 mod caching;
 mod command_line;
+mod corpus;
 mod dialogue;
 mod gate;
 mod hostile;
