@@ -26,6 +26,7 @@ lint:
     cargo clippy --locked --all-targets -- -D warnings
     sh -n certs/dev.sh
     bash -n tests/run.sh
+    bash -n fuzz/run.sh
 
 # All tests that need nothing but loopback
 test:
@@ -38,6 +39,10 @@ test-one NAME:
 # The tests against a real API server and real registries
 real *ARGS:
     tests/run.sh {{ ARGS }}
+
+# Fuzz TARGETS (all: none named) for SECONDS each; needs nightly and cargo-fuzz, see fuzz/README.md
+fuzz SECONDS="600" *TARGETS:
+    fuzz/run.sh {{ SECONDS }} {{ TARGETS }}
 
 # Licences, banned and duplicate crates, sources
 deny:

@@ -3,9 +3,11 @@
 //! Bytes are checked against the digest that names them, so what is read here is true for everybody who knows the digest.
 
 use std::fmt;
+use std::marker::PhantomData;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use url::Url;
 
 use crate::nodes::platform::{Content, Platform};
@@ -26,8 +28,11 @@ const MAX_WORD: usize = 64;
 #[serde(default)]
 struct Body {
     manifests: Option<Entries>,
-    config: Option<Descriptor>,
+    config: Option<Object<Descriptor>>,
 }
+
+/// What is a JSON object. A derived reader takes a list of the values in its place, which no runtime does.
+struct Object<T>(T);
 
 /// The platforms of an index's entries, read one by one: an index of too many is an error before it is a list.
 struct Entries(Vec<Option<Platform>>);
@@ -35,7 +40,7 @@ struct Entries(Vec<Option<Platform>>);
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Entry {
-    platform: Option<PlatformText>,
+    platform: Option<Object<PlatformText>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -62,7 +67,7 @@ impl Registry {
     /// Whatever the registry answered instead; the image itself is there.
     pub async fn content(&self, ask: &Ask, manifest: &Manifest) -> Result<Content, Failure> {
         let (answer, _) = self.converse(ask, Method::Get).await?;
-        let body: Body = checked(&answer.body, &manifest.digest, ask)?;
+        let Object(body): Object<Body> = checked(&answer.body, &manifest.digest, ask)?;
         match (manifest.kind, body) {
             (Kind::Index, Body { manifests: Some(Entries(entries)), .. }) => Ok(Content::Index(entries)),
             // The media type is the registry's word only; the bytes are somebody else's image, perhaps.
@@ -73,7 +78,7 @@ impl Registry {
                 Ok(Content::Other(what))
             }
             (Kind::Image, Body { config, .. }) => {
-                let digest = config.and_then(|config| config.digest).and_then(|digest| digest.parse().ok());
+                let digest = config.and_then(|Object(config)| config.digest).and_then(|digest| digest.parse().ok());
                 let Some(digest) = digest else {
                     return Err(Failure::nonsense(
                         format!("{} sends a manifest without a config", ask.endpoint.host),
@@ -81,7 +86,7 @@ impl Registry {
                     ));
                 };
                 let body = self.blob(ask, &digest).await?;
-                let platform: PlatformText = checked(&body, &digest, ask)?;
+                let Object(platform): Object<PlatformText> = checked(&body, &digest, ask)?;
                 let refuse = |why| Failure::nonsense(format!("{} sends {why}", ask.endpoint.host), None);
                 Platform::try_from(platform).map(Content::Single).map_err(refuse)
             }
@@ -124,6 +129,28 @@ fn checked<'b, T: Deserialize<'b>>(body: &'b [u8], digest: &Digest, ask: &Ask) -
     serde_json::from_slice(body).map_err(|_| refuse("sends something unreadable as"))
 }
 
+// === impl Object ===
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ObjectVisitor<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+            type Value = Object<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Object<T>, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+            }
+        }
+
+        deserializer.deserialize_map(ObjectVisitor(PhantomData))
+    }
+}
+
 // === impl Entries ===
 
 impl<'de> Deserialize<'de> for Entries {
@@ -139,11 +166,12 @@ impl<'de> Deserialize<'de> for Entries {
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Entries, A::Error> {
                 let mut entries = Vec::new();
-                while let Some(Entry { platform }) = seq.next_element()? {
+                while let Some(Object(Entry { platform })) = seq.next_element()? {
                     if entries.len() == MAX_ENTRIES {
                         return Err(A::Error::invalid_length(MAX_ENTRIES + 1, &self));
                     }
-                    entries.push(platform.map(Platform::try_from).transpose().map_err(A::Error::custom)?);
+                    let platform = platform.map(|Object(platform)| Platform::try_from(platform));
+                    entries.push(platform.transpose().map_err(A::Error::custom)?);
                 }
                 Ok(Entries(entries))
             }

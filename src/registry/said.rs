@@ -202,6 +202,8 @@ mod tests {
                 Some("MANIFEST_UNKNOWN: manifest unknown"),
             ),
             (r#"{"errors":"no"}"#, None),
+            (r#"{"errors":[{"code":""}]}"#, None),
+            (r#"{"errors":[{"code":"\u200b","message":"gone"}]}"#, Some("gone")),
             ("Ref A: 1 Ref B: 2", Some("Ref A: 1 Ref B: 2")),
             ("<!DOCTYPE html><p>x", None),
             ("", None),
@@ -214,6 +216,7 @@ mod tests {
 
     #[test]
     fn words_of_a_registry_are_one_bounded_line() {
+        assert_eq!(clean("a\u{61c}b\u{ad}c\u{e0041}\u{202e}d\u{2028}e"), "a b c d e");
         let long = "é\u{7}\r\n".repeat(10_000);
         let cleaned = clean(&long);
         assert!(cleaned.len() <= SAID_LIMIT && cleaned.ends_with('…'), "{} bytes", cleaned.len());

@@ -1,0 +1,13 @@
+//! The value of a pull secret. What holds is said in `src/docker_config.rs`.
+#![no_main]
+
+#[path = "../json.rs"]
+mod json;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    pullgate_fuzz::count(pullgate_fuzz::docker_config::property(data));
+});
+
+libfuzzer_sys::fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
+    json::mutate(data, size, max_size, seed)
+});
