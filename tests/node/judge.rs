@@ -27,7 +27,7 @@ const CODES: [(&str, &[&str]); 18] = [
     ("no basic auth credentials", &["CredentialsMissing", "CredentialsRejected", "NotFoundOrNoAccess"]),
     ("fetch oauth token: unexpected status from GET request", &["CredentialsRejected"]),
     ("fetch anonymous token: unexpected status from GET request", &["CredentialsMissing", "NotFoundOrNoAccess"]),
-    (": 401 Unauthorized", &["CredentialsRejected", "CredentialsMissing"]),
+    (": 401 Unauthorized", &["CredentialsRejected", "CredentialsMissing", "NotFoundOrNoAccess"]),
     (": 403 Forbidden", &["AccessDenied", "NotFoundOrNoAccess", "BlockedByRegistry"]),
     (": 429 Too Many Requests", &["RateLimited"]),
     (": 400 Bad Request", &["RegistryError"]),
