@@ -107,7 +107,8 @@ pub fn judge(policy: &Policy, workload: &Workload, facts: &Facts, now: Timestamp
         verdict.notices.extend(outcome.notice);
         let Some(finding) = outcome.finding else { continue };
         let name = finding.resolved.as_deref().unwrap_or(&finding.image);
-        if policy.exception(namespace, name, finding.code, today).is_some() {
+        let codes = [Some(finding.code), less_said(&finding)];
+        if codes.into_iter().flatten().any(|code| policy.exception(namespace, name, code, today).is_some()) {
             verdict.excepted.push(finding);
         } else {
             verdict.findings.push(finding);
@@ -116,6 +117,19 @@ pub fn judge(policy: &Policy, workload: &Workload, facts: &Facts, now: Timestamp
     verdict.would = enforced(policy, workload.shape, &verdict.findings);
     verdict.decision = under(mode, verdict.would);
     verdict
+}
+
+/// The code of the same refusal where less was asked about it: an exception must not depend on how much was.
+fn less_said(finding: &Finding) -> Option<Code> {
+    let by_digest = finding.resolved.as_deref().is_some_and(|resolved| resolved.contains('@'));
+    let bad_login = finding.probed.is_some_and(|probed| probed.login == Some(false));
+    match finding.code {
+        // Without a repository there is no tag in it.
+        Code::RepositoryNotFound if by_digest => Some(Code::DigestNotFound),
+        Code::RepositoryNotFound => Some(Code::TagNotFound),
+        Code::CredentialsRejected if bad_login => Some(Code::NotFoundOrNoAccess),
+        _ => None,
+    }
 }
 
 /// What `enforce` does: certain findings deny, uncertain ones as the operator says, templates warn unless told otherwise.

@@ -234,3 +234,27 @@ async fn what_a_stranger_was_shown_is_asked_once_for_all_logins() {
     let strangers = world.seen().iter().filter(|line| *line == "HEAD manifest 200").count();
     assert_eq!(strangers, 1);
 }
+
+#[tokio::test]
+async fn an_exception_holds_however_much_was_asked() {
+    let mut world = distribution(Login::None).await;
+    let unknown = Answer::envelope(404, "NAME_UNKNOWN", "repository name not known to registry");
+    world.registry.behave(Target::tags("nothing"), unknown);
+    for (code, decision) in [
+        ("TagNotFound", Decision::Allow),
+        ("RepositoryNotFound", Decision::Allow),
+        ("DigestNotFound", Decision::Deny),
+        ("AccessDenied", Decision::Deny),
+    ] {
+        let image = world.image("nothing:v1");
+        let exception = format!("mode: enforce\nexceptions: [{{ namespace: {TEAM}, image: '{image}', code: {code} }}]");
+        let exceptions = pullgate::config::parse(&exception, "exceptions.yaml").unwrap().exceptions;
+        world.policy.exceptions = exceptions;
+        let engine = world.engine(&cluster(&[]));
+        let pod = pod(TEAM, std::slice::from_ref(&image), &[]);
+        // Asked for by another namespace a moment ago, so that everything is known.
+        let others = world.check(&engine, &crate::support::pod("others", std::slice::from_ref(&image), &[])).await;
+        assert_eq!(codes(&others), [Code::RepositoryNotFound]);
+        assert_eq!(world.check(&engine, &pod).await.decision, decision, "{code}");
+    }
+}
