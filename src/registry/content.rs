@@ -14,8 +14,8 @@ use crate::nodes::platform::{Content, Platform};
 use crate::reference::Digest;
 use crate::registry::failure::Failure;
 use crate::registry::manifest::{self, Kind, Manifest, Nature};
-use crate::registry::transport::{Method, Request};
-use crate::registry::{Ask, MAX_REDIRECTS, Registry};
+use crate::registry::transport::Method;
+use crate::registry::{Ask, Registry};
 
 /// Entries of an index; more than any builder makes, and little enough to hold.
 const MAX_ENTRIES: usize = 1_000;
@@ -99,17 +99,7 @@ impl Registry {
         let refuse = |why: String| Failure::nonsense(format!("{} {why}", ask.endpoint.host), None);
         let url = Url::parse(&ask.endpoint.blob_url(&ask.reference, digest))
             .map_err(|_| refuse("is no host that a URL can name".to_owned()))?;
-        let request = Request {
-            profile: &ask.endpoint.profile,
-            intent: ask.intent,
-            method: Method::Get,
-            url,
-            accept: None,
-            authorization: presented.header(),
-            form: None,
-            max_body: manifest::MAX_SIZE,
-            max_redirects: MAX_REDIRECTS,
-        };
+        let request = ask.request(Method::Get, url, &presented, manifest::MAX_SIZE);
         match self.transport.send(request).await {
             Ok(answer) if answer.status == 200 => {
                 presented.accepted().await;

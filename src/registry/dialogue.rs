@@ -14,6 +14,31 @@ use crate::registry::{Ask, MAX_REDIRECTS, Registry, manifest, node, throttle};
 /// Rounds of one dialogue: unauthorised, authorised, renewed token, GET in place of HEAD, and one to spare.
 const MAX_ROUNDS: usize = 5;
 
+// === impl Ask ===
+
+impl Ask {
+    /// A request to the registry's own API, with what is presented there.
+    pub(super) fn request(
+        &self,
+        method: Method,
+        url: Url,
+        presented: &Authorization<'_>,
+        max_body: usize,
+    ) -> Request<'_> {
+        Request {
+            profile: &self.endpoint.profile,
+            intent: self.intent,
+            method,
+            url,
+            accept: None,
+            authorization: presented.header(),
+            form: None,
+            max_body,
+            max_redirects: MAX_REDIRECTS,
+        }
+    }
+}
+
 // === impl Registry ===
 
 impl Registry {
@@ -139,17 +164,8 @@ impl Registry {
             let detail = format!("{} is no host that a URL can name", ask.endpoint.host);
             Failure { weight: Weight::Unanswered, ..Failure::nonsense(detail, None) }
         })?;
-        let request = Request {
-            profile: &ask.endpoint.profile,
-            intent: ask.intent,
-            method,
-            url,
-            accept: Some(manifest::ACCEPT),
-            authorization: presented.header(),
-            form: None,
-            max_body: manifest::MAX_SIZE,
-            max_redirects: MAX_REDIRECTS,
-        };
+        let request =
+            Request { accept: Some(manifest::ACCEPT), ..ask.request(method, url, presented, manifest::MAX_SIZE) };
         let answer = self.transport.send(request).await;
         self.metrics.registry_request(&ask.endpoint.host, answer.as_ref().ok().map(|answer| answer.status));
         if let Some(quota) = answer.as_ref().ok().and_then(throttle::quota) {

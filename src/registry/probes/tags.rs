@@ -9,8 +9,8 @@ use url::Url;
 use crate::finding::Nearest;
 use crate::registry::probes::{Told, settle};
 use crate::registry::said::said;
-use crate::registry::transport::{Method, Request, Response};
-use crate::registry::{Ask, MAX_REDIRECTS, Registry};
+use crate::registry::transport::{Method, Response};
+use crate::registry::{Ask, Registry};
 use crate::suggest;
 
 /// Tags asked for at once: the most that Amazon's registry gives.
@@ -74,17 +74,7 @@ impl Registry {
 
     async fn page_of_tags(&self, ask: &Ask, url: Url) -> Option<Response> {
         let presented = self.session.known(self.transport.as_ref(), ask, false).await.ok()?;
-        let request = Request {
-            profile: &ask.endpoint.profile,
-            intent: ask.intent,
-            method: Method::Get,
-            url,
-            accept: None,
-            authorization: presented.header(),
-            form: None,
-            max_body: MAX_BODY,
-            max_redirects: MAX_REDIRECTS,
-        };
+        let request = ask.request(Method::Get, url, &presented, MAX_BODY);
         let answer = self.transport.send(request).await;
         self.metrics.registry_request(&ask.endpoint.host, answer.as_ref().ok().map(|answer| answer.status));
         let answer = answer.ok()?;
