@@ -2,6 +2,8 @@
 
 pub mod check;
 pub mod explain;
+pub mod rbac;
+pub mod release;
 pub mod serve;
 mod sharing;
 
@@ -13,7 +15,7 @@ use std::sync::Arc;
 use crate::args::{KubeArgs, NodeArgs, SourceArgs};
 use crate::check::Engine;
 use crate::cluster::files::{FileCluster, FileClusterError};
-use crate::cluster::{Cluster, KubeCluster, KubeError, KubeOptions, KubeTokens};
+use crate::cluster::{Cluster, KubeCluster, KubeError, KubeOptions, KubeTokens, ReleaseError};
 use crate::config::{self, ConfigError};
 use crate::manifests::ManifestError;
 use crate::metrics::Metrics;
@@ -152,6 +154,12 @@ pub enum CommandError {
     /// The runtime or standard output failed.
     #[error("{0}")]
     Io(#[from] io::Error),
+    /// The cluster did not do what it was asked.
+    #[error("{0}")]
+    Release(#[from] ReleaseError),
+    /// Neither manifests nor namespaces.
+    #[error("rbac generate: say where to look: -A, --namespace NAMESPACE or --file FILE")]
+    Nowhere,
     /// The demonstration did not go as it must.
     #[error("demo: {0}")]
     Demo(String),
