@@ -64,7 +64,7 @@ fn a_planted_mistake_is_noticed() {
     assert_eq!(
         shown,
         [
-            "a=  Of a.",
+            "a= Of a.",
             "a.b=`1` Of b.",
             "a.c=`\"x\"` ",
             "d=`{\"e\":1,\"f\":[\"a\"]}` Whole.",
