@@ -18,7 +18,7 @@ pub enum RbacCommand {
 pub enum Reach {
     /// The Secrets in use, by name: a new one needs a new run
     Named,
-    /// Every Secret of each namespace, by the ClusterRole of the chart
+    /// Every Secret of each namespace, by the role of the chart for the whole cluster
     Namespaced,
 }
 
