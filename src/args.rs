@@ -27,6 +27,8 @@ enum Command {
     Check(CheckArgs),
     /// Show how one image is understood: reference, credentials in the kubelet's order, answer
     Explain(ExplainArgs),
+    /// Is the installation sound? A line a check: certificates, webhooks, replicas, rights, registries
+    Doctor(DoctorArgs),
     /// Show the gate at work: no cluster and no network needed
     Demo,
 }
@@ -224,6 +226,35 @@ pub struct ExplainArgs {
     pub source: SourceArgs,
 }
 
+/// Output formats of `doctor`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DoctorFormat {
+    /// For people
+    Table,
+    /// For programs
+    Json,
+}
+
+/// Flags of `doctor`.
+#[derive(Debug, clap::Args)]
+pub struct DoctorArgs {
+    /// Before an installation: could it be made here?
+    #[arg(long, conflicts_with = "review")]
+    pub pre: bool,
+    /// Also create a pod with a bad image, in a dry run, and see that pullgate was asked about it
+    #[arg(long)]
+    pub review: bool,
+    /// A namespace of users: may pullgate read pull secrets there? Also that of the dry run
+    #[arg(short, long, default_value = "default", value_name = "NAMESPACE")]
+    pub namespace: String,
+    /// Output format
+    #[arg(short, long, default_value = "table", value_name = "FORMAT")]
+    pub output: DoctorFormat,
+    /// Which cluster, said as kubectl takes it
+    #[command(flatten)]
+    pub kube: KubeArgs,
+}
+
 // === impl Args ===
 
 impl Args {
@@ -235,6 +266,7 @@ impl Args {
             Command::Serve(args) => cli::serve::run(args),
             Command::Check(args) => cli::check::run(args),
             Command::Explain(args) => cli::explain::run(args),
+            Command::Doctor(args) => cli::doctor::run(args),
             Command::Demo => crate::demo::run(),
         };
         done.unwrap_or_else(|error| {
