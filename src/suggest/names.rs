@@ -75,7 +75,11 @@ mod tests {
             ("r.io/api", &["r.io/team/api", "r.io/team/rapi"], &["r.io/team/api"]),
             ("r.io/team/apj", &["s.io/team/api"], &[]),
             ("r.io/team/api", &["s.io/team/api", "r.io/team/apis"], &["s.io/team/api", "r.io/team/apis"]),
-            ("docker.io/library/encoder", &["s.io/encoder", "s.io/team/encoder"], &["s.io/encoder", "s.io/team/encoder"]),
+            (
+                "docker.io/library/encoder",
+                &["s.io/encoder", "s.io/team/encoder"],
+                &["s.io/encoder", "s.io/team/encoder"],
+            ),
             ("docker.io/library/ngnix", &["docker.io/library/nginx"], &["docker.io/library/nginx"]),
             ("docker.io/library/api", &["docker.io/acme/api"], &["docker.io/acme/api"]),
             ("s.io/library/api", &["s.io/api"], &[]),

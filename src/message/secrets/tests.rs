@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::credentials::{self, Keyring, PullSecret};
-use crate::facts::{Attempt, NamedBy, Secrets};
+use crate::facts::{Attempt, Meant, NamedBy, Secrets};
 use crate::finding::Code;
 use crate::reference::Reference;
 use crate::registry::failure::Failure;
@@ -53,6 +53,7 @@ fn words(image: &str, secrets: &Secrets, code: Code) -> (String, String) {
     let failure = Failure { code, ..Failure::nonsense("", None) };
     let attempt = |candidate: credentials::Candidate| Attempt {
         source: candidate.source,
+        id: credentials::CredentialId::ANONYMOUS,
         login: candidate.credential.is_some_and(|credential| credential.login().is_some()),
         expiry: None,
         outcome: Err(failure.clone()),
@@ -76,6 +77,7 @@ fn words(image: &str, secrets: &Secrets, code: Code) -> (String, String) {
         image: &image,
         reference: Some(&reference),
         attempts: &attempts,
+        meant: &Meant::default(),
         now: Timestamp::UNIX_EPOCH,
     };
     let failure = Failure { detail: None, ..failure };
