@@ -136,7 +136,7 @@ impl Registry {
             Some(nearest) => Some(self.dated(ask, nearest, until).await),
             None => None,
         };
-        let there = repository.yes.filter(|_| plan.repository);
+        let there = repository.yes.filter(|there| *there || plan.repository);
         let (was, probed) = (failure.code, Probed { login: login.yes, public: public.yes, repository: there });
         let concluded = plan::conclude(failure, probed);
         // The new name in the words of whoever gave it.

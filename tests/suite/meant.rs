@@ -130,7 +130,11 @@ async fn a_bare_name_means_docker_hub_and_the_registry_that_has_it_is_named() {
         let host = other.host();
         let team = format!("{host}/team");
         for (entry, image, expected) in [
-            (&host, "encoder:v1", format!("no registry is written, so docker.io/library/encoder is meant; {host}/encoder has it; ")),
+            (
+                &host,
+                "encoder:v1",
+                format!("no registry is written, so docker.io/library/encoder is meant; {host}/encoder has it; "),
+            ),
             (&team, "encoder", format!("; {team}/encoder has it; ")),
             (&host, "team/encoder:v1", format!("docker.io/team/encoder is meant; {host}/team/encoder has it; ")),
             (&host, "docker.io/library/encoder:v1", format!("{host}/library/encoder has it; ")),
@@ -141,7 +145,11 @@ async fn a_bare_name_means_docker_hub_and_the_registry_that_has_it_is_named() {
             assert!(said.contains(&expected), "{image} with {entry}: {said}");
             assert!(world.registry.requests().iter().all(|request| !request.sent_login), "{image}");
             let asked = seen(&other);
-            assert_eq!(asked.iter().filter(|line| line.contains("manifest") && line.contains("ann")).count(), 1, "{asked:?}");
+            assert_eq!(
+                asked.iter().filter(|line| line.contains("manifest") && line.contains("ann")).count(),
+                1,
+                "{asked:?}"
+            );
             assert_eq!(fix(&world, &engine, TEAM, image, &["regcred"]).await, said);
             assert_eq!(seen(&other), [""; 0], "held");
         }
@@ -175,9 +183,7 @@ fn decided(verdict: &Verdict) -> (Decision, Decision, Vec<(Code, bool)>) {
 #[tokio::test]
 async fn no_answer_of_another_registry_changes_the_verdict() {
     let (world, other) = two(Login::None).await;
-    let check = async |engine: &Engine| {
-        world.check(engine, &pod(TEAM, &["encoder:v1".to_owned()], &["regcred"])).await
-    };
+    let check = async |engine: &Engine| world.check(engine, &pod(TEAM, &["encoder:v1".to_owned()], &["regcred"])).await;
     let alone = check(&world.engine(&cluster(&[]))).await;
     assert_eq!(decided(&alone).0, Decision::Deny);
     for behaviour in [
@@ -240,11 +246,13 @@ async fn a_login_that_another_registry_refused_is_not_shown_there_for_every_name
     for login in [Login::bearer(), Login::Basic] {
         let (world, other) = two(login).await;
         let engine = engine(&world, &other.host(), "wrong");
+        let mut shown = Vec::new();
         for image in ["encoder:v1", "team/encoder:v1", "encoder", "encoder:v1"] {
             let fix = fix(&world, &engine, TEAM, image, &["regcred"]).await;
             assert!(!fix.contains("has it"), "{fix}");
+            shown.push(other.requests().iter().filter(|request| request.sent_login).count());
         }
-        assert_eq!(other.requests().iter().filter(|request| request.sent_login).count(), 1);
+        assert!(shown[0] > 0 && shown.iter().all(|times| *times == shown[0]), "{shown:?}");
     }
 }
 

@@ -1,3 +1,5 @@
+//! The words for a name or a tag that was meant to be another one.
+
 use std::sync::Arc;
 
 use jiff::Timestamp;
