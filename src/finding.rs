@@ -115,7 +115,7 @@ pub struct Nearest {
     pub tags: Vec<String>,
     /// It is a version beyond every other: perhaps it is not pushed yet.
     pub ahead: bool,
-    /// The build that it comes after or, of a commit, one that stands beside it.
+    /// The build that it comes right after or, of a commit, one that stands beside it.
     pub before: Option<String>,
     /// When that was built, by its own word.
     pub built: Option<Timestamp>,

@@ -15,6 +15,12 @@ const MAX_TAG: usize = 128;
 /// Shortest part of a commit hash that names one.
 const SHORT_HASH: usize = 6;
 
+/// Of a single number so many are the next ones: a pipeline counts builds that push nothing, too.
+const NEAR: u64 = 3;
+
+/// A version that begins with a larger number is a date.
+const FIRST_YEAR: u64 = 1970;
+
 /// How near one tag is; less is nearer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Nearness {
@@ -77,6 +83,17 @@ pub fn previous<'t>(wanted: &str, tags: impl IntoIterator<Item = &'t str>) -> Op
         one.numbers.cmp(&other.numbers).then(asked_for(one).cmp(&asked_for(other))).then(name.cmp(another))
     });
     alike.pop().map(|(_, tag)| tag)
+}
+
+/// Whether a version comes right after another, as the next release, the next build or a later date does.
+pub fn follows(wanted: &str, previous: &str) -> bool {
+    let (Some(wanted), Some(previous)) = (Version::of(wanted), Version::of(previous)) else { return false };
+    let dated = wanted.numbers.first().is_some_and(|number| *number >= FIRST_YEAR);
+    let single = wanted.numbers.len() == 1;
+    match wanted.numbers.iter().zip(&previous.numbers).find(|(one, other)| one != other) {
+        Some((one, other)) => dated || one.abs_diff(*other) <= if single { NEAR } else { 1 },
+        None => true,
+    }
 }
 
 /// Another commit's build where `wanted` names a commit: the last in the registry's order, which is that of time with
@@ -220,7 +237,7 @@ impl<'a> Version<'a> {
         let (apart, newer) = (one.abs_diff(*other), other > one);
         let places = self.numbers.len() - alike;
         match places {
-            1 if apart == 1 || (alike == 0 && apart <= 3) => Some(Nearness::Neighbour { apart, newer }),
+            1 if apart == 1 || (alike == 0 && apart <= NEAR) => Some(Nearness::Neighbour { apart, newer }),
             // Another major version is another program; of a single number only the next ones are near.
             _ if alike == 0 => None,
             _ => Some(Nearness::Version { places, apart, newer }),
@@ -301,6 +318,25 @@ mod tests {
             ("v1.4.3", &["1.9"], None),
         ] {
             assert_eq!(previous(wanted, tags.iter().copied()), expected, "{wanted} among {tags:?}");
+        }
+    }
+
+    #[test]
+    fn the_next_version_follows_and_a_far_one_does_not() {
+        for (wanted, previous, expected) in [
+            ("v1.4.3", "v1.4.2", true),
+            ("v1.4.3", "v1.4.3-rc1", true),
+            ("v1.5.0", "v1.4.9", true),
+            ("v2.0.0", "v1.9.3", true),
+            ("v1.4.9", "v1.4.2", false),
+            ("v3.0.0", "v1.4.2", false),
+            ("44", "42", true),
+            ("v9", "v1", false),
+            ("2026-11-21", "2026-11-02", true),
+            ("20261201", "20261121", true),
+            ("latest", "v1", false),
+        ] {
+            assert_eq!(follows(wanted, previous), expected, "{wanted} after {previous}");
         }
     }
 

@@ -68,7 +68,7 @@ impl Registry {
             let beside = || suggest::other_commit(tag, known()).filter(|_| near.is_empty());
             let nearest = Nearest {
                 ahead: previous.is_some(),
-                before: previous.or_else(beside).map(str::to_owned),
+                before: previous.filter(|previous| suggest::follows(tag, previous)).or_else(beside).map(str::to_owned),
                 tags: near.into_iter().map(str::to_owned).collect(),
                 built: None,
             };

@@ -82,7 +82,7 @@ async fn the_background_stops_at_a_reserve_that_is_kept_for_admissions() {
 #[tokio::test]
 async fn reasons_are_not_asked_for_below_half() {
     let world = world(Login::None).await;
-    let all = ["HEAD manifest 404", "GET manifest 404", "GET Tags 200", "GET manifest 200", "GET Blob 200"];
+    let all = ["HEAD manifest 404", "GET manifest 404", "GET Tags 200"];
     for (remaining, questions) in [(50, &all[..]), (49, &all[..1])] {
         left(&world, remaining);
         let engine = world.engine(&cluster(&[]));
