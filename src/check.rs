@@ -1,6 +1,8 @@
 //! **The spine.** Gathers the facts of a workload from the cache, judges them, and where the judgement would be a
 //! certain denial gathers them again, fresh, and judges again. Webhook, command line and scan all call this one function.
 
+mod meant;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -10,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::cluster::{Cluster, Reading};
 use crate::credentials::{self, Candidate, Keyring, PullSecret};
-use crate::facts::{Attempt, Facts, ImageFacts, NamedBy, Secrets, Unreadable};
+use crate::facts::{Attempt, Facts, ImageFacts, Meant, NamedBy, Secrets, Unreadable};
 use crate::finding::{Cause, Finding};
 use crate::node_credentials::{Account, NodeCredentials, NodeLookup};
 use crate::nodes::Eligible;
@@ -109,8 +111,16 @@ impl Engine {
         let fresh = |image: &ContainerImage| if doubtful.contains(&*image.path) { again } else { enough(image) };
         let eligible = self.eligible(workload);
         let second = Round { workload, eligible: &eligible, purpose, deadline };
-        let facts = self.gather(policy, second, secrets, &fresh).await;
-        (verdict::judge(policy, workload, &facts, (self.clock)()), facts)
+        let mut facts = self.gather(policy, second, secrets, &fresh).await;
+        let now = (self.clock)();
+        let verdict = verdict::judge(policy, workload, &facts, now);
+        if purpose == Purpose::Judge
+            && self.look_for_what_was_meant(policy, workload, &verdict, &mut facts, deadline).await
+        {
+            // The same facts at the same time: more words, and nothing else.
+            return (verdict::judge(policy, workload, &facts, now), facts);
+        }
+        (verdict, facts)
     }
 
     /// Reads the effective pull secrets: the pod's own, or for what has not passed admission yet the `ServiceAccount`'s
@@ -235,7 +245,11 @@ impl Engine {
                     content = self.resolver.content(rule, reference, candidate, manifest, deadline).await;
                 }
             }
-            ImageFacts { image: Arc::clone(image), reference, attempts, content, unusable }
+            if let (Ok(reference), Some(Attempt { outcome: Ok(_), id, .. })) = (&reference, attempts.last()) {
+                let rule = policy.registry(reference.registry());
+                self.resolver.remember(&workload.object.namespace, rule, reference, *id).await;
+            }
+            ImageFacts { image: Arc::clone(image), reference, attempts, content, unusable, meant: Meant::default() }
         }))
         .await;
         Facts { secrets, images, eligible: Arc::clone(eligible) }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::credentials::{Expiry, Keyring, MalformedSecret, NotContributing, Source};
+use crate::credentials::{CredentialId, Expiry, Keyring, MalformedSecret, NotContributing, Source};
 use crate::node_credentials::Broken;
 use crate::nodes::Eligible;
 use crate::nodes::platform::Content;
@@ -76,6 +76,17 @@ pub struct ImageFacts {
     pub unusable: Vec<Broken>,
     /// Its platforms, where they matter and could be read.
     pub content: Option<Arc<Content>>,
+    /// What its name may have been meant to be; looked for once it is certain that it cannot be pulled.
+    pub meant: Meant,
+}
+
+/// What the name of an image that cannot be had may have been meant to be: normal forms without tag and digest.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Meant {
+    /// Repositories near it that pods of the same namespace got, and that the pod's own logins see.
+    pub near: Vec<String>,
+    /// Where the same tag or digest is, seen with a login of the pod's own.
+    pub elsewhere: Vec<String>,
 }
 
 /// What one candidate got.
@@ -83,6 +94,8 @@ pub struct ImageFacts {
 pub struct Attempt {
     /// Which candidate, by name.
     pub source: Source,
+    /// Whose answer it is.
+    pub id: CredentialId,
     /// Whether it holds a login that a runtime would send.
     pub login: bool,
     /// When that login ends, where it says so itself.

@@ -7,6 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::credentials::TokenKind;
@@ -114,6 +115,10 @@ pub struct Nearest {
     pub tags: Vec<String>,
     /// It is a version beyond every other: perhaps it is not pushed yet.
     pub ahead: bool,
+    /// The build that it comes right after or, of a commit, one that stands beside it.
+    pub before: Option<String>,
+    /// When that was built, by its own word.
+    pub built: Option<Timestamp>,
 }
 
 /// One image and what is wrong with it.

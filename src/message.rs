@@ -4,6 +4,7 @@
 
 mod denial;
 mod logins;
+mod meant;
 mod secrets;
 
 use std::time::Duration;
@@ -142,10 +143,10 @@ pub(crate) fn fix(draft: &Draft<'_>, code: Code, certain: bool, failure: Option<
     let fix = match code {
         Code::InvalidImageName => "write it as registry/repository:tag, the repository in lower case".to_owned(),
         Code::TagNotFound if reference.is_some_and(crate::reference::Reference::implicit_latest) => {
-            let near = near(failure).map(|near| format!("; {near}")).unwrap_or_default();
+            let near = meant::tag(draft, failure).map(|near| format!("; {near}")).unwrap_or_default();
             format!("{there}no tag was written, so latest is meant{near}; {}", tags())
         }
-        Code::TagNotFound => match near(failure) {
+        Code::TagNotFound => match meant::tag(draft, failure) {
             Some(near) => format!("{near}{}{}", if near.ends_with('?') { " " } else { "; " }, tags()),
             None => format!("{there}pushed under another tag, or not pushed yet; {}", tags()),
         },
@@ -196,6 +197,10 @@ pub(crate) fn fix(draft: &Draft<'_>, code: Code, certain: bool, failure: Option<
             "nothing in the object is known to be wrong; seen from pullgate, nodes may differ".to_owned()
         }
     };
+    let fix = match meant::name(draft, code, failure) {
+        Some(meant) => format!("{meant}{}{fix}", if meant.ends_with('?') { " " } else { "; " }),
+        None => fix,
+    };
     match (draft.secrets.unreadable.first(), code.refusal() && !certain) {
         (Some((what, Unreadable::Forbidden)), true) => format!("grant pullgate the right to get {what}"),
         (Some((_, Unreadable::Unavailable(_))), true) => "nothing in the object is known to be wrong".to_owned(),
@@ -205,19 +210,6 @@ pub(crate) fn fix(draft: &Draft<'_>, code: Code, certain: bool, failure: Option<
             None => fix,
         },
     }
-}
-
-/// What the tag may have been meant to be.
-fn near(failure: Option<&Failure>) -> Option<String> {
-    let nearest = failure?.nearest.as_deref()?;
-    let meant = match nearest.tags.as_slice() {
-        [] => None,
-        [tag] => Some(format!("did you mean {tag}?")),
-        [tags @ .., last] => Some(format!("did you mean {} or {last}?", tags.join(", "))),
-    };
-    let ahead = nearest.ahead.then(|| "newer than every version there: perhaps not pushed yet".to_owned());
-    let parts: Vec<String> = [meant, ahead].into_iter().flatten().collect();
-    (!parts.is_empty()).then(|| parts.join(" "))
 }
 
 /// The names of the Secrets that were tried.

@@ -213,8 +213,15 @@ fn judge_image(
             architectures: None,
         },
     };
-    let draft =
-        Draft { namespace, secrets, image, reference: facts.reference.as_deref().ok(), attempts: &attempts, now };
+    let draft = Draft {
+        namespace,
+        secrets,
+        image,
+        reference: facts.reference.as_deref().ok(),
+        attempts: &attempts,
+        meant: &facts.meant,
+        now,
+    };
     let reference = match &facts.reference {
         Ok(reference) => reference,
         Err(error) => {

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::credentials::Expiry;
-use crate::facts::{Attempt, Secrets};
+use crate::facts::{Attempt, Meant, Secrets};
 use crate::finding::{Code, Finding, Probed, Tried};
 use crate::message;
 use crate::nodes::Runtime;
@@ -20,6 +20,7 @@ pub(crate) struct Draft<'a> {
     pub(crate) image: &'a ContainerImage,
     pub(crate) reference: Option<&'a Reference>,
     pub(crate) attempts: &'a [Attempt],
+    pub(crate) meant: &'a Meant,
     pub(crate) now: Timestamp,
 }
 

@@ -41,6 +41,7 @@ const PURE: [&str; 36] = [
     "registry/proxies",
     "registry/throttle",
     "resolver/shared/seal",
+    "suggest*",
     "verdict*",
     "workload*",
 ];

@@ -11,6 +11,7 @@ mod expiry;
 mod gate;
 mod layering;
 mod logins;
+mod meant;
 mod mirrors;
 mod model;
 mod modes;

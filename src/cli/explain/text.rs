@@ -152,7 +152,7 @@ fn exchanges(page: &mut Page, exchanges: &[Exchange]) {
 fn attempts(page: &mut Page, explanation: &Explanation, facts: &Facts) {
     let Some(image) = facts.images.first() else { return };
     page.heading("attempts, as a node makes them");
-    for Attempt { source, outcome, expiry: _, login, age: _, stale: _, nothing_left } in &image.attempts {
+    for Attempt { source, outcome, expiry: _, login, age: _, stale: _, nothing_left, id: _ } in &image.attempts {
         let who = if *login || *source == Source::Anonymous { "" } else { " (as nobody)" };
         match outcome {
             Ok(manifest) => page.line(Style::Good, format!("  {source}{who}: {}", manifest.digest)),
