@@ -27,7 +27,7 @@ use crate::registry::hosts::Headers;
 pub use crate::registry::http::names::{LookingUp, Names};
 use crate::registry::http::phase::Phase;
 use crate::registry::proxies::Proxies;
-use crate::registry::transport::{Method, Profile, Request, Response, Sending, Transport, TransportError};
+use crate::registry::transport::{Method, Profile, Request, Response, Sending, Transport, TransportError, host};
 
 /// Limit for one exchange, redirects included, where the configuration names none.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
@@ -105,7 +105,7 @@ impl HttpTransport {
                 go: None,
             })?;
             url.set_fragment(None);
-            redirected_to = Some(host(&url));
+            redirected_to = Some(url.clone());
         }
         Err(limit(format!("more than {} redirects", request.max_redirects)))
     }
@@ -205,7 +205,7 @@ fn redirect(method: Method, answer: &reqwest::Response) -> Option<String> {
 async fn read(
     mut answer: reqwest::Response,
     request: &Request<'_>,
-    redirected_to: Option<String>,
+    redirected_to: Option<Url>,
     url: &Url,
     proxy: &Proxy,
 ) -> Result<Response, TransportError> {
@@ -261,13 +261,4 @@ fn encoded(headers: &HeaderMap) -> bool {
 /// What is beyond pullgate's bounds.
 fn limit(detail: String) -> TransportError {
     TransportError { cause: Some(Cause::Limit), detail, go: None }
-}
-
-/// `host[:port]` for messages: never a path or a query.
-fn host(url: &Url) -> String {
-    match (url.host_str(), url.port()) {
-        (Some(host), Some(port)) => format!("{host}:{port}"),
-        (Some(host), None) => host.to_owned(),
-        (None, _) => "a URL without a host".to_owned(),
-    }
 }

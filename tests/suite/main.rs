@@ -26,5 +26,6 @@ mod suggestions;
 mod support;
 mod surviving;
 mod tenancy;
+mod unreachable;
 mod webhook;
 mod words;
