@@ -281,12 +281,16 @@ pub fn noted(notice: &Notice) -> String {
     with_lines(line, notice.fix.as_deref().unwrap_or_default())
 }
 
-/// A warning with the lines to type that have room in it, each whole.
+/// A warning with the lines to type that have room in it, each whole. Commands are steps: all of them or none; lines of a
+/// manifest are ways to choose from.
 fn with_lines(mut warning: String, fix: &str) -> String {
-    for line in fix.lines().filter(|line| typed::is_typed(line)) {
-        if warning.len() + line.trim_start().len() + 2 <= WARNING {
+    let typed = fix.lines().filter(|line| typed::is_typed(line)).map(str::trim_start);
+    let (steps, ways): (Vec<&str>, Vec<&str>) = typed.partition(|line| line.starts_with("kubectl "));
+    let steps = Some(steps.join(" && ")).filter(|steps| !steps.is_empty());
+    for line in steps.iter().map(String::as_str).chain(ways) {
+        if warning.len() + line.len() + 2 <= WARNING {
             warning.push_str("; ");
-            warning.push_str(line.trim_start());
+            warning.push_str(line);
         }
     }
     warning

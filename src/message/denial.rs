@@ -89,19 +89,17 @@ pub fn denial(verdict: &Verdict) -> String {
     text
 }
 
-/// What has room: the least goes first, and of equals the last.
+/// What has room: the least goes first, and of equals the last. Half of what is to be typed is worse than none.
 fn fitting(mut lines: Vec<Line>, room: usize) -> Vec<Line> {
+    let typed = lines.iter().filter(|line| line.rank <= Rank::Typed).map(|line| line.text.len() + 1).sum::<usize>();
+    if typed > room && lines.iter().any(|line| line.rank == Rank::Typed) {
+        lines.retain(|line| line.rank != Rank::Typed);
+        lines.insert(1, Line { rank: Rank::Fix, text: NO_ROOM.to_owned() });
+    }
     while length(&lines) > room {
-        let least = lines.iter().enumerate().max_by_key(|(index, line)| (line.rank, *index));
-        let Some((index, rank)) = least.map(|(index, line)| (index, line.rank)).filter(|(index, _)| *index > 0) else {
-            break;
-        };
+        let least = lines.iter().enumerate().skip(1).max_by_key(|(index, line)| (line.rank, *index));
+        let Some((index, _)) = least else { break };
         lines.remove(index);
-        if rank == Rank::Typed {
-            // Half of what is to be typed is worse than none.
-            lines.retain(|line| line.rank != Rank::Typed);
-            lines.push(Line { rank: Rank::Fix, text: NO_ROOM.to_owned() });
-        }
     }
     lines
 }

@@ -58,8 +58,8 @@ async fn a_certificate_of_somebody_else_is_told_with_its_names() {
     let stranger = Registry::start(RegistrySpec::https(&Arc::new(Authority::new().unwrap()))).await.unwrap();
     let (cause, words) = detail(&world, &format!("{}/open:v1", stranger.host())).await;
     let expected = format!(
-        "TLS with {} failed: its certificate (\"CN=pullgate demo\") is signed by \"CN=pullgate demo authority\", which \
-         pullgate does not know (caFile)",
+        "TLS with {} failed: its certificate (\"CN=pullgate demo\") is signed by another \"CN=pullgate demo \
+         authority\" than the one that is known, which pullgate does not know (caFile)",
         stranger.host()
     );
     assert_eq!((cause, words), (Some(Cause::Tls), expected));

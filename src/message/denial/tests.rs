@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::finding::{Code, Tried};
+use crate::finding::{Code, Notice, NoticeCode, Tried};
 use crate::policy::Mode;
 use crate::verdict::Decision;
 
@@ -91,6 +91,45 @@ fn what_has_no_room_in_the_first_line_stands_below() {
         assert!(lines[0].ends_with(":v1.4.2 (container \"c\") is not in the registry"), "{text}");
     }
     assert!(lines.contains(&below), "{text}");
+}
+
+#[test]
+fn what_is_to_be_typed_is_kept_whole_before_everything_else_or_not_at_all() {
+    let what = "needs a login at r.io, and no pull secret of the pod has one for it";
+    let mut long = finding(Code::CredentialsMissing, "r.io/a:1", "a", what, Some(&"word ".repeat(38)));
+    for (bytes, typed, said) in [(50, true, true), (500, true, false), (640, true, false), (900, false, true)] {
+        let line = format!("  kubectl create {}", "x".repeat(bytes - 17));
+        long.fix = format!("some words, a good many of them, {}:\n{line}\n  kubectl attach", "and more ".repeat(12));
+        let text = denial(&verdict(vec![long.clone(), finding(Code::TagNotFound, "r.io/t:1", "t", "is gone", None)]));
+        assert!(text.len() < 1024, "{} bytes", text.len());
+        let lines: Vec<&str> = text.lines().collect();
+        let whole = lines.contains(&format!("  {line}").as_str()) && lines.contains(&"    kubectl attach");
+        assert_eq!(whole, typed, "{bytes}: {text}");
+        assert_eq!(text.contains("kubectl"), typed, "{bytes}: {text}");
+        assert_eq!(lines.contains(&NO_ROOM), !typed, "{bytes}: {text}");
+        assert_eq!(text.contains("the registry says"), said, "{bytes}: {text}");
+    }
+}
+
+#[test]
+fn a_warning_ends_with_a_word_and_has_the_lines_to_type_that_fit() {
+    let what = "needs a login at r.io, and no pull secret of the pod has one for it";
+    let mut long = finding(Code::CredentialsMissing, "r.io/a:1", "a", what, Some(&"word ".repeat(38)));
+    long.fix = format!("so:\n  kubectl {}\n  kubectl attach\n  a: b", "x".repeat(200));
+    let expected = format!("CredentialsMissing: r.io/a:1 (container \"a\") {what}; beside; a: b");
+    assert_eq!(crate::message::warning(&long), expected);
+    let image = format!("{}/api:v1.4.2", "deep/".repeat(60));
+    let text = crate::message::warning(&finding(Code::TagNotFound, &image, &"c".repeat(200), what, Some("no")));
+    assert!(text.len() <= 256 && text.contains("v1.4.2 (container ") && text.ends_with("for it"), "{text}");
+    let notice = Notice {
+        code: NoticeCode::MutableTag,
+        path: String::new(),
+        message: format!("{}end", "eleven byte ".repeat(30)),
+        fix: None,
+        token: None,
+    };
+    let text = crate::message::noted(&notice);
+    assert!(text.len() <= 256 && (text.ends_with("eleven…") || text.ends_with("byte…")), "{text}");
 }
 
 proptest! {

@@ -21,6 +21,8 @@ pub(super) struct Verifier(Arc<WebPkiServerVerifier>);
 #[error("certificate of {} signed by {}, who is not known", names.subject, names.issuer)]
 pub(super) struct UnknownAuthority {
     pub(super) names: Names,
+    /// One of that name is trusted, and it is not this one.
+    pub(super) namesake: bool,
 }
 
 // === impl Verifier ===
@@ -43,13 +45,15 @@ impl ServerCertVerifier for Verifier {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         let verified = self.0.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
-        match (verified, Names::of(end_entity)) {
-            (Err(Error::InvalidCertificate(CertificateError::UnknownIssuer)), Some(names)) => {
-                let unknown = OtherError(Arc::new(UnknownAuthority { names }));
-                Err(Error::InvalidCertificate(CertificateError::Other(unknown)))
-            }
-            (verified, _) => verified,
-        }
+        let namesake = match verified {
+            Err(Error::InvalidCertificate(CertificateError::UnknownIssuer)) => false,
+            // The signature was held against the key of an authority that was found by its name.
+            Err(Error::InvalidCertificate(CertificateError::BadSignature)) => true,
+            verified => return verified,
+        };
+        let Some(names) = Names::of(end_entity) else { return verified };
+        let unknown = OtherError(Arc::new(UnknownAuthority { names, namesake }));
+        Err(Error::InvalidCertificate(CertificateError::Other(unknown)))
     }
 
     fn verify_tls12_signature(

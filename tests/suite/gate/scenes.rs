@@ -86,7 +86,8 @@ pub(crate) async fn scene(code: Code) -> Scene {
 
 /// Builds the scene for a notice: the image is there.
 pub(crate) async fn noticed(code: NoticeCode) -> Scene {
-    let gate = GateSpec::new().policy("mode: enforce\npin: { enabled: false }").start().await;
+    let login = if code == NoticeCode::CredentialsExpireSoon { Login::Basic } else { Login::None };
+    let gate = GateSpec::new().login(login).policy("mode: enforce\npin: { enabled: false }").start().await;
     let registry = &gate.registry;
     let mut image = gate.image("open:v1");
     let (mut secrets, mut policy) = (vec![], "Always");

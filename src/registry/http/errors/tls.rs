@@ -30,8 +30,12 @@ pub(super) fn in_words(host: &str, error: &rustls::Error) -> String {
         let at = i64::try_from(time.as_secs()).ok().and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
         at.map(|at| at.strftime("%Y-%m-%d").to_string()).unwrap_or_default()
     };
-    if let Some(UnknownAuthority { names: Names { subject, issuer } }) = unknown_authority(error) {
-        let by = if subject == issuer { "itself".to_owned() } else { format!("\"{issuer}\"") };
+    if let Some(UnknownAuthority { names: Names { subject, issuer }, namesake }) = unknown_authority(error) {
+        let by = match (subject == issuer, namesake) {
+            (true, _) => "itself".to_owned(),
+            (false, true) => format!("another \"{issuer}\" than the one that is known"),
+            (false, false) => format!("\"{issuer}\""),
+        };
         let proxy = if known_to_all(host) { "; a proxy that opens TLS seems to be in the way" } else { "" };
         return format!(
             "TLS with {host} failed: its certificate (\"{subject}\") is signed by {by}, which pullgate does not know (caFile){proxy}"
@@ -194,7 +198,7 @@ mod tests {
             ("ghcr.io:443", "CN=r", "CN=x", "seems to be in the way"),
         ] {
             let names = Names { subject: subject.to_owned(), issuer: issuer.to_owned() };
-            let error = rustls::OtherError(Arc::new(UnknownAuthority { names }));
+            let error = rustls::OtherError(Arc::new(UnknownAuthority { names, namesake: false }));
             let error = Error::InvalidCertificate(CertificateError::Other(error));
             let words = in_words(host, &error);
             assert!(words.ends_with(expected), "{words}");
