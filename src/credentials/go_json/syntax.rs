@@ -217,7 +217,7 @@ mod tests {
     use super::*;
 
     fn error(document: &[u8]) -> String {
-        check(document).err().unwrap_or_default()
+        check(document).err().unwrap_or_default().0
     }
 
     #[test]
