@@ -299,7 +299,7 @@ fn warnings(verdict: &Verdict) -> Vec<String> {
         return Vec::new();
     }
     let findings = verdict.findings.iter().filter(|_| verdict.decision != Decision::Deny).map(message::warning);
-    let notices = verdict.notices.iter().map(|notice| format!("{}: {}", notice.code.as_str(), notice.message));
+    let notices = verdict.notices.iter().map(message::noted);
     findings.chain(notices).collect()
 }
 

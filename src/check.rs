@@ -5,6 +5,7 @@ mod meant;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use jiff::Timestamp;
@@ -26,6 +27,9 @@ use crate::workload::{ContainerImage, PullPolicy, PullSecretNames, Workload};
 
 /// The share of the time that the first pass may take.
 const FIRST_PASS: f64 = 0.7;
+
+/// What may be waited for that only makes the words better.
+const BESIDE: Duration = Duration::from_millis(500);
 
 /// What every review shares.
 #[derive(Clone, Debug)]
@@ -135,8 +139,12 @@ impl Engine {
                 }
                 names.clone()
             }
+            PullSecretNames::Nameless => {
+                secrets.named_by = NamedBy::Nameless(workload.account.clone());
+                Vec::new()
+            }
             PullSecretNames::ThroughServiceAccount { listed, account } if !listed.is_empty() => {
-                secrets.named_by = NamedBy::ObjectNot(account.clone());
+                secrets.named_by = NamedBy::ObjectNot { account: account.clone(), theirs: Vec::new() };
                 listed.clone()
             }
             PullSecretNames::ThroughServiceAccount { account, .. } => {
@@ -159,6 +167,9 @@ impl Engine {
                 names
             }
         };
+        if not_before.is_some() && matches!(secrets.named_by, NamedBy::Object | NamedBy::ObjectNot { .. }) {
+            self.compare_with_account(workload, &names, &mut secrets).await;
+        }
         let names: Vec<String> = names.into_iter().filter(|name| !name.is_empty()).collect();
         let read = join_all(names.iter().map(|name| self.cluster.pull_secret(namespace, name, not_before))).await;
         let mut found: Vec<Arc<PullSecret>> = Vec::with_capacity(read.len());
@@ -179,6 +190,21 @@ impl Engine {
         }
         secrets.keyring = Keyring::from_pull_secrets(found.iter().map(AsRef::as_ref));
         secrets
+    }
+
+    /// Where a refusal is near: whether the object's names are its own or the account's, put there by the API server.
+    /// What the account says decides nothing, so that it may stay unread.
+    async fn compare_with_account(&self, workload: &Workload, names: &[String], secrets: &mut Secrets) {
+        let (namespace, account) = (&workload.object.namespace, workload.account.clone());
+        let reading = self.cluster.account_pull_secrets(namespace, &account, None);
+        let Ok(Reading::Found(mut theirs)) = tokio::time::timeout(BESIDE, reading).await else { return };
+        theirs.retain(|name| !name.is_empty());
+        let merged = matches!(workload.pull_secrets, PullSecretNames::Final(_)) && theirs == names;
+        if merged {
+            secrets.named_by = NamedBy::Account(account);
+        } else if !theirs.is_empty() {
+            secrets.named_by = NamedBy::ObjectNot { account, theirs };
+        }
     }
 
     fn eligible(&self, workload: &Workload) -> Arc<Eligible> {

@@ -29,8 +29,15 @@ pub enum NamedBy {
     /// In the object, whether of its own or put there by the API server.
     #[default]
     Object,
-    /// In the object, and so those of this `ServiceAccount` do not count.
-    ObjectNot(String),
+    /// In the object, and so those of the `ServiceAccount` do not count.
+    ObjectNot {
+        /// The `ServiceAccount`.
+        account: String,
+        /// What it names, where that was read.
+        theirs: Vec<String>,
+    },
+    /// The object has entries without a name; and so those of this `ServiceAccount` do not count.
+    Nameless(String),
     /// In this `ServiceAccount`.
     Account(String),
     /// Nowhere; neither in this `ServiceAccount`.

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use pullgate::admission::{self, Snapshot};
-use pullgate::check::Engine;
+use pullgate::check::{Engine, Purpose};
 use pullgate::cluster::files::{Contents, FileCluster};
 use pullgate::credentials::IdentityKey;
 use pullgate::demo::registry::{Authority, LOOPBACK_NAMES, Login, Registry, RegistrySpec};
@@ -26,13 +26,14 @@ use pullgate::registry::proxies::Proxies;
 use pullgate::resolver::Resolver;
 use pullgate::server::{self, Certificate, Limits, TlsFiles};
 use pullgate::time::Clock;
+use pullgate::verdict::Verdict;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::watch;
 
 pub(crate) use self::answer::Answer;
-pub(crate) use self::scenes::scene;
+pub(crate) use self::scenes::{Scene, noticed, scene};
 
 /// The namespace of the recorded reviews.
 pub(crate) const TEAM: &str = "team-a";
@@ -184,6 +185,17 @@ impl Gate {
         review["request"]["oldObject"] = self.pod(old, secrets)["request"]["object"].take();
         review["request"]["operation"] = json!("UPDATE");
         review
+    }
+
+    /// The verdict that `/validate` comes to, without its way back through the API server.
+    pub(crate) async fn verdict(&self, review: &Value) -> Verdict {
+        self.advance(Duration::from_millis(1));
+        let snapshot = self.snapshot();
+        let body = review.to_string();
+        let review = admission::review::parse(body.as_bytes()).unwrap();
+        let admission::review::Subject::Judge(workload) = &review.subject else { unreachable!("a pod") };
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+        snapshot.engine.check(&snapshot.policy, workload, Purpose::Judge, deadline).await
     }
 
     /// Sends a review to `/validate`.

@@ -35,6 +35,7 @@ const PURE: [&str; 36] = [
     "registry/hosts/server",
     "registry/hosts/text",
     "registry/hosts/ways",
+    "registry/http/certificate",
     "registry/manifest",
     "registry/node",
     "registry/probes/plan*",

@@ -27,5 +27,6 @@ mod suggestions;
 mod support;
 mod surviving;
 mod tenancy;
+mod unreachable;
 mod webhook;
 mod words;

@@ -32,7 +32,10 @@ async fn judged(world: &World, image: &str) -> Verdict {
 async fn a_tag_that_is_not_there_is_answered_with_those_that_were_meant() {
     let world = world(Login::bearer()).await;
     for (tag, expected) in [
-        ("v1.4.3", "did you mean v1.4.2 or v1.4.3-rc1? newer than every version there: perhaps not pushed yet; see"),
+        (
+            "v1.4.3",
+            "did you mean v1.4.2 or v1.4.3-rc1? newer than every version there: perhaps not pushed yet; see which exist:\n  skopeo list-tags docker://",
+        ),
         ("1.4.2", "did you mean v1.4.2 or v1.4.1?"),
         ("lates", "did you mean latest?"),
         ("nothing-like-it", "pushed under another tag, or not pushed yet; see which exist"),
