@@ -1,6 +1,7 @@
 //! The stage of one run: registries, the control plane, the installed chart and pullgate itself, all on loopback and
 //! all in one temporary directory.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -12,9 +13,11 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::Failure;
+use crate::exchanges::Stage;
 use crate::faults::{self, Port, Site};
 use crate::images::{self, Images};
 use crate::kubectl::{Kubectl, until};
+use crate::net::{self, Net};
 use crate::objects;
 use crate::parts::{Login, Part, Workshop, free_ports};
 use crate::pki::{Authority, TokenKey};
@@ -29,6 +32,12 @@ pub(crate) const OTHER_TEAM: &str = "other-team";
 pub(crate) const WARNED: &str = "warned";
 pub(crate) const AUDITED: &str = "audited";
 pub(crate) const LEGACY: &str = "legacy";
+/// Where the troubles of the page are.
+pub(crate) const SHOP: &str = "shop";
+
+/// Clouds' hosts whose nodes have no identity of their own here: a cluster that is elsewhere.
+const WITHOUT_IDENTITY: [&str; 3] =
+    ["123456789012.dkr.ecr.eu-west-1.amazonaws.com", "europe-docker.pkg.dev", "acme.azurecr.io"];
 
 /// `host:port` of everything that an image can come from here.
 pub(crate) struct Places {
@@ -59,6 +68,13 @@ pub(crate) struct World {
     pub(crate) doomed: Option<Part>,
     pub(crate) gate: Option<Gate>,
     pub(crate) authority: Authority,
+    /// The recorded answers of the clouds' hosts, behind [`Net`]'s proxy.
+    pub(crate) stage: Stage,
+    /// What signs for the registries and for the recorded hosts.
+    pub(crate) all_ca: PathBuf,
+    /// Whether names can be looked up where nobody is known; only root can arrange that.
+    pub(crate) name_server: bool,
+    _net: Net,
     ca: PathBuf,
     registries: Vec<Part>,
 }
@@ -71,6 +87,9 @@ pub(crate) struct Gate {
     pub(crate) part: Part,
 }
 
+/// A registry whose certificate nobody here knows.
+pub(crate) const UNKNOWN_AUTHORITY: &str = "private.corp.io";
+
 // === impl World ===
 
 impl World {
@@ -81,7 +100,7 @@ impl World {
         let needed: Vec<&str> = needed.iter().map(String::as_str).collect();
         let workshop = Workshop::new(dir, &needed)?;
         let authority = Authority::new("pullgate test authority")?;
-        let leaf = authority.issue(&["127.0.0.1", "localhost"])?;
+        let leaf = authority.issue(&["127.0.0.1", "localhost", "registry.corp.io", "public.corp.io"])?;
         let ca = workshop.file("ca.pem", &authority.pem)?;
 
         let [open, basic, bearer, doomed, seed, token] = free_ports()?;
@@ -116,8 +135,14 @@ impl World {
             silent: fault(Port::Silent)?,
             seed,
         };
+        let stage = Stage::open()?;
+        let all_ca = workshop.file("all-ca.pem", format!("{}{}", authority.pem, stage.ca()))?;
         let (stack, kubectl) = Stack::start(&workshop, &authority)?;
         let world = Self {
+            _net: Net::open(named(&places)?, &stage)?,
+            stage,
+            all_ca,
+            name_server: net::knows_nobody().is_ok(),
             workshop,
             stack,
             kubectl,
@@ -136,7 +161,7 @@ impl World {
 
     /// Pods are refused until the controller manager has made a namespace's `ServiceAccount`.
     fn namespaces(&self) -> Result<(), Failure> {
-        let names = [OWN_NAMESPACE, TEAM, OTHER_TEAM, WARNED, AUDITED, LEGACY];
+        let names = [OWN_NAMESPACE, TEAM, OTHER_TEAM, WARNED, AUDITED, LEGACY, SHOP];
         self.kubectl.apply(&objects::list(names.iter().map(|name| objects::namespace(name))))?.succeeded()?;
         for name in names {
             until("the ServiceAccount of a namespace", || {
@@ -155,6 +180,15 @@ impl World {
             .map(|host| json!({ "host": host, "caFile": self.ca, "nodeAccess": "none" }))
             .collect();
         registries.push(json!({ "host": silent, "caFile": self.ca, "nodeAccess": "none", "timeout": "1s" }));
+        for host in [net::REFUSED, net::TIMEOUT, net::UNKNOWN] {
+            registries.push(json!({ "host": host, "proxy": "none", "timeout": "1s" }));
+        }
+        let proxy = format!("http://{}", net::PROXY);
+        registries.push(json!({ "host": UNKNOWN_AUTHORITY, "proxy": proxy }));
+        for host in WITHOUT_IDENTITY {
+            registries.push(json!({ "host": host, "caFile": self.all_ca, "proxy": proxy, "nodeAccess": "none" }));
+        }
+        registries.push(json!({ "host": "*", "caFile": self.all_ca, "proxy": proxy }));
         let exception = |repository: &str, until: &str| {
             let image = self.open(repository);
             json!({ "namespace": LEGACY, "image": image, "code": "TagNotFound", "until": until })
@@ -205,12 +239,14 @@ impl World {
         kubeconfig["contexts"].as_array_mut().ok_or("a kubeconfig has contexts")?.push(context);
         let kubeconfig = self.workshop.file("pullgate.kubeconfig", kubeconfig.to_string())?;
         let serving = self.authority.issue(&["127.0.0.1", "pullgate.pullgate-system.svc"])?;
+        let mut arguments = self.pullgate()?;
+        let program = arguments.remove(0);
         let part = self
             .workshop
             .start(
                 "pullgate",
-                Path::new(env!("CARGO_BIN_EXE_pullgate")),
-                &[
+                Path::new(&program),
+                &[arguments, vec![
                     "serve".into(),
                     "--kubeconfig".into(),
                     kubeconfig.into(),
@@ -225,10 +261,24 @@ impl World {
                     format!("--admin-listen=127.0.0.1:{admin}").into(),
                     format!("--own-namespace={OWN_NAMESPACE}").into(),
                     "--log-format=text".into(),
-                ],
+                ]].concat(),
             )?
             .wait_for(webhook)?;
         Ok(Gate { webhook, admin, config, part })
+    }
+
+    /// What starts pullgate: in a mount namespace with the name server that knows nobody, where that can be.
+    pub(crate) fn pullgate(&self) -> Result<Vec<OsString>, Failure> {
+        const WITH_NAMES: &str = r#"mount --bind "$0" /etc/resolv.conf && exec "$@""#;
+        let mut start: Vec<OsString> = Vec::new();
+        if self.name_server {
+            let names = format!("nameserver {}\noptions attempts:1 timeout:2\n", net::NAME_SERVER);
+            let names = self.workshop.file("resolv.conf", names)?;
+            start.extend(["/usr/bin/unshare", "-m", "--propagation=private", "/bin/sh", "-c", WITH_NAMES].map(Into::into));
+            start.push(names.into());
+        }
+        start.push(env!("CARGO_BIN_EXE_pullgate").into());
+        Ok(start)
     }
 
     /// Replaces the Service of the chart's webhooks, or the URL that already did so, by a port on loopback.
@@ -315,6 +365,21 @@ impl World {
         let all: Vec<String> = registries.chain([self.stack.tails()]).chain(gate).collect();
         all.join("\n")
     }
+}
+
+/// What the company calls its registries.
+fn named(places: &Places) -> Result<Vec<(String, SocketAddr)>, Failure> {
+    let private = Authority::new("Corp Internal CA")?.issue(&[UNKNOWN_AUTHORITY])?;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let site = Site { own: UNKNOWN_AUTHORITY.to_owned(), elsewhere: String::new(), witness: None };
+    let private = faults::listen(listener, &private, Port::Registry, site)?;
+    let (basic, open) = (places.basic.parse()?, places.open.parse()?);
+    Ok(vec![
+        ("registry.corp.io:443".to_owned(), basic),
+        ("registry.corp.io:5000".to_owned(), basic),
+        ("public.corp.io:443".to_owned(), open),
+        (format!("{UNKNOWN_AUTHORITY}:443"), private),
+    ])
 }
 
 // === impl Gate ===

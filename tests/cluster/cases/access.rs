@@ -168,7 +168,7 @@ pub(super) fn trace(world: &mut World, report: &mut Report) {
     report.case("trace: no password in pullgate's log, its metrics or the audit log", |_| {
         let (log, metrics) = (world.gate()?.part.log(), world.gate()?.metrics()?);
         let audit = fs::read_to_string(world.workshop.dir.join("audit.log"))?;
-        for password in ["wonderland", "looking-glass", "YWxpY2U6"] {
+        for password in ["canary-wonderland", "canary-looking-glass", "YWxpY2U6"] {
             for (name, text) in [("log", &log), ("metrics", &metrics), ("audit log", &audit)] {
                 ensure(!text.contains(password), || format!("{password} is in the {name}"))?;
             }
