@@ -39,10 +39,11 @@ impl Shell {
         symlink(&world.kubectl.binary, bin.join("kubectl"))?;
         // Exactly what the messages ask for; anything else is a failure.
         for (tool, asked) in [
-            ("aws", "ecr get-login-password --region eu-west-1"),
-            ("az", "acr login -n acme --expose-token --query accessToken -o tsv"),
+            ("aws", ["ecr get-login-password --region eu-west-1", "ecr-public get-login-password --region us-east-1"]),
+            ("az", ["acr login -n acme --expose-token --query accessToken -o tsv"; 2]),
         ] {
-            script(&bin.join(tool), &format!("[ \"$*\" = '{asked}' ] && echo {FRESH}"))?;
+            let [one, other] = asked;
+            script(&bin.join(tool), &format!("[ \"$*\" = '{one}' ] || [ \"$*\" = '{other}' ] && echo {FRESH}"))?;
         }
         // This program pushes what would have been built.
         let own = env::current_exe()?.display().to_string();
@@ -86,7 +87,7 @@ fn script(path: &Path, line: &str) -> Result<(), Failure> {
     Ok(fs::set_permissions(path, fs::Permissions::from_mode(0o755))?)
 }
 
-/// `--build REGISTRY buildx build --platform linux/ARCH -t IMAGE --push .`: pushes an image for that platform.
+/// `--build REGISTRY buildx build --platform linux/ARCH -t IMAGE --push .`: pushes an image for that platform, or an index for several.
 pub(crate) fn build(arguments: &[String]) -> Result<(), Failure> {
     let after = |flag: &str| {
         let at = arguments.iter().position(|argument| argument == flag);
@@ -97,8 +98,12 @@ pub(crate) fn build(arguments: &[String]) -> Result<(), Failure> {
         return Err(format!("this is no docker buildx build: {arguments:?}").into());
     }
     let to: SocketAddr = to.parse()?;
-    let architecture = after("--platform")?.strip_prefix("linux/").ok_or("a platform of Linux")?;
+    let platforms = after("--platform")?.split(',').map(|platform| platform.strip_prefix("linux/"));
+    let architectures = platforms.collect::<Option<Vec<&str>>>().ok_or("platforms of Linux")?;
     let (_, image) = after("-t")?.split_once('/').ok_or("a registry in front")?;
     let (repository, tag) = image.rsplit_once(':').ok_or("a tag")?;
-    images::image(to, repository, tag, OCI_MANIFEST, architecture, "built again").map(drop)
+    match architectures.as_slice() {
+        [architecture] => images::image(to, repository, tag, OCI_MANIFEST, architecture, "built again").map(drop),
+        several => images::index(to, repository, tag, several).map(drop),
+    }
 }

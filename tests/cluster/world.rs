@@ -36,8 +36,8 @@ pub(crate) const LEGACY: &str = "legacy";
 pub(crate) const SHOP: &str = "shop";
 
 /// Clouds' hosts whose nodes have no identity of their own here: a cluster that is elsewhere.
-const WITHOUT_IDENTITY: [&str; 3] =
-    ["123456789012.dkr.ecr.eu-west-1.amazonaws.com", "europe-docker.pkg.dev", "acme.azurecr.io"];
+const WITHOUT_IDENTITY: [&str; 4] =
+    ["123456789012.dkr.ecr.eu-west-1.amazonaws.com", "europe-docker.pkg.dev", "acme.azurecr.io", "public.ecr.aws"];
 
 /// `host:port` of everything that an image can come from here.
 pub(crate) struct Places {
@@ -205,6 +205,7 @@ impl World {
             ],
             "kinds": [{ "group": "example.com", "kind": "Widget", "path": "spec.template" }],
             "registries": registries,
+            "pin": { "skip": ["public.corp.io/unpinned/*"] },
             "guard": { "allowAddresses": ["127.0.0.0/8"] },
         })
     }
@@ -246,22 +247,26 @@ impl World {
             .start(
                 "pullgate",
                 Path::new(&program),
-                &[arguments, vec![
-                    "serve".into(),
-                    "--kubeconfig".into(),
-                    kubeconfig.into(),
-                    "--context=pullgate".into(),
-                    "--config".into(),
-                    config.clone().into(),
-                    "--tls-cert-file".into(),
-                    self.workshop.file("tls.crt", serving.certificate_pem())?.into(),
-                    "--tls-private-key-file".into(),
-                    self.workshop.file("tls.key", serving.key_pem())?.into(),
-                    format!("--listen=127.0.0.1:{webhook}").into(),
-                    format!("--admin-listen=127.0.0.1:{admin}").into(),
-                    format!("--own-namespace={OWN_NAMESPACE}").into(),
-                    "--log-format=text".into(),
-                ]].concat(),
+                &[
+                    arguments,
+                    vec![
+                        "serve".into(),
+                        "--kubeconfig".into(),
+                        kubeconfig.into(),
+                        "--context=pullgate".into(),
+                        "--config".into(),
+                        config.clone().into(),
+                        "--tls-cert-file".into(),
+                        self.workshop.file("tls.crt", serving.certificate_pem())?.into(),
+                        "--tls-private-key-file".into(),
+                        self.workshop.file("tls.key", serving.key_pem())?.into(),
+                        format!("--listen=127.0.0.1:{webhook}").into(),
+                        format!("--admin-listen=127.0.0.1:{admin}").into(),
+                        format!("--own-namespace={OWN_NAMESPACE}").into(),
+                        "--log-format=text".into(),
+                    ],
+                ]
+                .concat(),
             )?
             .wait_for(webhook)?;
         Ok(Gate { webhook, admin, config, part })
@@ -274,7 +279,9 @@ impl World {
         if self.name_server {
             let names = format!("nameserver {}\noptions attempts:1 timeout:2\n", net::NAME_SERVER);
             let names = self.workshop.file("resolv.conf", names)?;
-            start.extend(["/usr/bin/unshare", "-m", "--propagation=private", "/bin/sh", "-c", WITH_NAMES].map(Into::into));
+            start.extend(
+                ["/usr/bin/unshare", "-m", "--propagation=private", "/bin/sh", "-c", WITH_NAMES].map(Into::into),
+            );
             start.push(names.into());
         }
         start.push(env!("CARGO_BIN_EXE_pullgate").into());

@@ -4,15 +4,18 @@
 /// to it that no message has any other (`tests/suite`).
 pub(crate) const KINDS: [&str; 9] = [
     "aws ecr get-login-password",
+    "aws ecr-public get-login-password",
     "az acr login",
     "docker buildx build",
     "kubectl apply",
     "kubectl create secret",
     "kubectl delete secret",
     "kubectl patch serviceaccount",
-    "kubectl set image",
     "skopeo list-tags",
 ];
+
+/// What a command may leave to its reader.
+pub(crate) const PLACEHOLDERS: [&str; 3] = ["USER", "PASSWORD", "…"];
 
 /// What a line to type begins with.
 const TOOLS: [&str; 12] =
@@ -37,16 +40,14 @@ pub(crate) fn stray(text: &str) -> Option<String> {
 
 /// The first words of every simple command in a line: of each part of a pipe and of each `$(…)`.
 pub(crate) fn kinds(command: &str) -> Vec<String> {
-    let parts = command.replace("$(", "|");
+    let parts = command.replace("$(", "|").replace("&&", "|");
     parts.split('|').filter_map(kind).collect()
 }
 
 /// Words in capitals that stand for something, and ellipses.
 pub(crate) fn placeholders(command: &str) -> Vec<String> {
     let words = command.split(|c: char| !c.is_ascii_alphanumeric() && c != '…');
-    let stands = |word: &&str| {
-        *word == "…" || word.len() > 3 && word.chars().all(|c| c.is_ascii_uppercase())
-    };
+    let stands = |word: &&str| *word == "…" || word.len() > 3 && word.chars().all(|c| c.is_ascii_uppercase());
     words.filter(stands).map(str::to_owned).collect()
 }
 

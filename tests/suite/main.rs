@@ -4,6 +4,7 @@
 mod attacks;
 mod caching;
 mod command_line;
+mod commands;
 mod corpus;
 mod dialects;
 mod dialogue;

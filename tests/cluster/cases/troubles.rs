@@ -12,13 +12,15 @@ use std::{env, fs};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use self::table::{Answer, Reality, Then, Trouble};
 use crate::Failure;
-use crate::commands::{self, KINDS};
+use crate::canary;
+use crate::commands::{self, KINDS, PLACEHOLDERS};
 use crate::exchanges::{Family, Row};
-use crate::kubectl::{Said, until};
+use crate::kubectl::{PATIENCE, Said, until, until_within};
+use crate::objects::ALICE;
 use crate::report::{Report, ensure};
 use crate::shell::Shell;
 use crate::world::{SHOP, World};
@@ -59,6 +61,11 @@ pub(super) fn cases(world: &mut World, report: &mut Report) {
             Ok(format!("{} typed", commands.len()))
         });
     }
+    report.case("troubles: a command that only check prints", |_| {
+        let commands = checked(world, &shell)?;
+        typed.extend(commands.iter().flat_map(|command| commands::kinds(command)));
+        Ok(commands.join("; "))
+    });
     report.case("troubles: the old pod still runs, and can be changed", |_| {
         world.kubectl.run(&format!("-n {SHOP} label pod old still=there"))?.succeeded()?;
         Ok(String::new())
@@ -88,6 +95,13 @@ fn refused(world: &World, trouble: &Trouble) -> Result<Said, Failure> {
     if let Reality::Recorded(family, row) = trouble.reality {
         world.stage.play(&recorded(family, row)?);
     }
+    if trouble.cause == table::OLD_PODS {
+        // The token of before is in memory for half a minute.
+        until_within(2 * PATIENCE, "the Secret to be read again", || {
+            let said = world.kubectl.feed("apply --dry-run=server -f -", &trouble.pod)?;
+            Ok((said.code == Some(1)).then_some(()))
+        })?;
+    }
     let said = world.kubectl.apply(&trouble.pod)?;
     let said = match trouble.answer {
         Answer::Denied => said.refused(trouble.code)?,
@@ -109,11 +123,21 @@ fn node_says(world: &World, trouble: &Trouble) -> Result<Option<String>, Failure
     if let Some(node) = trouble.node {
         return Ok(Some(node.to_owned()));
     }
-    let file = world.workshop.file("trouble.json", trouble.pod.to_string())?;
+    let said = check(world, &trouble.pod, "json")?;
+    let json: Value = serde_json::from_str(&said.stdout).map_err(|error| format!("{error}: {said}"))?;
+    let findings = json["results"][0]["findings"].as_array().cloned().unwrap_or_default();
+    let finding = findings.iter().find(|finding| finding["code"] == trouble.code);
+    let finding = finding.ok_or_else(|| format!("check says otherwise than the webhook: {said}"))?;
+    Ok(finding["node"].as_str().map(str::to_owned))
+}
+
+/// `pullgate check` on a manifest, against the cluster and with the configuration of the webhook.
+fn check(world: &World, pod: &Value, format: &str) -> Result<Said, Failure> {
+    let file = world.workshop.file("trouble.json", pod.to_string())?;
     let mut start = world.pullgate()?;
     let done = Command::new(start.remove(0))
         .args(start)
-        .args(["check", "-o", "json", "-f"])
+        .args(["check", "-o", format, "-f"])
         .arg(file)
         .arg("--config")
         .arg(&world.gate()?.config)
@@ -122,14 +146,30 @@ fn node_says(world: &World, trouble: &Trouble) -> Result<Option<String>, Failure
         .env_clear()
         .env("PATH", "/usr/bin:/bin")
         .output()?;
-    let (out, err) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
-    let trace = crate::canary::trace(&out).or_else(|| crate::canary::trace(&err));
-    ensure(trace.is_none(), || format!("check prints a password: {trace:?}"))?;
-    let json: Value = serde_json::from_str(&out).map_err(|error| format!("{error}: {out}{err}"))?;
-    let findings = json["results"][0]["findings"].as_array().cloned().unwrap_or_default();
-    let finding = findings.iter().find(|finding| finding["code"] == trouble.code);
-    let finding = finding.ok_or_else(|| format!("check says otherwise than the webhook: {out}"))?;
-    Ok(finding["node"].as_str().map(str::to_owned))
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (stdout, stderr) = (text(&done.stdout), text(&done.stderr));
+    for output in [&stdout, &stderr] {
+        let trace = canary::trace(output);
+        ensure(trace.is_none(), || format!("check prints a password: {trace:?}"))?;
+    }
+    Ok(Said { command: "pullgate check".to_owned(), code: done.status.code(), stdout, stderr })
+}
+
+/// A command that only `check` prints, for a list of pull secrets that is the `ServiceAccount`'s.
+fn checked(world: &World, shell: &Shell) -> Result<Vec<String>, Failure> {
+    let pod = table::through_its_account();
+    let said = check(world, &pod, "table")?;
+    let commands = commands::commands(&said.stdout);
+    ensure(said.code == Some(1) && commands.iter().any(|command| command.contains("--type=json")), || {
+        said.to_string()
+    })?;
+    for command in &commands {
+        shell.type_in(&filled_in(ALICE, "", command)?)?;
+    }
+    let said = check(world, &pod, "table")?;
+    ensure(said.code == Some(0), || said.to_string())?;
+    world.kubectl.apply(&pod)?.soundly()?;
+    Ok(commands)
 }
 
 /// Types what the message says, does what it says in words, and creates the pod again; gives the commands.
@@ -142,7 +182,7 @@ fn mended(world: &World, shell: &Shell, trouble: &Trouble, said: &Said) -> Resul
     ensure(!commands.is_empty(), || format!("no command to type: {said}"))?;
     let mut printed = String::new();
     for command in &commands {
-        let line = filled_in(trouble, command)?;
+        let line = filled_in(trouble.login, trouble.image(), command)?;
         printed += &shell.type_in(&line)?.stdout;
     }
     if trouble.reality != Reality::Real {
@@ -163,19 +203,34 @@ fn mended(world: &World, shell: &Shell, trouble: &Trouble, said: &Said) -> Resul
             pod["spec"]["containers"][0]["image"] = format!("{name}:{tag}").into();
         }
     }
-    world.kubectl.apply(&pod)?.soundly()?;
+    if trouble.code == "PlatformMismatch" {
+        // A tag that was pushed again is believed for a few seconds more.
+        until("the tag to be looked up again", || world.kubectl.apply(&pod)?.soundly().map(Some))?;
+    } else {
+        world.kubectl.apply(&pod)?.soundly()?;
+    }
+    if let Some((_, after)) = said.stderr.split_once("nodeSelector: {kubernetes.io/arch: ") {
+        let mut pod = trouble.pod.clone();
+        pod["metadata"]["name"] = format!("{}-elsewhere", trouble.name()).into();
+        pod["spec"]["nodeSelector"] = json!({ "kubernetes.io/arch": after.split('}').next() });
+        world.kubectl.apply(&pod)?.soundly()?;
+    }
+    // The next message suggests the same name.
+    world.kubectl.run(&format!("-n {SHOP} delete secret regcred --ignore-not-found"))?.succeeded()?;
     Ok(commands)
 }
 
-/// The command with what the reader puts in: a login for `USER` and `PASSWORD`, and for a build what it is to be called.
-fn filled_in(trouble: &Trouble, command: &str) -> Result<String, Failure> {
-    let (user, password) = trouble.login;
+/// The command with what the reader puts in: a login for `USER` and `PASSWORD`, and what an ellipsis leaves out.
+fn filled_in((user, password): (&str, &str), image: &str, command: &str) -> Result<String, Failure> {
     let placeholders = commands::placeholders(command);
-    let build = command.starts_with("docker buildx build ");
-    let other = placeholders.iter().find(|word| !matches!(word.as_str(), "USER" | "PASSWORD") && !(build && *word == "…"));
+    let other = placeholders.iter().find(|word| !PLACEHOLDERS.contains(&word.as_str()));
     ensure(other.is_none(), || format!("{other:?} stands for something that the reader has to find out: {command}"))?;
     let line = command.replace("USER", &format!("'{user}'")).replace("PASSWORD", &format!("'{password}'"));
-    Ok(line.replace('…', &format!("-t {} --push .", trouble.image())))
+    let rest = match command.starts_with("docker buildx build ") {
+        true => format!("-t {image} --push ."),
+        false => format!("--docker-server=registry.corp.io --docker-username='{user}' --docker-password='{password}'"),
+    };
+    Ok(line.replace('…', &rest))
 }
 
 /// The Secret holds exactly this login.
@@ -202,9 +257,19 @@ fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// How long a registry is left alone depends on when it was asked.
+fn steady(text: &str) -> String {
+    let (before, after) = text.split_once("not asked again for another ").unwrap_or((text, ""));
+    match after.split_once(" s") {
+        Some((_, after)) => format!("{before}not asked again for another 10 s{}", steady(after)),
+        None => text.to_owned(),
+    }
+}
+
 fn page(shown: &[Shown]) -> String {
     let anchor = |cause: &str| -> String {
-        let kept = cause.to_lowercase().chars().filter(|c| c.is_alphanumeric() || *c == ' ' || *c == '-').collect::<String>();
+        let kept =
+            cause.to_lowercase().chars().filter(|c| c.is_alphanumeric() || *c == ' ' || *c == '-').collect::<String>();
         kept.replace(' ', "-")
     };
     let mut page = PREFACE.to_owned();
@@ -222,7 +287,7 @@ fn page(shown: &[Shown]) -> String {
         let node = node.as_deref().unwrap_or("(what a node's runtime says here depends on the node)");
         page += &format!(
             "\n## {cause}\n\nThe node, minutes later:\n\n```text\n{node}\n```\n\n`kubectl apply`, at once:\n\n```text\n{}\n```\n\nMore: [`{code}`](codes/{code}.md)\n",
-            kubectl.trim_end()
+            steady(kubectl.trim_end())
         );
     }
     page

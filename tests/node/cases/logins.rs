@@ -26,12 +26,17 @@ fn entries(places: &Places) -> Vec<Row> {
         )
         .runs(),
         entry("auth without padding", json!({ "auth": STANDARD_NO_PAD.encode("alice:canary-wonderland") })).runs(),
-        entry("auth with a newline at its end", json!({ "auth": STANDARD.encode("alice:canary-wonderland") + "\n" })).runs(),
+        entry("auth with a newline at its end", json!({ "auth": STANDARD.encode("alice:canary-wonderland") + "\n" }))
+            .runs(),
         row("member names in capitals")
-            .secret(Secret::document(&json!({ "AUTHS": { host: { "Auth": STANDARD.encode("alice:canary-wonderland") } } })))
+            .secret(Secret::document(
+                &json!({ "AUTHS": { host: { "Auth": STANDARD.encode("alice:canary-wonderland") } } }),
+            ))
             .runs(),
         entry("an unknown user", json!({ "username": "mallory", "password": "canary-wonderland" })).fails(REFUSED),
-        row("a newline after the password").secret(Secret::login(host, ("alice", "canary-wonderland\n"))).fails(REFUSED),
+        row("a newline after the password")
+            .secret(Secret::login(host, ("alice", "canary-wonderland\n")))
+            .fails(REFUSED),
         row("an empty password").secret(Secret::login(host, ("alice", ""))).fails(NO_LOGIN),
         row("a password without a user").secret(Secret::login(host, ("", "canary-wonderland"))).fails(NO_LOGIN),
         entry("an empty entry", json!({})).fails(NO_LOGIN),

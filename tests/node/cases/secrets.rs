@@ -45,7 +45,9 @@ fn orders(places: &Places) -> Vec<Row> {
         bearer("a password with a newline")
             .secret(token(("alice", "canary-wonderland\n")))
             .fails("failed to fetch oauth token"),
-        bearer("a password without a user").secret(token(("", "canary-wonderland"))).fails("failed to fetch anonymous token"),
+        bearer("a password without a user")
+            .secret(token(("", "canary-wonderland")))
+            .fails("failed to fetch anonymous token"),
         Row::new("secrets: bearer: a password with colons", format!("{}/carol/app:v1", places.bearer))
             .secret(token(CAROL))
             .runs(),

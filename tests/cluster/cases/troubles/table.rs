@@ -10,7 +10,7 @@ use crate::images::{self, OCI_MANIFEST};
 use crate::net;
 use crate::objects::{self, ALICE, WRONG, account, list, pod_with, pull_secret};
 use crate::shell::FRESH;
-use crate::world::{OTHER_TEAM, SHOP, UNKNOWN_AUTHORITY, WARNED, World};
+use crate::world::{OTHER_TEAM, SHOP, UNKNOWN_AUTHORITY, World};
 
 use Answer::{Denied, Warned};
 use Reality::{Real, Recorded};
@@ -58,8 +58,12 @@ pub(super) enum Then {
     Edited(fn(&mut Value)),
 }
 
+/// The only cause with a past.
+pub(super) const OLD_PODS: &str = "expired ECR token while old pods still run";
+
 const ECR: &str = "123456789012.dkr.ecr.eu-west-1.amazonaws.com";
 const ACR_USER: &str = "00000000-0000-0000-0000-000000000000";
+const PUBLIC_ECR: &str = "public.ecr.aws";
 const ROBOT: (&str, &str) = ("robot$ci", "canary-robot");
 
 /// Every cause, in the order of the page.
@@ -67,12 +71,14 @@ pub(super) fn table() -> Vec<Trouble> {
     let absent = format!("registry.corp.io/shop/api@sha256:{}", "0".repeat(64));
     let mut never = pod("never", "registry.corp.io/shop/api:v1.4.2", &["regcred-shop"]);
     never["spec"]["containers"][0]["imagePullPolicy"] = json!("Never");
-    let mut skew = pod("skew", "public.corp.io/shop/page:v1", &[]);
-    skew["metadata"]["namespace"] = json!(WARNED);
+    let skew = pod("skew", "public.corp.io/unpinned/page:v1", &[]);
     let mut own_list = pod("own-list", "registry.corp.io/shop/api:v1.4.2", &["hub"]);
     own_list["spec"]["serviceAccountName"] = json!("puller");
     let mut alone = pod("alone", "registry.corp.io/shop/api:v1.4.2", &[]);
     alone["spec"]["serviceAccountName"] = json!("web");
+    let mut platform = pod("platform", "registry.corp.io/shop/multi:v1", &["regcred-shop"]);
+    // So that a tag which was pushed again is looked up again.
+    platform["spec"]["containers"][0]["imagePullPolicy"] = json!("Always");
     let api = "registry.corp.io/shop/api:v1.4.2";
     let dead = |address: &str| format!("{address}/shop/api:v1.4.2");
     let hub = |row| Recorded("docker-hub", row);
@@ -94,13 +100,24 @@ pub(super) fn table() -> Vec<Trouble> {
         row("incorrect username or password", "CredentialsRejected", pod("wrong", api, &["wrong"])).then(Then::Again),
         row("secret in wrong namespace", "CredentialsMissing", pod("elsewhere", api, &["theirs"])).then(Then::Again),
         row("secret absent", "CredentialsMissing", pod("absent", api, &["regcred-lost"])).then(Then::Again),
-        row("host:port mismatch", "CredentialsMissing", pod("port", "registry.corp.io:5000/shop/api:v1.4.2", &["regcred-shop"]))
-            .then(Then::Edited(|pod| add_secret(pod, "regcred"))),
+        row(
+            "host:port mismatch",
+            "CredentialsMissing",
+            pod("port", "registry.corp.io:5000/shop/api:v1.4.2", &["regcred-shop"]),
+        )
+        .then(Then::Edited(|pod| add_secret(pod, "regcred"))),
         row("secret only on the ServiceAccount", "CredentialsMissing", own_list)
             .then(Then::Edited(|pod| add_secret(pod, "regcred"))),
-        row("expired ECR token while old pods still run", "CredentialsExpired", pod("new", &format!("{ECR}/app:v1"), &["ecr"]))
+        row(OLD_PODS, "CredentialsExpired", pod("new", &format!("{ECR}/app:v1"), &["ecr"]))
             .recorded(Recorded("ecr", "expired token, nodes without an identity"))
             .then(Then::Again),
+        row(
+            "expired token of the public ECR",
+            "CredentialsExpired",
+            pod("gallery", "public.ecr.aws/acme/app:v1", &["ecr-public"]),
+        )
+        .recorded(Recorded("ecr-public", "expired login, at the token server"))
+        .then(Then::Again),
         row("expired ACR token", "CredentialsExpired", pod("azure", "acme.azurecr.io/app:v1", &["acr"]))
             .recorded(Recorded("acr", "wrong or expired credential"))
             .then(Then::Again),
@@ -108,13 +125,23 @@ pub(super) fn table() -> Vec<Trouble> {
             .recorded(Recorded("harbor", "wrong or expired robot"))
             .login(ROBOT)
             .then(Then::Again),
-        row("Artifact Registry without permission", "NotFoundOrNoAccess", pod("google", "europe-docker.pkg.dev/acme/team/app:v1", &["gar"]))
-            .recorded(Recorded("google", "valid credential without access, nodes without an identity")),
-        row("pull secret that does not decode", "PullSecretMalformed", pod("malformed", api, &["malformed"])).then(Then::Again),
+        row(
+            "Artifact Registry without permission",
+            "NotFoundOrNoAccess",
+            pod("google", "europe-docker.pkg.dev/acme/team/app:v1", &["gar"]),
+        )
+        .recorded(Recorded("google", "valid credential without access, nodes without an identity")),
+        row("pull secret that does not decode", "PullSecretMalformed", pod("malformed", api, &["malformed"]))
+            .then(Then::Again),
         row("no such host", "RegistryUnreachable", pod("nowhere", &dead(net::UNKNOWN), &[])).warned(),
         row("i/o timeout", "RegistryUnreachable", pod("timeout", &dead(net::TIMEOUT), &[])).warned(),
         row("connection refused", "RegistryUnreachable", pod("refused", &dead(net::REFUSED), &[])).warned(),
-        row("x509: certificate signed by unknown authority", "RegistryUnreachable", pod("x509", &dead(UNKNOWN_AUTHORITY), &[])).warned(),
+        row(
+            "x509: certificate signed by unknown authority",
+            "RegistryUnreachable",
+            pod("x509", &dead(UNKNOWN_AUTHORITY), &[]),
+        )
+        .warned(),
         row("corporate proxy", "RegistryUnreachable", pod("proxy", &dead(net::BLOCKED), &[])).warned(),
         row("toomanyrequests, anonymous", "RateLimited", pod("limited", "docker.io/acme/public:v1", &[]))
             .recorded(hub("pull limit, anonymous"))
@@ -122,11 +149,14 @@ pub(super) fn table() -> Vec<Trouble> {
         row("toomanyrequests, logged in", "RateLimited", pod("limited-login", "docker.io/acme/public:v1", &["hub"]))
             .recorded(hub("pull limit, logged in"))
             .warned(),
-        row("no match for platform", "PlatformMismatch", on_pool(pod("platform", "registry.corp.io/shop/multi:v1", &["regcred-shop"]), "s390x"))
-            .then(Then::Again),
-        row("exec format error, single architecture", "WrongArchitecture", on_pool(pod("format", "registry.corp.io/shop/arm:v1", &["regcred-shop"]), "amd64"))
-            .node("exec /app: exec format error")
-            .warned(),
+        row("no match for platform", "PlatformMismatch", on_pool(platform, "s390x")).then(Then::Again),
+        row(
+            "exec format error, single architecture",
+            "WrongArchitecture",
+            on_pool(pod("format", "registry.corp.io/shop/arm:v1", &["regcred-shop"]), "amd64"),
+        )
+        .node("exec /app: exec format error")
+        .warned(),
         row("ErrImageNeverPull", "ErrImageNeverPull", on_pool(never, "amd64")).warned(),
         row("IfNotPresent skew", "MutableTag", skew)
             .node("(nothing: a node that has the tag keeps what it has, and others run something else)")
@@ -142,7 +172,7 @@ pub(super) fn prepare(world: &World) -> Result<(), Failure> {
         images::push(seed, "shop/api", tag, tag)?;
     }
     images::push(seed, "video-encoder", "v1.4.2", "encoder")?;
-    images::push(seed, "shop/page", "v1", "page")?;
+    images::push(seed, "unpinned/page", "v1", "page")?;
     images::image(seed, "shop/arm", "v1", OCI_MANIFEST, "arm64", "arm")?;
     images::index(seed, "shop/multi", "v1", &["amd64", "arm64"])?;
     let hub = "https://index.docker.io/v1/";
@@ -157,10 +187,12 @@ pub(super) fn prepare(world: &World) -> Result<(), Failure> {
         pull_secret(SHOP, "ecr", &[(ECR, ("AWS", &ecr_token(-9)))]),
         pull_secret(SHOP, "ecr-sound", &[(ECR, ("AWS", &ecr_token(-8)))]),
         pull_secret(SHOP, "acr", &[("acme.azurecr.io", (ACR_USER, &jwt))]),
-        pull_secret(SHOP, "robot", &[("harbor.corp.io", ROBOT)]),
+        pull_secret(SHOP, "ecr-public", &[(PUBLIC_ECR, ("AWS", &ecr_token(3)))]),
+        pull_secret(SHOP, "robot", &[("harbor.corp.io", (ROBOT.0, "canary-robot-of-last-year"))]),
         pull_secret(SHOP, "gar", &[("europe-docker.pkg.dev", gar)]),
         objects::secret(SHOP, "malformed", "kubernetes.io/dockerconfigjson", &malformed),
         account(SHOP, "puller", &["regcred-shop"]),
+        account(SHOP, "hubber", &["hub"]),
         account(SHOP, "web", &[]),
         node("mainframe", "s390x"),
         node("server", "amd64"),
@@ -173,6 +205,14 @@ pub(super) fn old_pod(world: &World) -> Result<(), Failure> {
     world.kubectl.apply(&pod("old", &format!("{ECR}/app:v1"), &["ecr"]))?.soundly()?;
     let expired = pull_secret(SHOP, "ecr", &[(ECR, ("AWS", &ecr_token(3)))]);
     world.kubectl.apply(&expired)?.succeeded().map(drop)
+}
+
+/// A manifest whose ServiceAccount has a pull secret for something else. The API server copies such a list into pods, so
+/// that only whoever reads manifests sees where it comes from.
+pub(super) fn through_its_account() -> Value {
+    let mut pod = pod("through", "registry.corp.io/shop/api:v1.4.2", &[]);
+    pod["spec"]["serviceAccountName"] = json!("hubber");
+    pod
 }
 
 fn row(cause: &'static str, code: &'static str, pod: Value) -> Trouble {
@@ -202,6 +242,10 @@ impl Trouble {
         Self { then, ..self }
     }
 
+    pub(super) fn name(&self) -> &str {
+        self.pod["metadata"]["name"].as_str().unwrap_or_default()
+    }
+
     pub(super) fn image(&self) -> &str {
         self.pod["spec"]["containers"][0]["image"].as_str().unwrap_or_default()
     }
@@ -209,7 +253,8 @@ impl Trouble {
     /// The login that its Secret holds in the end, if clouds have given one.
     pub(super) fn fresh(&self) -> Option<(&'static str, &'static str, &'static str)> {
         match self.cause {
-            "expired ECR token while old pods still run" => Some(("ecr", "AWS", FRESH)),
+            OLD_PODS => Some(("ecr", "AWS", FRESH)),
+            "expired token of the public ECR" => Some(("ecr-public", "AWS", FRESH)),
             "expired ACR token" => Some(("acr", ACR_USER, FRESH)),
             "Harbor robot expired" => Some(("robot", ROBOT.0, ROBOT.1)),
             _ => None,
