@@ -3,6 +3,7 @@
 
 mod attacks;
 mod caching;
+mod canary;
 mod command_line;
 mod commands;
 mod corpus;
