@@ -12,6 +12,7 @@
 mod audit;
 mod bench;
 mod cases;
+mod gate;
 mod net;
 mod objects;
 mod report;
