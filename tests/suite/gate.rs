@@ -39,11 +39,11 @@ pub(crate) use self::scenes::{Scene, noticed, scene};
 pub(crate) const TEAM: &str = "team-a";
 
 /// May pull what is private to ann; a value that is found wherever it leaks.
-pub(crate) const PASSWORD: &str = "hunter2-Kq7vXw3z";
+pub(crate) const PASSWORD: &str = "canary-hunter2-Kq7vXw3z";
 /// A login that the registry knows, and that may pull nothing private.
-pub(crate) const OTHER_PASSWORD: &str = "swordfish-Jm4tRb8n";
+pub(crate) const OTHER_PASSWORD: &str = "canary-swordfish-Jm4tRb8n";
 /// A login that no registry knows.
-pub(crate) const WRONG_PASSWORD: &str = "letmein-Pd6gHs2c";
+pub(crate) const WRONG_PASSWORD: &str = "canary-letmein-Pd6gHs2c";
 
 /// What a gate is made from.
 pub(crate) struct GateSpec {

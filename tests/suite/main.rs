@@ -3,7 +3,9 @@
 
 mod attacks;
 mod caching;
+mod canary;
 mod command_line;
+mod commands;
 mod corpus;
 mod dialects;
 mod dialogue;
