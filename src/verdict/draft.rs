@@ -30,7 +30,8 @@ impl<'a> Draft<'a> {
     /// What is known of one image.
     pub(super) fn of(namespace: &'a str, facts: &'a Facts, image: &'a ImageFacts, now: Timestamp) -> Self {
         let (secrets, reference) = (&facts.secrets, image.reference.as_deref().ok());
-        Self { namespace, secrets, image: &image.image, reference, attempts: &image.attempts, now }
+        let meant = &image.meant;
+        Self { namespace, secrets, image: &image.image, reference, attempts: &image.attempts, meant, now }
     }
 }
 
