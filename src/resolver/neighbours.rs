@@ -79,8 +79,8 @@ impl Resolver {
         let mut names = Vec::new();
         for Seen { name, key } in seen {
             let own = |candidate: &Candidate| inner.identity.id(candidate.credential.as_deref()) == key.id;
-            let sees = key.id == CredentialId::ANONYMOUS || logins(&name).iter().any(own);
-            if sees && inner.facts.get(&key).await.is_some_and(|fact| fact.stands_in(now).is_some()) {
+            let visible = key.id == CredentialId::ANONYMOUS || logins(&name).iter().any(own);
+            if visible && inner.facts.get(&key).await.is_some_and(|fact| fact.stands_in(now).is_some()) {
                 names.push(name);
             }
         }
