@@ -15,7 +15,7 @@ pub(crate) const KINDS: [&str; 9] = [
 ];
 
 /// What a command may leave to its reader.
-pub(crate) const PLACEHOLDERS: [&str; 3] = ["USER", "PASSWORD", "…"];
+pub(crate) const PLACEHOLDERS: [&str; 2] = ["USER", "PASSWORD"];
 
 /// What a line to type begins with.
 const TOOLS: [&str; 12] =

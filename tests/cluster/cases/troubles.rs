@@ -164,7 +164,7 @@ fn checked(world: &World, shell: &Shell) -> Result<Vec<String>, Failure> {
         said.to_string()
     })?;
     for command in &commands {
-        shell.type_in(&filled_in(ALICE, "", command)?)?;
+        shell.type_in(&filled_in(ALICE, command)?)?;
     }
     let said = check(world, &pod, "table")?;
     ensure(said.code == Some(0), || said.to_string())?;
@@ -182,7 +182,7 @@ fn mended(world: &World, shell: &Shell, trouble: &Trouble, said: &Said) -> Resul
     ensure(!commands.is_empty(), || format!("no command to type: {said}"))?;
     let mut printed = String::new();
     for command in &commands {
-        let line = filled_in(trouble.login, trouble.image(), command)?;
+        let line = filled_in(trouble.login, command)?;
         printed += &shell.type_in(&line)?.stdout;
     }
     if trouble.reality != Reality::Real {
@@ -220,17 +220,13 @@ fn mended(world: &World, shell: &Shell, trouble: &Trouble, said: &Said) -> Resul
     Ok(commands)
 }
 
-/// The command with what the reader puts in: a login for `USER` and `PASSWORD`, and what an ellipsis leaves out.
-fn filled_in((user, password): (&str, &str), image: &str, command: &str) -> Result<String, Failure> {
+/// The command with what the reader puts in: a login for `USER` and `PASSWORD`.
+fn filled_in((user, password): (&str, &str), command: &str) -> Result<String, Failure> {
     let placeholders = commands::placeholders(command);
     let other = placeholders.iter().find(|word| !PLACEHOLDERS.contains(&word.as_str()));
     ensure(other.is_none(), || format!("{other:?} stands for something that the reader has to find out: {command}"))?;
     let line = command.replace("USER", &format!("'{user}'")).replace("PASSWORD", &format!("'{password}'"));
-    let rest = match command.starts_with("docker buildx build ") {
-        true => format!("-t {image} --push ."),
-        false => format!("--docker-server=registry.corp.io --docker-username='{user}' --docker-password='{password}'"),
-    };
-    Ok(line.replace('…', &rest))
+    Ok(line)
 }
 
 /// The Secret holds exactly this login.
