@@ -2,6 +2,8 @@
 
 pub mod files;
 #[cfg(not(fuzzing))]
+mod installation;
+#[cfg(not(fuzzing))]
 mod kube;
 #[cfg(not(fuzzing))]
 mod listing;
@@ -12,6 +14,8 @@ mod release;
 #[cfg(not(fuzzing))]
 mod tokens;
 
+#[cfg(not(fuzzing))]
+pub use self::installation::{Inspection, Scope};
 #[cfg(not(fuzzing))]
 pub use self::kube::{KubeCluster, KubeError, KubeOptions};
 #[cfg(not(fuzzing))]
@@ -44,6 +48,20 @@ pub enum Reading<T> {
     Forbidden,
     /// The cluster did not answer; why, in words.
     Unavailable(String),
+}
+
+// === impl Reading ===
+
+impl<T> Reading<T> {
+    /// The same reading of what `convert` makes of the object.
+    pub fn map<U>(self, convert: impl FnOnce(T) -> U) -> Reading<U> {
+        match self {
+            Self::Found(object) => Reading::Found(convert(object)),
+            Self::Absent => Reading::Absent,
+            Self::Forbidden => Reading::Forbidden,
+            Self::Unavailable(why) => Reading::Unavailable(why),
+        }
+    }
 }
 
 /// What a reading gives.

@@ -13,6 +13,7 @@ mod permissions;
 mod refused;
 mod schema;
 mod templates;
+mod troubles;
 mod uncertain;
 mod updates;
 
@@ -25,7 +26,7 @@ use crate::world::{OTHER_TEAM, TEAM, World};
 type Cases = fn(&mut World, &mut Report);
 
 /// The subjects after the installation, in order.
-const SUBJECTS: [(&str, Cases); 14] = [
+const SUBJECTS: [(&str, Cases); 15] = [
     ("chart", chart::installed),
     ("schema", schema::cases),
     ("admitted", admitted::cases),
@@ -37,6 +38,7 @@ const SUBJECTS: [(&str, Cases); 14] = [
     ("modes", modes::cases),
     ("nodes", nodes::cases),
     ("access", access::cases),
+    ("troubles", troubles::cases),
     ("crowd", crowd::cases),
     ("trace", access::trace),
     ("without", refused::without_webhooks),

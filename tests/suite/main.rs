@@ -3,8 +3,10 @@
 
 mod attacks;
 mod caching;
+mod canary;
 mod chart;
 mod command_line;
+mod commands;
 mod corpus;
 mod dialects;
 mod dialogue;
@@ -12,6 +14,7 @@ mod expiry;
 mod gate;
 mod layering;
 mod logins;
+mod meant;
 mod mirrors;
 mod model;
 mod modes;
@@ -27,5 +30,6 @@ mod suggestions;
 mod support;
 mod surviving;
 mod tenancy;
+mod unreachable;
 mod webhook;
 mod words;
