@@ -15,6 +15,7 @@ mod mirrors;
 mod model;
 mod modes;
 mod node_credentials;
+mod observability;
 mod oracle;
 mod pages;
 mod pinning;
@@ -26,5 +27,7 @@ mod suggestions;
 mod support;
 mod surviving;
 mod tenancy;
+#[cfg(feature = "otlp")]
+mod traces;
 mod webhook;
 mod words;
