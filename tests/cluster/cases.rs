@@ -15,6 +15,7 @@ mod uncertain;
 mod updates;
 
 use crate::Failure;
+use crate::dashboard;
 use crate::objects::{ALICE, WRONG, account, list, pull_secret, secret};
 use crate::report::Report;
 use crate::world::{OTHER_TEAM, TEAM, World};
@@ -23,7 +24,7 @@ use crate::world::{OTHER_TEAM, TEAM, World};
 type Cases = fn(&mut World, &mut Report);
 
 /// The subjects after the installation, in order.
-const SUBJECTS: [(&str, Cases); 14] = [
+const SUBJECTS: [(&str, Cases); 15] = [
     ("chart", chart::installed),
     ("schema", schema::cases),
     ("admitted", admitted::cases),
@@ -37,6 +38,7 @@ const SUBJECTS: [(&str, Cases); 14] = [
     ("access", access::cases),
     ("crowd", crowd::cases),
     ("trace", access::trace),
+    ("dashboard", dashboard::cases),
     ("without", refused::without_webhooks),
 ];
 
@@ -46,7 +48,11 @@ pub(crate) fn all(world: &mut World, report: &mut Report, only: &[String]) -> Re
     updates::before(world)?;
     pull_secrets(world)?;
     world.install()?;
-    for (_, cases) in SUBJECTS.iter().filter(|(name, _)| only.is_empty() || only.iter().any(|wanted| wanted == name)) {
+    let wanted = |name: &str| only.is_empty() || only.iter().any(|wanted| wanted == name);
+    if wanted("dashboard") {
+        world.watcher = Some(dashboard::Watcher::start(world)?);
+    }
+    for (_, cases) in SUBJECTS.iter().filter(|(name, _)| wanted(name)) {
         cases(world, report);
     }
     Ok(())

@@ -12,7 +12,9 @@
 mod audit;
 mod bench;
 mod cases;
+mod dashboard;
 mod objects;
+mod picture;
 mod report;
 mod world;
 

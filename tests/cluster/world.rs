@@ -12,6 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::Failure;
+use crate::dashboard::Watcher;
 use crate::faults::{self, Port, Site};
 use crate::images::{self, Images};
 use crate::kubectl::{Kubectl, until};
@@ -58,6 +59,7 @@ pub(crate) struct World {
     pub(crate) bearer: Part,
     pub(crate) doomed: Option<Part>,
     pub(crate) gate: Option<Gate>,
+    pub(crate) watcher: Option<Watcher>,
     pub(crate) authority: Authority,
     ca: PathBuf,
     registries: Vec<Part>,
@@ -66,7 +68,7 @@ pub(crate) struct World {
 /// The running pullgate.
 pub(crate) struct Gate {
     pub(crate) webhook: u16,
-    admin: u16,
+    pub(crate) admin: u16,
     pub(crate) config: PathBuf,
     pub(crate) part: Part,
 }
@@ -126,6 +128,7 @@ impl World {
             bearer: bearer_part,
             doomed: Some(doomed_part),
             gate: None,
+            watcher: None,
             authority,
             ca,
             registries,

@@ -14,6 +14,7 @@ use pullgate::telemetry::traces;
 use tracing_subscriber::layer::SubscriberExt as _;
 
 use crate::gate::{GateSpec, PASSWORD};
+use crate::observability::another_subscriber;
 
 /// One request of an exporter: its head, and the protobuf.
 struct Batch {
@@ -62,6 +63,7 @@ async fn a_collector_is_told_of_the_review_its_image_and_its_requests_and_of_no_
     let review = gate.pod(&[&image], &["regcred"]);
     {
         let _spans = tracing::subscriber::set_default(subscriber);
+        let _another = another_subscriber();
         gate.validate(&review).await;
     }
     tokio::task::spawn_blocking(move || {
@@ -98,6 +100,6 @@ async fn a_collector_is_told_of_the_review_its_image_and_its_requests_and_of_no_
 
 #[tokio::test]
 async fn an_endpoint_that_is_no_url_names_its_flag() {
-    let refused = traces::to::<tracing_subscriber::Registry>("not a url").unwrap_err().to_string();
+    let refused = traces::to::<tracing_subscriber::Registry>("not a url").err().unwrap().to_string();
     assert!(refused.starts_with(r#"--otlp-endpoint "not a url" cannot be used: "#), "{refused}");
 }

@@ -39,7 +39,9 @@ pub(super) fn families() -> BTreeMap<String, Family> {
         } else if !line.starts_with('#') {
             let (name, rest) = line.split_once('{').unwrap_or((line, ""));
             let suffixes = ["", "_bucket", "_count", "_sum"];
-            let base = suffixes.iter().find_map(|suffix| name.strip_suffix(suffix).filter(|base| families.contains_key(*base)));
+            let base = suffixes
+                .iter()
+                .find_map(|suffix| name.strip_suffix(suffix).filter(|base| families.contains_key(*base)));
             let family = families.get_mut(base.unwrap_or_else(|| panic!("no type for {line}"))).unwrap();
             for label in rest.split('}').next().unwrap().split("\",").filter(|label| !label.is_empty()) {
                 let (label, value) = label.split_once("=\"").unwrap();
@@ -72,7 +74,7 @@ fn recorded() -> String {
     metrics.credential_plugin_call("ecr", "ok");
     metrics.shared_cache();
     for what in ["configuration", "certificate"] {
-        drop(metrics.reloaded(what, Err::<(), _>("bad")));
+        assert_eq!(metrics.reloaded(what, Err::<(), _>("bad")), Err("bad"));
     }
     metrics.render()
 }
@@ -106,9 +108,8 @@ fn sections(page: &str) -> BTreeMap<String, Section> {
             let (name, text) = part.split_once("`\n\n").unwrap();
             let rows = text.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | "));
             let words = |values: &str| values.split('`').skip(1).step_by(2).map(str::to_owned).collect();
-            let labels = rows.map(|(label, values)| {
-                (label.to_owned(), (!values.starts_with("any")).then(|| words(values)))
-            });
+            let labels =
+                rows.map(|(label, values)| (label.to_owned(), (!values.starts_with("any")).then(|| words(values))));
             let kind = text.split('.').next().unwrap().to_owned();
             (name.to_owned(), Section { kind, labels: labels.collect(), text: text.to_owned() })
         })
@@ -152,7 +153,12 @@ fn faults(page: &str, families: &BTreeMap<String, Family>) -> Vec<String> {
 fn the_page_and_the_code_have_the_same_families() {
     let families = families();
     let registered = include_str!("../../../src/metrics.rs").matches("registry.register(").count();
-    assert_eq!(families.len(), registered, "a family is registered that `recorded` does not fill: {:?}", families.keys());
+    assert_eq!(
+        families.len(),
+        registered,
+        "a family is registered that `recorded` does not fill: {:?}",
+        families.keys()
+    );
     let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/METRICS.md")).unwrap();
     let found = faults(&page, &families);
     assert!(found.is_empty(), "docs/METRICS.md: {found:#?}");
