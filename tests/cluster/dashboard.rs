@@ -56,6 +56,8 @@ pub(crate) fn cases(world: &mut World, report: &mut Report) {
 impl Watcher {
     /// Starts it; pullgate and the API server run.
     pub(crate) fn start(world: &World) -> Result<Self, Failure> {
+        // An error says that it is installed already.
+        drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
         let [port] = free_ports()?;
         let workshop = &world.workshop;
         let file = |name: &str, text: &str| workshop.file(name, text);

@@ -167,7 +167,7 @@ async fn a_denial_is_one_line_with_the_fields_that_the_page_names() {
         let _log = tracing::subscriber::set_default(log);
         let _another = another_subscriber();
         gate.validate(&review).await;
-        gate.validate(&gate.pod(&[&gate.image("open:v1")], &[])).await;
+        gate.validate(&gate.pod(&[&gate.image("open:v1")], &["regcred"])).await;
     }
     let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
     let [line] = text.lines().collect::<Vec<_>>()[..] else { panic!("one denial, one line: {text}") };
