@@ -46,6 +46,9 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest that an API server waits.
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// The image of `doctor`'s pod: no reference, so that it needs no registry to be refused. A dry run of it is told who judges.
+pub const DOCTOR_IMAGE: &str = "pullgate.invalid/doctor:NO REFERENCE";
+
 /// Everything that one review looks at, taken once at its start.
 #[derive(Debug)]
 pub struct Snapshot {
@@ -248,11 +251,10 @@ impl Gate {
             Decision::Allow | Decision::Warn => Response::allow(review.uid.as_ref()),
         };
         Answer {
-            response: annotations(verdict)
-                .iter()
-                .fold(response.with_warnings(warnings(verdict)), |response, (key, value)| {
-                    response.with_audit_annotation(key, value)
-                }),
+            response: annotations(verdict).iter().fold(
+                response.with_warnings(warnings(verdict).into_iter().chain(identity(review, verdict))),
+                |response, (key, value)| response.with_audit_annotation(key, value),
+            ),
             verdict: match verdict.decision {
                 Decision::Allow | Decision::Warn if uncertain.is_some() => "unchecked",
                 decision => decision.as_str(),
@@ -313,8 +315,14 @@ fn warnings(verdict: &Verdict) -> Vec<String> {
         return Vec::new();
     }
     let findings = verdict.findings.iter().filter(|_| verdict.decision != Decision::Deny).map(message::warning);
-    let notices = verdict.notices.iter().map(|notice| format!("{}: {}", notice.code.as_str(), notice.message));
+    let notices = verdict.notices.iter().map(message::noted);
     findings.chain(notices).collect()
+}
+
+/// What `doctor` wants to hear; in mode `audit` nothing else would show that pullgate was asked.
+fn identity(review: &Review<'_>, verdict: &Verdict) -> Option<String> {
+    let asked = review.dry_run && verdict.findings.iter().any(|finding| finding.image == DOCTOR_IMAGE);
+    asked.then(|| format!("pullgate {} judges here, in mode {}", env!("CARGO_PKG_VERSION"), verdict.mode.as_str()))
 }
 
 /// What the audit log keeps.

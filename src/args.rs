@@ -1,5 +1,6 @@
 //! Every flag and variable, and nothing else: raw text in, a checked command out. Only this file reads the environment.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -27,6 +28,8 @@ enum Command {
     Check(CheckArgs),
     /// Show how one image is understood: reference, credentials in the kubelet's order, answer
     Explain(ExplainArgs),
+    /// Is the installation sound? A line a check: certificates, webhooks, replicas, rights, registries
+    Doctor(DoctorArgs),
     /// Show the gate at work: no cluster and no network needed
     Demo,
 }
@@ -228,6 +231,35 @@ pub struct ExplainArgs {
     pub source: SourceArgs,
 }
 
+/// Output formats of `doctor`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DoctorFormat {
+    /// For people
+    Table,
+    /// For programs
+    Json,
+}
+
+/// Flags of `doctor`.
+#[derive(Debug, clap::Args)]
+pub struct DoctorArgs {
+    /// Before an installation: could it be made here?
+    #[arg(long, conflicts_with = "review")]
+    pub pre: bool,
+    /// Also create a pod with a bad image, in a dry run, and see that pullgate was asked about it
+    #[arg(long)]
+    pub review: bool,
+    /// A namespace of users: may pullgate read pull secrets there? Also that of the dry run
+    #[arg(short, long, default_value = "default", value_name = "NAMESPACE")]
+    pub namespace: String,
+    /// Output format
+    #[arg(short, long, default_value = "table", value_name = "FORMAT")]
+    pub output: DoctorFormat,
+    /// Which cluster, said as kubectl takes it
+    #[command(flatten)]
+    pub kube: KubeArgs,
+}
+
 // === impl Args ===
 
 impl Args {
@@ -239,6 +271,7 @@ impl Args {
             Command::Serve(args) => cli::serve::run(args),
             Command::Check(args) => cli::check::run(args),
             Command::Explain(args) => cli::explain::run(args),
+            Command::Doctor(args) => cli::doctor::run(args),
             Command::Demo => crate::demo::run(),
         };
         done.unwrap_or_else(|error| {
@@ -278,7 +311,11 @@ pub fn proxy_variables() -> Variables {
 impl Color {
     /// Whether colours are wanted on a standard output that is a terminal or not (<https://no-color.org>).
     pub fn wanted(self, terminal: bool) -> bool {
-        let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+        self.wanted_in(terminal, |name| std::env::var_os(name))
+    }
+
+    fn wanted_in(self, terminal: bool, variable: impl Fn(&str) -> Option<OsString>) -> bool {
+        let set = |name: &str| variable(name).filter(|value| !value.is_empty());
         match self {
             Self::Auto => terminal && set("NO_COLOR").is_none() && set("TERM").is_none_or(|term| term != "dumb"),
             Self::Always => true,
@@ -291,4 +328,26 @@ impl Color {
 fn duration(text: &str) -> Result<Duration, String> {
     let parsed: jiff::SignedDuration = text.parse().map_err(|_| "not a duration such as 500ms, 5s or 2m".to_owned())?;
     Duration::try_from(parsed).map_err(|_| "a duration cannot be negative".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colours_are_for_terminals_that_take_them_and_for_who_asks() {
+        for (color, terminal, no_color, term, expected) in [
+            (Color::Auto, true, None, Some("xterm"), true),
+            (Color::Auto, true, None, None, true),
+            (Color::Auto, true, Some(""), None, true),
+            (Color::Auto, true, Some("1"), Some("xterm"), false),
+            (Color::Auto, true, None, Some("dumb"), false),
+            (Color::Auto, false, None, Some("xterm"), false),
+            (Color::Always, false, Some("1"), Some("dumb"), true),
+            (Color::Never, true, None, Some("xterm"), false),
+        ] {
+            let variable = |name: &str| if name == "TERM" { term } else { no_color }.map(OsString::from);
+            assert_eq!(color.wanted_in(terminal, variable), expected, "{color:?} {terminal} {no_color:?} {term:?}");
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! The commands behind the flags: what each reads, runs and prints.
 
 pub mod check;
+pub mod doctor;
 pub mod explain;
 pub mod serve;
 mod sharing;

@@ -18,6 +18,7 @@ pub mod args;
 pub mod cli;
 #[cfg(not(fuzzing))]
 pub mod demo;
+pub mod doctor;
 pub mod server;
 // what is asked
 pub mod manifests;

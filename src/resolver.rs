@@ -7,6 +7,7 @@ mod contents;
 mod dialogue;
 pub mod fact;
 mod health;
+mod neighbours;
 pub mod shared;
 mod turns;
 mod walk;
@@ -33,6 +34,7 @@ use crate::registry::{Ask, Endpoint, Registry};
 use crate::resolver::contents::Contents;
 use crate::resolver::fact::{Fact, Freshness, Lifetimes};
 use crate::resolver::health::Health;
+use crate::resolver::neighbours::Neighbours;
 use crate::resolver::shared::Shared;
 use crate::resolver::turns::Turns;
 use crate::time::{Clock, since};
@@ -71,6 +73,7 @@ struct Inner {
     contents: Contents,
     health: Health,
     turns: Turns,
+    neighbours: Neighbours,
 }
 
 /// Endpoint, normalised reference, credential.
@@ -129,6 +132,7 @@ impl Resolver {
             contents: Contents::new(),
             health: Health::new(metrics.clone()),
             turns: Turns::new(metrics.clone()),
+            neighbours: Neighbours::new(),
             metrics,
         };
         Self(Arc::new(inner), Priority::Admission)
@@ -163,6 +167,7 @@ impl Resolver {
             let expiry = credential.and_then(Credential::expiry).cloned();
             attempts.push(Attempt {
                 source: candidate.source.clone(),
+                id,
                 login,
                 expiry,
                 outcome,

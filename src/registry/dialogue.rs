@@ -9,7 +9,7 @@ use crate::registry::challenge::{self, Challenge};
 use crate::registry::failure::{Authority, Failure, Presented, Refusal, Weight};
 use crate::registry::manifest::Nature;
 use crate::registry::session::Authorization;
-use crate::registry::transport::{Method, Request, Response};
+use crate::registry::transport::{self, Method, Request, Response};
 use crate::registry::{Ask, MAX_REDIRECTS, Registry, manifest, node, throttle};
 
 /// Rounds of one dialogue: unauthorised, authorised, renewed token, GET in place of HEAD, and one to spare.
@@ -50,7 +50,8 @@ impl Registry {
         let mut renewed = false;
         for _ in 0..MAX_ROUNDS {
             let answer = self.request(ask, method, &presented).await?;
-            if let (Some(host), 401 | 403) = (&answer.redirected_to, answer.status) {
+            if let (Some(url), 401 | 403) = (&answer.redirected_to, answer.status) {
+                let host = transport::host(url);
                 let detail = format!("redirects to {host}, which wants a login; pullgate sends none after a redirect");
                 return Err(Failure::own(Code::NotChecked, Cause::Guard, format!("{} {detail}", ask.endpoint.host)));
             }

@@ -11,6 +11,7 @@ mod nodes;
 mod refused;
 mod schema;
 mod templates;
+mod troubles;
 mod uncertain;
 mod updates;
 
@@ -24,7 +25,7 @@ use crate::world::{OTHER_TEAM, TEAM, World};
 type Cases = fn(&mut World, &mut Report);
 
 /// The subjects after the installation, in order.
-const SUBJECTS: [(&str, Cases); 15] = [
+const SUBJECTS: [(&str, Cases); 16] = [
     ("chart", chart::installed),
     ("schema", schema::cases),
     ("admitted", admitted::cases),
@@ -36,6 +37,7 @@ const SUBJECTS: [(&str, Cases); 15] = [
     ("modes", modes::cases),
     ("nodes", nodes::cases),
     ("access", access::cases),
+    ("troubles", troubles::cases),
     ("crowd", crowd::cases),
     ("trace", access::trace),
     ("dashboard", dashboard::cases),

@@ -55,8 +55,7 @@ pub(crate) fn draw(panels: &[Panel]) -> String {
     );
     text(&mut svg, "title", LEFT, 36.0, "pullgate");
     let under = format!(
-        "the dashboard's own queries, answered by a Prometheus that scraped pullgate and a kube-apiserver through the {end:.0} s of \
-         the test suite (kubectl against good, missing, private, limited and broken registries); rates over 15 s"
+        "the dashboard's own queries, answered by a Prometheus that scraped pullgate and a kube-apiserver for {end:.0} s of the suite; rates over 15 s"
     );
     text(&mut svg, "", LEFT, 58.0, &under);
     for (index, panel) in panels.iter().enumerate() {

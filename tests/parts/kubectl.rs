@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::Failure;
+use crate::canary;
 
 /// How long anything may take that happens by itself.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -95,11 +96,16 @@ impl Kubectl {
             }
             thread::sleep(Duration::from_millis(3));
         };
+        let stderr = std::fs::read_to_string(stderr)?;
+        // Denials and warnings, word for word.
+        if let Some(trace) = canary::trace(&stderr) {
+            return Err(format!("kubectl prints a password: {trace}").into());
+        }
         Ok(Said {
             command: format!("{name} {}", words.join(" ")),
             code: status.code(),
             stdout: std::fs::read_to_string(stdout)?,
-            stderr: std::fs::read_to_string(stderr)?,
+            stderr,
         })
     }
 }

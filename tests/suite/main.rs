@@ -3,7 +3,9 @@
 
 mod attacks;
 mod caching;
+mod canary;
 mod command_line;
+mod commands;
 mod corpus;
 mod dialects;
 mod dialogue;
@@ -11,6 +13,7 @@ mod expiry;
 mod gate;
 mod layering;
 mod logins;
+mod meant;
 mod mirrors;
 mod model;
 mod modes;
@@ -29,5 +32,6 @@ mod surviving;
 mod tenancy;
 #[cfg(feature = "otlp")]
 mod traces;
+mod unreachable;
 mod webhook;
 mod words;
