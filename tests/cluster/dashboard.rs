@@ -89,8 +89,8 @@ impl Watcher {
         let program =
             env::split_paths(&paths).map(|folder| folder.join("prometheus")).find(|program| program.is_file());
         let program = program.ok_or("prometheus is not there: apt-get install prometheus")?;
-        let part = workshop.start("prometheus", &program, &arguments.map(Into::into))?.wait_for(port)?;
-        Ok(Self { port, began: now()?, _part: part })
+        let started = workshop.start("prometheus", &program, &arguments.map(Into::into))?.wait_for(port)?;
+        Ok(Self { port, began: now()?, _part: started })
     }
 
     /// Both are scraped, no rule is broken, and every panel has an answer.

@@ -114,8 +114,9 @@ fn heat(svg: &mut String, frame: &Frame, panel: &Panel) {
         let y = frame.y + HEIGHT - tall * float(index + 1);
         let below = index.checked_sub(1).and_then(|below| rows.get(below));
         for (time, count) in &row.points {
-            let lower =
-                below.and_then(|below| below.points.iter().find(|(at, _)| at == time)).map_or(0.0, |(_, count)| *count);
+            let lower = below
+                .and_then(|below| below.points.iter().find(|(at, _)| (at - time).abs() < 0.5))
+                .map_or(0.0, |(_, count)| *count);
             let share = ((count - lower) / frame.highest).sqrt();
             if share > 0.0 {
                 svg.push_str(&format!(
