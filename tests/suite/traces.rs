@@ -34,10 +34,10 @@ fn collector() -> (SocketAddr, Receiver<Batch>) {
             while !head.ends_with("\r\n\r\n") {
                 reader.read_line(&mut head).unwrap();
             }
-            let lengths = head
+            let mut lengths = head
                 .lines()
                 .filter_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok());
-            let mut body = vec![0; lengths.last().unwrap_or_default()];
+            let mut body = vec![0; lengths.next().unwrap_or_default()];
             reader.read_exact(&mut body).unwrap();
             reader.get_mut().write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").unwrap();
             if taken.send(Batch { head, body }).is_err() {

@@ -42,7 +42,7 @@ pub(super) fn families() -> BTreeMap<String, Family> {
             let base = suffixes
                 .iter()
                 .find_map(|suffix| name.strip_suffix(suffix).filter(|base| families.contains_key(*base)));
-            let family = families.get_mut(base.unwrap_or_else(|| panic!("no type for {line}"))).unwrap();
+            let family = families.get_mut(base.expect("a sample has a type above it")).unwrap();
             for label in rest.split('}').next().unwrap().split("\",").filter(|label| !label.is_empty()) {
                 let (label, value) = label.split_once("=\"").unwrap();
                 if label != "le" {
