@@ -12,7 +12,7 @@ _default:
     @just --list --unsorted
 
 # Everything CI runs
-ci: lint test deny doc chart
+ci: lint test deny doc chart alerts
 
 # Format the sources
 fmt:
@@ -60,6 +60,11 @@ chart:
         {{ helm }} lint --strict --kube-version 1.30.0 charts/pullgate --values "$values"; \
         {{ helm }} template pullgate charts/pullgate --kube-version 1.30.0 --namespace pullgate --values "$values" >/dev/null; \
     done
+
+# The alerts: syntax, and whether each fires when it should and only then
+alerts:
+    promtool check rules charts/pullgate/alerts.yaml
+    promtool test rules tests/alerts.yaml
 
 # A development CA and serving certificate in certs/
 certs-dev *ARGS:

@@ -22,7 +22,8 @@ use axum::routing::post;
 use futures_util::FutureExt as _;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
-use tracing::{error, info};
+use tracing::field::Empty;
+use tracing::{Instrument as _, error, info, trace_span};
 
 use crate::admission::patch::{Change, Pin};
 use crate::admission::response::Response;
@@ -35,6 +36,7 @@ use crate::policy::{Mode, Policy, TemplatesAction};
 use crate::printable::line;
 use crate::server::body;
 use crate::server::{BodyError, InFlight};
+use crate::telemetry::SPANS;
 use crate::verdict::{Decision, Judged, Verdict, may_pin, unchecked};
 use crate::workload::{Shape, Workload};
 
@@ -105,13 +107,25 @@ async fn handle(gate: Gate, webhook: Webhook, uri: Uri, headers: HeaderMap, body
     };
     let snapshot = Arc::clone(&gate.snapshots.borrow());
     review.look_for(&snapshot.policy.kinds);
-    let answering = gate.answer(&snapshot, webhook, &review, deadline);
+    let span = trace_span!(
+        target: SPANS,
+        "review",
+        otel.kind = "server",
+        webhook = webhook.as_str(),
+        uid = %line(&review.uid),
+        namespace = %line(&review.namespace),
+        kind = %line(&review.object.kind),
+        name = %line(&review.object.name),
+        verdict = Empty,
+    );
+    let answering = gate.answer(&snapshot, webhook, &review, deadline).instrument(span.clone());
     let answer = AssertUnwindSafe(answering).catch_unwind().await.unwrap_or_else(|_| {
         error!(uid = %line(&review.uid), "A review made pullgate panic; it is answered as not checked");
         gate.not_checked(&snapshot.policy, webhook, &review, Cause::Limit, "pullgate failed while it judged")
     });
+    span.record("verdict", answer.verdict);
     if !review.dry_run {
-        gate.metrics.review(webhook.as_str(), answer.verdict, arrived.elapsed());
+        gate.metrics.review(webhook.as_str(), answer.verdict, arrived.elapsed(), &review.uid);
     }
     ([(CONTENT_TYPE, "application/json")], answer.response.to_json()).into_response()
 }
@@ -202,10 +216,10 @@ impl Gate {
     }
 
     fn validated(&self, review: &Review<'_>, verdict: &Verdict) -> Answer {
-        let uncertain = verdict.findings.iter().any(|finding| !finding.certain);
+        let uncertain = verdict.findings.iter().find(|finding| !finding.certain);
         if !review.dry_run {
             for finding in &verdict.findings {
-                self.metrics.finding(finding.code, finding.cause, finding.certain);
+                self.metrics.finding(finding, verdict.mode);
             }
             for token in verdict.findings.iter().filter_map(|finding| finding.token) {
                 self.metrics.credentials_expired(token);
@@ -213,8 +227,10 @@ impl Gate {
             for token in verdict.notices.iter().filter_map(|notice| notice.token) {
                 self.metrics.credentials_expire_soon(token);
             }
-            if uncertain && verdict.decision != Decision::Deny {
-                self.metrics.admitted_unchecked();
+            if let Some(finding) = uncertain
+                && verdict.decision != Decision::Deny
+            {
+                self.metrics.admitted_unchecked(verdict.mode, finding.code);
             }
         }
         if !verdict.findings.is_empty() {
@@ -240,7 +256,7 @@ impl Gate {
                 |response, (key, value)| response.with_audit_annotation(key, value),
             ),
             verdict: match verdict.decision {
-                Decision::Allow | Decision::Warn if uncertain => "unchecked",
+                Decision::Allow | Decision::Warn if uncertain.is_some() => "unchecked",
                 decision => decision.as_str(),
             },
         }

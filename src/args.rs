@@ -86,6 +86,10 @@ pub struct ServeArgs {
     /// Log format
     #[arg(long, env = "PULLGATE_LOG_FORMAT", default_value = "json", value_name = "FORMAT")]
     pub log_format: crate::telemetry::LogFormat,
+    /// Send spans to an OpenTelemetry collector: the root of its OTLP/HTTP API
+    #[cfg(feature = "otlp")]
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL")]
+    pub otlp_endpoint: Option<String>,
 }
 
 /// Flags that declare what nodes hold by themselves, named as the kubelet names its own.

@@ -10,17 +10,21 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use jiff::Timestamp;
 use tokio::time::Instant;
+use tracing::field::Empty;
+use tracing::{Instrument as _, Span, trace_span};
 
 use crate::cluster::{Cluster, Reading};
 use crate::credentials::{self, Candidate, Keyring, PullSecret};
 use crate::facts::{Attempt, Facts, ImageFacts, Meant, NamedBy, Secrets, Unreadable};
-use crate::finding::{Cause, Finding};
+use crate::finding::{Cause, Code, Finding};
 use crate::node_credentials::{Account, NodeCredentials, NodeLookup};
 use crate::nodes::Eligible;
 use crate::policy::Policy;
+use crate::printable::line;
 use crate::reference::Reference;
 use crate::resolver::Resolver;
 use crate::resolver::fact::Freshness;
+use crate::telemetry::SPANS;
 use crate::time::Clock;
 use crate::verdict::{self, Judged, Verdict};
 use crate::workload::{ContainerImage, PullPolicy, PullSecretNames, Workload};
@@ -243,7 +247,7 @@ impl Engine {
             // A pin is the digest of what the tag names, whatever is in it.
             Purpose::Pin => policy.pin.architecture_affinity,
         };
-        let images = join_all(workload.images.iter().map(|image| async {
+        let asking = workload.images.iter().map(|image| async {
             let reference = Reference::parse(&image.image).map(Arc::new);
             let (mut attempts, mut content, mut unusable) = (Vec::new(), None, Vec::new());
             if let (Ok(reference), Ok(keyring)) = (&reference, &secrets.keyring)
@@ -275,9 +279,16 @@ impl Engine {
                 let rule = policy.registry(reference.registry());
                 self.resolver.remember(&workload.object.namespace, rule, reference, *id).await;
             }
+            let outcome = attempts.last().map(|attempt| attempt.outcome.as_ref().err().map(|failure| failure.code));
+            Span::current().record("code", outcome.map_or("", |code| code.map_or("ok", Code::as_str)));
             ImageFacts { image: Arc::clone(image), reference, attempts, content, unusable, meant: Meant::default() }
-        }))
-        .await;
+        });
+        let span = |image: &ContainerImage| {
+            let reference = line(&image.image);
+            trace_span!(target: SPANS, "image", path = &*image.path, %reference, code = Empty)
+        };
+        let traced = asking.zip(&workload.images).map(|(asking, image)| asking.instrument(span(image)));
+        let images = join_all(traced).await;
         Facts { secrets, images, eligible: Arc::clone(eligible) }
     }
 }

@@ -21,7 +21,7 @@ use crate::config::{self, ConfigError};
 use crate::manifests::ManifestError;
 use crate::metrics::Metrics;
 use crate::node_credentials::{self, DeclarationError, Declared, NodeCredentials};
-use crate::policy::Policy;
+use crate::policy::{Pattern, Policy};
 use crate::printable;
 use crate::registry::Registry;
 use crate::registry::guard::Guard;
@@ -258,6 +258,8 @@ fn engine_over(
     let clock = Clock::system();
     let proxies = Proxies::new(&crate::args::proxy_variables())?;
     let transport = Arc::new(HttpTransport::new(Guard::new(&policy.guard), proxies));
+    let words = policy.registries.iter().map(|rule| &rule.host).filter(|host| host.is_word());
+    metrics.registries_named(words.map(Pattern::as_str));
     for rule in &policy.registries {
         transport
             .prepare(&Profile::of(rule))

@@ -18,6 +18,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use moka::future::Cache;
 use tokio::time::{Instant, timeout_at};
+use tracing::Instrument as _;
 
 use crate::credentials::{Candidate, Credential, CredentialId, IdentityKey};
 use crate::facts::Attempt;
@@ -211,13 +212,13 @@ impl Resolver {
         if self.1 == Priority::Background
             && let Err(failure) = inner.registry.affords(&ask, Use::Background)
         {
-            inner.metrics.fact("budget");
+            inner.metrics.fact("budget", wanted(&ask));
             return inner.or_stale(cached, failure, now, now);
         }
         // Where nodes have several hosts, each of them is looked after on the way.
         let declared = inner.registry.declares(&ask.endpoint.host);
         if !declared && let Err(held) = inner.health.admit(&ask.endpoint.host, ask.id, now) {
-            inner.metrics.fact("breaker");
+            inner.metrics.fact("breaker", wanted(&ask));
             let failure = inner.with_limits(&ask, held.failure, Some(held.rest));
             return inner.or_stale(cached, failure, held.at, now);
         }
@@ -232,12 +233,13 @@ impl Resolver {
                         inner.coalesce(key, ask, Freshness::Cached).await;
                     }
                 }
+                .in_current_span()
             });
             return answer;
         }
         let task = tokio::spawn({
             let (inner, key) = (Arc::clone(inner), key.clone());
-            async move { inner.coalesce(key, ask, freshness).await }
+            async move { inner.coalesce(key, ask, freshness).await }.in_current_span()
         });
         let fact = match timeout_at(deadline, task).await {
             Ok(Ok(fact)) => fact,
@@ -272,7 +274,7 @@ impl Resolver {
 impl Inner {
     /// A fact that is good enough; in place of an uncertain failure the last good one.
     fn known(&self, fact: &Fact, now: Timestamp) -> (Result<Manifest, Failure>, Duration, bool) {
-        self.metrics.fact("cache");
+        self.metrics.fact("cache", fact.kind());
         match &fact.outcome {
             Err(failure) if !failure.code.certain() => self.or_stale(Some(fact), failure.clone(), fact.at, now),
             outcome => (outcome.clone(), fact.age(now), fact.is_borrowed()),
@@ -305,7 +307,7 @@ impl Inner {
 
     /// A success that is past its lifetime, while it is asked again.
     fn meanwhile(&self, fact: &Fact, now: Timestamp) -> (Result<Manifest, Failure>, Duration, bool) {
-        self.metrics.fact("refreshing");
+        self.metrics.fact("refreshing", fact.kind());
         (fact.outcome.clone(), fact.age(now), true)
     }
 
@@ -317,9 +319,9 @@ impl Inner {
         at: Timestamp,
         now: Timestamp,
     ) -> (Result<Manifest, Failure>, Duration, bool) {
-        match cached.and_then(|fact| fact.stands_in(now)) {
-            Some((manifest, seen)) => {
-                self.metrics.fact("stale");
+        match cached.and_then(|fact| Some((fact, fact.stands_in(now)?))) {
+            Some((fact, (manifest, seen))) => {
+                self.metrics.fact("stale", fact.wanted());
                 (Ok(manifest.clone()), since(seen, now), true)
             }
             None => (Err(failure), since(at, now), false),
@@ -335,6 +337,11 @@ fn question(rule: &RegistryRule, reference: &Arc<Reference>, candidate: &Candida
         id,
         intent: Intent::Pull,
     }
+}
+
+/// What the metrics call a question that is not asked.
+fn wanted(ask: &Ask) -> &'static str {
+    if ask.reference.digest().is_some() { "digest" } else { "tag" }
 }
 
 fn pinned_form(reference: &Reference, manifest: &Manifest) -> String {

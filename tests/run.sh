@@ -102,6 +102,8 @@ built tests/testbed/build.sh "${parts[@]}"
 # with what ships: the shared cache, too
 parts_of=(--features real-parts,redis)
 built cargo test --locked "${parts_of[@]}" --lib --test real --test cluster --test node --test shared --no-run
+step "spans to a collector"
+tests cargo test --locked --features otlp --test suite traces
 step "the shared cache in memory, and its configuration"
 tests cargo test --locked --offline "${parts_of[@]}" --lib shared
 step "replicas over a real Valkey or Redis"

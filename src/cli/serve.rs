@@ -26,8 +26,13 @@ const NAMESPACE_FILE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/name
 
 /// Runs the command until it is told to stop.
 pub fn run(args: ServeArgs) -> Result<ExitCode, CommandError> {
-    telemetry::init(args.log_format, &args.log)?;
-    block_on(serve(args))
+    block_on(async {
+        #[cfg(feature = "otlp")]
+        let _traces = telemetry::traces::init(args.log_format, &args.log, args.otlp_endpoint.as_deref())?;
+        #[cfg(not(feature = "otlp"))]
+        telemetry::init(args.log_format, &args.log)?;
+        serve(args).await
+    })
 }
 
 async fn serve(args: ServeArgs) -> Result<ExitCode, CommandError> {
@@ -45,6 +50,7 @@ async fn serve(args: ServeArgs) -> Result<ExitCode, CommandError> {
         shutdown_delay,
         log: _,
         log_format: _,
+        ..
     } = args;
     let own_namespace = own_namespace.or_else(|| std::fs::read_to_string(NAMESPACE_FILE).ok());
     let overrides = Overrides { config, mode, own_namespace, certs_dir: Arc::default() };
@@ -67,10 +73,13 @@ async fn serve(args: ServeArgs) -> Result<ExitCode, CommandError> {
     let admin = server::bind(admin_listen, None, limits, "--admin-listen").await?;
     let readiness = Arc::new(Readiness::new(&["serving"]));
     let hangups = shutdown::hangups()?;
-    tokio::spawn(watch_tls.run(POLL, hangups.clone(), move || certificate.reload()));
+    tokio::spawn(watch_tls.run(POLL, hangups.clone(), {
+        let metrics = metrics.clone();
+        move || metrics.reloaded("certificate", certificate.reload())
+    }));
     tokio::spawn(watch_config.run(POLL, hangups, {
         let metrics = metrics.clone();
-        move || reload(&overrides, &sender, &metrics)
+        move || metrics.reloaded("configuration", reload(&overrides, &sender, &metrics))
     }));
 
     let requested = shutdown::requested()?;

@@ -100,7 +100,9 @@ impl Registry {
         let url = Url::parse(&ask.endpoint.blob_url(&ask.reference, digest))
             .map_err(|_| refuse("is no host that a URL can name".to_owned()))?;
         let request = ask.request(Method::Get, url, &presented, max_body);
-        match self.transport.send(request).await {
+        let answer = self.transport.send(request).await;
+        self.metrics.registry_request(&ask.endpoint.host, answer.as_ref().ok().map(|answer| answer.status));
+        match answer {
             Ok(answer) if answer.status == 200 => {
                 presented.accepted().await;
                 Ok(answer.body)

@@ -18,6 +18,8 @@ use reqwest::header::{
     ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION,
 };
 use secrecy::{ExposeSecret, SecretString};
+use tracing::field::Empty;
+use tracing::{Instrument as _, trace_span};
 use url::{Host, Url};
 
 use crate::finding::Cause;
@@ -28,6 +30,7 @@ pub use crate::registry::http::names::{LookingUp, Names};
 use crate::registry::http::phase::Phase;
 use crate::registry::proxies::Proxies;
 use crate::registry::transport::{Method, Profile, Request, Response, Sending, Transport, TransportError, host};
+use crate::telemetry::SPANS;
 
 /// Limit for one exchange, redirects included, where the configuration names none.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
@@ -161,7 +164,21 @@ impl HttpTransport {
 
 impl Transport for HttpTransport {
     fn send<'a>(&'a self, request: Request<'a>) -> Sending<'a> {
-        Box::pin(self.exchange(request))
+        let span = trace_span!(
+            target: SPANS,
+            "registry_request",
+            otel.kind = "client",
+            method = request.method.as_str(),
+            host = request.url.host_str().unwrap_or_default(),
+            status = Empty,
+        );
+        let of = span.clone();
+        let sent = async move {
+            let answer = self.exchange(request).await;
+            of.record("status", answer.as_ref().map_or(0, |answer| answer.status));
+            answer
+        };
+        Box::pin(sent.instrument(span))
     }
 }
 

@@ -18,6 +18,7 @@ mod uncertain;
 mod updates;
 
 use crate::Failure;
+use crate::dashboard;
 use crate::objects::{ALICE, WRONG, account, list, pull_secret, secret};
 use crate::report::Report;
 use crate::world::{OTHER_TEAM, TEAM, World};
@@ -26,7 +27,7 @@ use crate::world::{OTHER_TEAM, TEAM, World};
 type Cases = fn(&mut World, &mut Report);
 
 /// The subjects after the installation, in order.
-const SUBJECTS: [(&str, Cases); 15] = [
+const SUBJECTS: [(&str, Cases); 16] = [
     ("chart", chart::installed),
     ("schema", schema::cases),
     ("admitted", admitted::cases),
@@ -41,6 +42,7 @@ const SUBJECTS: [(&str, Cases); 15] = [
     ("troubles", troubles::cases),
     ("crowd", crowd::cases),
     ("trace", access::trace),
+    ("dashboard", dashboard::cases),
     ("without", refused::without_webhooks),
 ];
 
@@ -54,6 +56,9 @@ pub(crate) fn all(world: &mut World, report: &mut Report, only: &[String]) -> Re
     updates::before(world)?;
     pull_secrets(world)?;
     world.install()?;
+    if wanted("dashboard") {
+        world.watcher = Some(dashboard::Watcher::start(world)?);
+    }
     for (_, cases) in SUBJECTS.iter().filter(|(name, _)| wanted(name)) {
         cases(world, report);
     }

@@ -20,7 +20,7 @@ use crate::world::{OWN_NAMESPACE, TEAM, World};
 /// The running pullgate.
 pub(crate) struct Gate {
     pub(crate) webhook: u16,
-    admin: u16,
+    pub(crate) admin: u16,
     pub(crate) config: PathBuf,
     pub(crate) part: Part,
 }

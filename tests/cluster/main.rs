@@ -12,10 +12,12 @@
 mod audit;
 mod bench;
 mod cases;
+mod dashboard;
 mod gate;
 mod hands;
 mod net;
 mod objects;
+mod picture;
 mod report;
 mod shell;
 mod stream;

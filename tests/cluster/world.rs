@@ -11,6 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::Failure;
+use crate::dashboard::Watcher;
 use crate::exchanges::Stage;
 use crate::faults::{self, Port, Site};
 use crate::gate::Gate;
@@ -66,6 +67,7 @@ pub(crate) struct World {
     pub(crate) bearer: Part,
     pub(crate) doomed: Option<Part>,
     pub(crate) gate: Option<Gate>,
+    pub(crate) watcher: Option<Watcher>,
     pub(crate) authority: Authority,
     /// The recorded answers of the clouds' hosts, behind [`Net`]'s proxy.
     pub(crate) stage: Stage,
@@ -142,6 +144,7 @@ impl World {
             bearer: bearer_part,
             doomed: Some(doomed_part),
             gate: None,
+            watcher: None,
             authority,
             ca,
             registries,

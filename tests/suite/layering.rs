@@ -66,7 +66,7 @@ const IMPURE: [&str; 12] = [
 
 /// Words that belong to few modules.
 const CONFINED: [(&str, &[&str]); 4] = [
-    ("reqwest::", &["registry/http*", "demo*"]),
+    ("reqwest::", &["registry/http*", "demo*", "telemetry/traces"]),
     ("kube::", &["cluster*"]),
     ("redis::", &["resolver/shared/server"]),
     ("std::env::var", &["args"]),

@@ -19,6 +19,7 @@ mod mirrors;
 mod model;
 mod modes;
 mod node_credentials;
+mod observability;
 mod oracle;
 mod pages;
 mod pinning;
@@ -30,6 +31,8 @@ mod suggestions;
 mod support;
 mod surviving;
 mod tenancy;
+#[cfg(feature = "otlp")]
+mod traces;
 mod unreachable;
 mod webhook;
 mod words;
