@@ -1,0 +1,107 @@
+//! What happens to a release while pods are created.
+
+use std::fs;
+use std::thread;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::Failure;
+use crate::kubectl::{until, until_within};
+use crate::scene::{OWN_NAMESPACE, REPLICAS, ROLLOUT, Scene, kill as signal};
+
+/// The release, with all replicas ready.
+pub(crate) fn install(scene: &mut Scene) -> Result<(), Failure> {
+    scene.certificate()?;
+    scene.helm("install", "one")?;
+    scene.settled(REPLICAS)?;
+    until("the API server to call the webhook", || Ok((scene.tries("shop")?.code == Some(0)).then_some(())))
+}
+
+/// The load alone.
+pub(super) fn nothing(_: &mut Scene) -> Result<String, Failure> {
+    thread::sleep(Duration::from_secs(2));
+    Ok(String::new())
+}
+
+pub(super) fn restart(scene: &mut Scene) -> Result<String, Failure> {
+    scene.kubectl.get(&format!("-n {OWN_NAMESPACE} rollout restart deployment/pullgate"))?;
+    replaced(scene)
+}
+
+pub(super) fn upgrade(scene: &mut Scene) -> Result<String, Failure> {
+    scene.helm("upgrade", "two")?;
+    replaced(scene)
+}
+
+pub(super) fn rollback(scene: &mut Scene) -> Result<String, Failure> {
+    scene.kubectl.helm(&["rollback", "pullgate", "-n", OWN_NAMESPACE])?.succeeded()?;
+    replaced(scene)
+}
+
+/// Waits until other pods than now are the replicas.
+fn replaced(scene: &Scene) -> Result<String, Failure> {
+    let before: Vec<String> = scene.replicas().into_iter().map(|replica| replica.name).collect();
+    until_within(ROLLOUT, "all replicas to be others", || {
+        let now = scene.replicas();
+        let others = now.iter().all(|replica| replica.ready && !before.contains(&replica.name));
+        Ok((now.len() == REPLICAS && others).then_some(()))
+    })?;
+    Ok(String::new())
+}
+
+/// A change that is taken and one that is not.
+pub(super) fn reload(scene: &mut Scene) -> Result<String, Failure> {
+    let mut good = scene.config();
+    good["pin"] = json!({ "skip": ["dev.local/*"] });
+    configure(scene, &good)?;
+    said(scene, "Reloaded")?;
+    configure(scene, &json!({ "mode": "no such mode" }))?;
+    said(scene, "Not reloaded")?;
+    configure(scene, &scene.config())?;
+    Ok(String::new())
+}
+
+fn configure(scene: &Scene, config: &Value) -> Result<(), Failure> {
+    let patch = json!({ "data": { "config.yaml": config.to_string() } }).to_string();
+    let words = ["-n", OWN_NAMESPACE, "patch", "configmap", "pullgate", "--type=merge", "-p", &patch];
+    scene.kubectl.run_with(&words, None)?.succeeded().map(drop)
+}
+
+/// Waits until every replica has logged it.
+fn said(scene: &Scene, words: &str) -> Result<(), Failure> {
+    let quoted = format!("\"{words}");
+    until(&format!("every replica to say {words:?}"), || {
+        let all = scene.replicas().iter().all(|replica| fs::read_to_string(&replica.log).is_ok_and(|log| log.contains(&quoted)));
+        Ok(all.then_some(()))
+    })
+}
+
+pub(super) fn etcd(scene: &mut Scene) -> Result<String, Failure> {
+    scene.signal("etcd", "-STOP")?;
+    thread::sleep(Duration::from_secs(5));
+    scene.signal("etcd", "-CONT")?;
+    until("the API server to be ready", || scene.kubectl.run("get --raw /readyz")?.succeeded().map(Some))?;
+    thread::sleep(Duration::from_secs(1));
+    Ok(String::new())
+}
+
+pub(super) fn api_server(scene: &mut Scene) -> Result<String, Failure> {
+    scene.stack.stop_api_server();
+    let Scene { stack, workshop, kubectl, .. } = scene;
+    stack.start_api_server(workshop, kubectl)?;
+    thread::sleep(Duration::from_secs(1));
+    Ok(String::new())
+}
+
+/// The process of one pod; the node starts it again.
+pub(super) fn kill(scene: &mut Scene) -> Result<String, Failure> {
+    let victim = scene.replicas().into_iter().next().ok_or("there is no replica")?;
+    signal("-KILL", &victim.process.to_string())?;
+    until("the replica to be started again", || {
+        let now = scene.replicas();
+        let again = now.iter().find(|replica| replica.name == victim.name);
+        Ok(again.filter(|replica| replica.process != victim.process && replica.ready).map(drop))
+    })?;
+    Ok(String::new())
+}
