@@ -131,7 +131,10 @@ async fn one(pods: &Api<Pod>, number: u32, image: &str) -> (Outcome, u32) {
             Ok(pod) => {
                 tokio::spawn(delete(pods.clone(), name));
                 let images = pod.spec.iter().flat_map(|spec| &spec.containers).filter_map(|it| it.image.as_deref());
-                return (Outcome::Created { pinned: images.into_iter().all(|image| image.contains("@sha256:")) }, again);
+                return (
+                    Outcome::Created { pinned: images.into_iter().all(|image| image.contains("@sha256:")) },
+                    again,
+                );
             }
             Err(kube::Error::Api(said)) if said.message.contains("denied the request") => {
                 return (Outcome::Denied(said.message.clone()), again);
@@ -158,7 +161,11 @@ async fn one(pods: &Api<Pod>, number: u32, image: &str) -> (Outcome, u32) {
 
 /// What differs from one failure to the next of the same kind.
 fn masked(message: &str) -> String {
-    message.split(' ').map(|word| if word.contains("127.0.0.1:") && word.contains("->") { "…" } else { word }).collect::<Vec<_>>().join(" ")
+    message
+        .split(' ')
+        .map(|word| if word.contains("127.0.0.1:") && word.contains("->") { "…" } else { word })
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 async fn delete(pods: Api<Pod>, name: String) {
@@ -190,6 +197,12 @@ impl Counts {
                 *whys.entry(why).or_default() += 1;
             }
         }
+    }
+
+    /// Whether all that failed were calls of a process that died under them, or had just died.
+    pub(crate) fn only_of_the_dead(&self) -> bool {
+        let dead = ["connection refused", "connection reset by peer", "EOF"];
+        self.failed.keys().chain(self.misjudged.keys()).all(|why| dead.iter().any(|words| why.contains(words)))
     }
 
     /// Good pods that were not created.

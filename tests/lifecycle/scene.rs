@@ -42,7 +42,7 @@ pub(crate) struct Scene {
     pub(crate) stack: Stack,
     pub(crate) kubectl: Kubectl,
     pub(crate) node: Node,
-    goods: Goods,
+    pub(crate) goods: Goods,
     client: Client,
     authority: Authority,
     registry: Part,
@@ -175,7 +175,9 @@ impl Scene {
 
     /// How many reviews the replicas that run now say they have answered.
     pub(crate) fn reviews(&self) -> u64 {
-        let count = |replica: &Replica| self.metrics(replica).map(|page| sum(&page, "pullgate_reviews_total", &["webhook=\"validate\""], &[]));
+        let count = |replica: &Replica| {
+            self.metrics(replica).map(|page| sum(&page, "pullgate_reviews_total", &["path=\"validate\""], &[]))
+        };
         self.replicas().iter().filter_map(|replica| count(replica).ok()).sum()
     }
 
@@ -192,11 +194,20 @@ impl Scene {
         Ok(self.runtime.block_on(async { timeout(Duration::from_secs(2), ask).await })??)
     }
 
-    /// Whether a pod with the good image may be created, by a dry run.
+    /// What a dry run of a pod with the good image says.
     pub(crate) fn tries(&self, namespace: &str) -> Result<Said, Failure> {
+        self.tries_image(namespace, &self.goods.good)
+    }
+
+    /// Whether a pod with the bad image is refused.
+    pub(crate) fn is_shut(&self) -> Result<bool, Failure> {
+        Ok(self.tries_image(load::NAMESPACE, &self.goods.bad)?.refused("TagNotFound").is_ok())
+    }
+
+    fn tries_image(&self, namespace: &str, image: &str) -> Result<Said, Failure> {
         let pod = json!({
             "apiVersion": "v1", "kind": "Pod", "metadata": { "namespace": namespace, "name": "tried" },
-            "spec": { "containers": [{ "name": "app", "image": self.goods.good }] },
+            "spec": { "containers": [{ "name": "app", "image": image }] },
         });
         self.kubectl.feed("create --dry-run=server -f -", &pod)
     }
@@ -214,7 +225,11 @@ impl Scene {
         let tail = |log: &PathBuf| {
             let text = fs::read_to_string(log).unwrap_or_default();
             let lines: Vec<&str> = text.lines().filter(|line| !line.contains("\"Findings\"")).collect();
-            format!("--- {}\n{}", log.display(), lines.get(lines.len().saturating_sub(8)..).unwrap_or_default().join("\n"))
+            format!(
+                "--- {}\n{}",
+                log.display(),
+                lines.get(lines.len().saturating_sub(8)..).unwrap_or_default().join("\n")
+            )
         };
         let pods: Vec<String> = logs.iter().map(tail).collect();
         format!("{}\n{}\n{}", self.registry.tail(), self.stack.tails(), pods.join("\n"))

@@ -8,14 +8,25 @@ use serde_json::{Value, json};
 
 use crate::Failure;
 use crate::kubectl::{until, until_within};
+use crate::load::NAMESPACE as SHOP;
+use crate::report::ensure;
 use crate::scene::{OWN_NAMESPACE, REPLICAS, ROLLOUT, Scene, kill as signal};
 
-/// The release, with all replicas ready.
-pub(crate) fn install(scene: &mut Scene) -> Result<(), Failure> {
+/// The release, with all replicas ready; no pod is refused on the way, and then the gate is shut.
+pub(crate) fn install(scene: &mut Scene) -> Result<String, Failure> {
     scene.certificate()?;
+    let load = scene.load();
+    thread::sleep(super::AROUND);
     scene.helm("install", "one")?;
-    scene.settled(REPLICAS)?;
-    until("the API server to call the webhook", || Ok((scene.tries("shop")?.code == Some(0)).then_some(())))
+    let settled = scene
+        .settled(REPLICAS)
+        .and_then(|()| until_within(ROLLOUT, "the gate to be shut", || Ok(scene.is_shut()?.then_some(()))));
+    thread::sleep(super::AROUND);
+    let counts = load.finish()?;
+    settled.map_err(|failure| format!("{failure}: {counts}"))?;
+    scene.fails_closed()?;
+    ensure(counts.failures() == 0 && counts.misjudged.is_empty() && counts.refused > 2, || counts.to_string())?;
+    Ok(format!("{counts} before the gate was shut"))
 }
 
 /// The load alone.
@@ -72,7 +83,10 @@ fn configure(scene: &Scene, config: &Value) -> Result<(), Failure> {
 fn said(scene: &Scene, words: &str) -> Result<(), Failure> {
     let quoted = format!("\"{words}");
     until(&format!("every replica to say {words:?}"), || {
-        let all = scene.replicas().iter().all(|replica| fs::read_to_string(&replica.log).is_ok_and(|log| log.contains(&quoted)));
+        let all = scene
+            .replicas()
+            .iter()
+            .all(|replica| fs::read_to_string(&replica.log).is_ok_and(|log| log.contains(&quoted)));
         Ok(all.then_some(()))
     })
 }
@@ -94,14 +108,25 @@ pub(super) fn api_server(scene: &mut Scene) -> Result<String, Failure> {
     Ok(String::new())
 }
 
-/// The process of one pod; the node starts it again.
+/// The process of one pod after another, which the node starts again, while a Deployment wants pods: its controller asks
+/// again, so that it gets them all.
 pub(super) fn kill(scene: &mut Scene) -> Result<String, Failure> {
-    let victim = scene.replicas().into_iter().next().ok_or("there is no replica")?;
-    signal("-KILL", &victim.process.to_string())?;
-    until("the replica to be started again", || {
-        let now = scene.replicas();
-        let again = now.iter().find(|replica| replica.name == victim.name);
-        Ok(again.filter(|replica| replica.process != victim.process && replica.ready).map(drop))
-    })?;
-    Ok(String::new())
+    const WANTED: u32 = 30;
+    scene.kubectl.get(&format!("-n {SHOP} create deployment crowd --image={} --replicas=0", scene.goods.good))?;
+    for (step, victim) in (1..).zip(scene.replicas()) {
+        scene.kubectl.get(&format!("-n {SHOP} scale deployment/crowd --replicas={}", WANTED * step))?;
+        signal("-KILL", &victim.process.to_string())?;
+        until("the replica to be started again", || {
+            let now = scene.replicas();
+            let again = now.iter().find(|replica| replica.name == victim.name);
+            Ok(again.filter(|replica| replica.process != victim.process && replica.ready).map(drop))
+        })?;
+        until("all pods of a Deployment to be there", || {
+            let there =
+                scene.kubectl.get(&format!("-n {SHOP} get deployment crowd -o jsonpath={{.status.replicas}}"))?;
+            Ok((there == (WANTED * step).to_string()).then_some(()))
+        })?;
+    }
+    scene.kubectl.get(&format!("-n {SHOP} delete deployment crowd"))?;
+    Ok(format!(", and a Deployment got its {} pods", WANTED * 3))
 }

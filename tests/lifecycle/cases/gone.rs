@@ -28,7 +28,8 @@ pub(super) fn cases(scene: &mut Scene, report: &mut Report) {
         let load = scene.load();
         thread::sleep(Duration::from_secs(2));
         let counts = load.finish()?;
-        let right = counts.failed.iter().all(|(why, _)| why.contains("failed calling webhook \"validate.pullgate.dev\""));
+        let right =
+            counts.failed.iter().all(|(why, _)| why.contains("failed calling webhook \"validate.pullgate.dev\""));
         ensure(counts.created == 0 && counts.failures() > 20 && right, || counts.to_string())?;
         Ok(format!("{} failed, 0 created", counts.failures()))
     });

@@ -116,7 +116,8 @@ impl Life {
             };
             let made = accounts.create_token_request(account, &PostParams::default(), &wanted).await?;
             let mut kubeconfig = kubeconfig.clone();
-            kubeconfig["users"][0]["user"] = json!({ "token": made.status.ok_or("a token request without a token")?.token });
+            kubeconfig["users"][0]["user"] =
+                json!({ "token": made.status.ok_or("a token request without a token")?.token });
             let file = dir.join("kubeconfig");
             std::fs::write(&file, kubeconfig.to_string())?;
             self.kubeconfig = Some(file);
@@ -131,7 +132,8 @@ impl Life {
             let mut child = self.start()?;
             match self.attend(&mut child).await? {
                 End::Told => {
-                    let delay = self.container.lifecycle.as_ref().and_then(|hooks| hooks.pre_stop.as_ref()?.sleep.as_ref());
+                    let delay =
+                        self.container.lifecycle.as_ref().and_then(|hooks| hooks.pre_stop.as_ref()?.sleep.as_ref());
                     if let Some(delay) = delay {
                         sleep(Duration::from_secs(delay.seconds.unsigned_abs())).await;
                     }
@@ -172,7 +174,10 @@ impl Life {
         };
         let child = plan.start()?;
         let port = |name: &str| {
-            process::port(&self.container, &k8s_openapi::apimachinery::pkg::util::intstr::IntOrString::String(name.to_owned()))
+            process::port(
+                &self.container,
+                &k8s_openapi::apimachinery::pkg::util::intstr::IntOrString::String(name.to_owned()),
+            )
         };
         let replica = Replica {
             name: self.name(),
@@ -227,7 +232,8 @@ impl Life {
         if let Some(replica) = self.ground.running().get_mut(&self.uid) {
             replica.ready = ready;
         }
-        let condition = |kind: &str, holds: bool| json!({ "type": kind, "status": if holds { "True" } else { "False" } });
+        let condition =
+            |kind: &str, holds: bool| json!({ "type": kind, "status": if holds { "True" } else { "False" } });
         let status = json!({ "status": {
             "phase": phase, "podIP": self.address.to_string(), "podIPs": [{ "ip": self.address.to_string() }],
             "hostIP": "127.0.0.1", "startTime": "2026-01-01T00:00:00Z",
@@ -268,7 +274,9 @@ impl Life {
 
     async fn rest(&mut self, time: Duration) {
         let until = Instant::now() + time;
-        while !self.told() && timeout(until - Instant::now(), self.news.changed()).await.is_ok_and(|news| news.is_ok()) {}
+        while !self.told() && timeout(until - Instant::now(), self.news.changed()).await.is_ok_and(|news| news.is_ok())
+        {
+        }
     }
 
     fn told(&self) -> bool {

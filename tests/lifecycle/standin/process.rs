@@ -60,7 +60,9 @@ impl Plan<'_> {
             Some("metadata.namespace") => Ok(metadata.namespace.clone().unwrap_or_default()),
             Some("metadata.uid") => Ok(metadata.uid.clone().unwrap_or_default()),
             Some("status.podIP") => Ok(self.address.to_string()),
-            Some("spec.nodeName") => Ok(self.pod.spec.as_ref().and_then(|spec| spec.node_name.clone()).unwrap_or_default()),
+            Some("spec.nodeName") => {
+                Ok(self.pod.spec.as_ref().and_then(|spec| spec.node_name.clone()).unwrap_or_default())
+            }
             None if variable.value_from.is_none() => Ok(String::new()),
             _ => Err(format!("the stand-in knows no source of this kind for variable {}", variable.name).into()),
         }
@@ -68,7 +70,8 @@ impl Plan<'_> {
 
     /// A word of the spec as it holds on this stage.
     fn here(&self, word: &str) -> String {
-        let mut word = word.replace("0.0.0.0:", &format!("{}:", self.address)).replace("[::]:", &format!("{}:", self.address));
+        let mut word =
+            word.replace("0.0.0.0:", &format!("{}:", self.address)).replace("[::]:", &format!("{}:", self.address));
         let mut mounts: Vec<_> = self.container.volume_mounts.iter().flatten().collect();
         // One path may begin with another.
         mounts.sort_by_key(|mount| std::cmp::Reverse(mount.mount_path.len()));

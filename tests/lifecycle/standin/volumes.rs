@@ -76,15 +76,13 @@ impl Mounted {
                     None => Err(absent(name)),
                 }
             }
-            Source::Secret(name) => {
-                match Api::<Secret>::namespaced(client.clone(), namespace).get_opt(name).await? {
-                    Some(secret) => {
-                        Ok(secret.data.unwrap_or_default().into_iter().map(|(key, bytes)| (key, bytes.0)).collect())
-                    }
-                    None if self.optional => Ok(BTreeMap::new()),
-                    None => Err(absent(name)),
+            Source::Secret(name) => match Api::<Secret>::namespaced(client.clone(), namespace).get_opt(name).await? {
+                Some(secret) => {
+                    Ok(secret.data.unwrap_or_default().into_iter().map(|(key, bytes)| (key, bytes.0)).collect())
                 }
-            }
+                None if self.optional => Ok(BTreeMap::new()),
+                None => Err(absent(name)),
+            },
         }
     }
 
