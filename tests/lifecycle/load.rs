@@ -29,7 +29,7 @@ const RATE: u32 = 25;
 const BAD: u32 = 10;
 
 /// How long an API server that is away is waited for.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The images of the load.
 #[derive(Clone)]

@@ -150,7 +150,7 @@ impl Scene {
 
     /// The replicas of the webhook.
     pub(crate) fn replicas(&self) -> Vec<Replica> {
-        self.node.replicas().into_iter().filter(|replica| replica.admin.is_some()).collect()
+        self.node.replicas().into_iter().filter(|replica| replica.serves).collect()
     }
 
     /// Starts the load.
@@ -255,7 +255,7 @@ async fn client(kubeconfig: &Path) -> Result<Client, Failure> {
     let kubeconfig = Kubeconfig::read_from(kubeconfig)?;
     let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
     config.connect_timeout = Some(Duration::from_secs(5));
-    config.read_timeout = Some(Duration::from_secs(60));
+    config.read_timeout = Some(Duration::from_mins(1));
     config.default_retry = false;
     Ok(Client::try_from(config)?)
 }

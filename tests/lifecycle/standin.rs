@@ -37,8 +37,10 @@ pub(crate) struct Replica {
     pub(crate) address: Ipv4Addr,
     pub(crate) process: i32,
     pub(crate) log: PathBuf,
-    /// The port of `/metrics`, if the container names one `admin`.
+    /// The port of `/metrics`.
     pub(crate) admin: Option<u16>,
+    /// Whether API servers call it: its container names a port `webhook`.
+    pub(crate) serves: bool,
     pub(crate) ready: bool,
 }
 
@@ -103,13 +105,12 @@ async fn follow(ground: Ground) {
                 let Some(uid) = pod.metadata.uid.clone() else { continue };
                 here.insert(uid.clone());
                 let pod = Some(Arc::new(pod));
-                match known.get(&uid) {
-                    Some(news) => _ = news.send_replace(pod),
-                    None => {
-                        let (news, told) = watch::channel(pod);
-                        tokio::spawn(pod::run(ground.clone(), told));
-                        known.insert(uid, news);
-                    }
+                if let Some(news) = known.get(&uid) {
+                    news.send_replace(pod);
+                } else {
+                    let (news, told) = watch::channel(pod);
+                    tokio::spawn(pod::run(ground.clone(), told));
+                    known.insert(uid, news);
                 }
             }
             known.retain(|uid, news| {

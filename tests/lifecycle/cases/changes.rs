@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::Failure;
-use crate::kubectl::{until, until_within};
+use crate::kubectl::{Said, until, until_within};
 use crate::load::NAMESPACE as SHOP;
 use crate::report::ensure;
 use crate::scene::{OWN_NAMESPACE, REPLICAS, ROLLOUT, Scene, kill as signal};
@@ -29,30 +29,29 @@ pub(crate) fn install(scene: &mut Scene) -> Result<String, Failure> {
     Ok(format!("{counts} before the gate was shut"))
 }
 
-/// The load alone.
-pub(super) fn nothing(_: &mut Scene) -> Result<String, Failure> {
+/// The load alone, and a look at the gate.
+pub(super) fn nothing(scene: &mut Scene) -> Result<String, Failure> {
     thread::sleep(Duration::from_secs(2));
+    ensure(scene.is_shut()?, || "a bad pod should be refused".to_owned())?;
     Ok(String::new())
 }
 
 pub(super) fn restart(scene: &mut Scene) -> Result<String, Failure> {
-    scene.kubectl.get(&format!("-n {OWN_NAMESPACE} rollout restart deployment/pullgate"))?;
-    replaced(scene)
+    replaced(scene, |scene| scene.kubectl.run(&format!("-n {OWN_NAMESPACE} rollout restart deployment/pullgate")))
 }
 
 pub(super) fn upgrade(scene: &mut Scene) -> Result<String, Failure> {
-    scene.helm("upgrade", "two")?;
-    replaced(scene)
+    replaced(scene, |scene| scene.helm("upgrade", "two"))
 }
 
 pub(super) fn rollback(scene: &mut Scene) -> Result<String, Failure> {
-    scene.kubectl.helm(&["rollback", "pullgate", "-n", OWN_NAMESPACE])?.succeeded()?;
-    replaced(scene)
+    replaced(scene, |scene| scene.kubectl.helm(&["rollback", "pullgate", "-n", OWN_NAMESPACE]))
 }
 
-/// Waits until other pods than now are the replicas.
-fn replaced(scene: &Scene) -> Result<String, Failure> {
+/// Does it and waits until other pods than before are the replicas.
+fn replaced(scene: &Scene, by: impl FnOnce(&Scene) -> Result<Said, Failure>) -> Result<String, Failure> {
     let before: Vec<String> = scene.replicas().into_iter().map(|replica| replica.name).collect();
+    by(scene)?.succeeded()?;
     until_within(ROLLOUT, "all replicas to be others", || {
         let now = scene.replicas();
         let others = now.iter().all(|replica| replica.ready && !before.contains(&replica.name));

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, Probe, ServiceAccount};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use rustix::process::{Pid, Signal, kill_process};
@@ -21,7 +22,7 @@ use super::{Ground, News, Replica};
 use crate::Failure;
 use crate::alone::ip;
 
-/// How often ConfigMaps and Secrets are read again; a kubelet takes up to a minute or two.
+/// How often `ConfigMap`s and Secrets are read again; a kubelet takes up to a minute or two.
 const RENEW: Duration = Duration::from_secs(1);
 
 /// How long to wait before something is tried again.
@@ -173,18 +174,14 @@ impl Life {
             log: &self.log,
         };
         let child = plan.start()?;
-        let port = |name: &str| {
-            process::port(
-                &self.container,
-                &k8s_openapi::apimachinery::pkg::util::intstr::IntOrString::String(name.to_owned()),
-            )
-        };
+        let port = |name: &str| process::port(&self.container, &IntOrString::String(name.to_owned()));
         let replica = Replica {
             name: self.name(),
             address: self.address,
             process: child.id().and_then(|id| i32::try_from(id).ok()).unwrap_or_default(),
             log: self.log.clone(),
-            admin: port("admin").or_else(|| port("metrics")),
+            admin: port("admin"),
+            serves: port("webhook").is_some(),
             ready: false,
         };
         self.ground.running().insert(self.uid.clone(), replica);
