@@ -4,7 +4,11 @@ pub mod files;
 #[cfg(not(fuzzing))]
 mod kube;
 #[cfg(not(fuzzing))]
+pub mod lease;
+#[cfg(not(fuzzing))]
 mod nodes;
+#[cfg(not(fuzzing))]
+pub mod own;
 #[cfg(not(fuzzing))]
 mod tokens;
 

@@ -19,6 +19,10 @@ pub mod cli;
 #[cfg(not(fuzzing))]
 pub mod demo;
 pub mod server;
+// its own certificates
+pub mod certificates;
+#[cfg(not(fuzzing))]
+pub mod keeper;
 // what is asked
 pub mod manifests;
 pub mod reference;

@@ -1,5 +1,7 @@
 //! Metric families with bounded labels, recorded at the edges of admission, resolver and registry only.
 
+pub mod certificates;
+
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -13,6 +15,7 @@ use prometheus_client::registry::Registry;
 
 use crate::credentials::TokenKind;
 use crate::finding::{Cause, Code};
+use crate::metrics::certificates::CertificateMetrics;
 use crate::registry::probes::plan::Probe;
 
 /// Registry hosts that get a label of their own; image names are chosen by tenants, so the rest is `other`.
@@ -41,6 +44,8 @@ pub struct Metrics {
     turns: Family<Turn, Counter>,
     shared_reads: Family<Ended, Counter>,
     shared_writes: Family<Ended, Counter>,
+    certificates: CertificateMetrics,
+    unknown_callers: Counter,
     hosts: Arc<Mutex<BTreeSet<String>>>,
 }
 
@@ -155,6 +160,10 @@ impl Metrics {
         registry.register("shared_cache_reads", "Facts looked up in the shared cache", shared_reads.clone());
         let shared_writes = Family::default();
         registry.register("shared_cache_writes", "Facts sent to the shared cache", shared_writes.clone());
+        let unknown_callers = Counter::default();
+        let help = "Reviews of callers that were told the verdict only";
+        registry.register("unknown_callers", help, unknown_callers.clone());
+        let certificates = CertificateMetrics::of_replica(&mut registry);
         let metrics = Self {
             registry: Arc::new(registry),
             reviews,
@@ -173,6 +182,8 @@ impl Metrics {
             turns,
             shared_reads,
             shared_writes,
+            certificates,
+            unknown_callers,
             hosts: Arc::default(),
         };
         metrics.start_at_zero();
@@ -220,6 +231,16 @@ impl Metrics {
     pub fn review(&self, path: &'static str, verdict: &'static str, took: Duration) {
         self.reviews.get_or_create(&Review { path, verdict }).inc();
         self.seconds.get_or_create(&Path { path }).observe(took.as_secs_f64());
+    }
+
+    /// One review of a caller that is not known to be an API server.
+    pub fn unknown_caller(&self) {
+        self.unknown_callers.inc();
+    }
+
+    /// When certificates end.
+    pub fn certificates(&self) -> CertificateMetrics {
+        self.certificates.clone()
     }
 
     /// One finding of a validating review.

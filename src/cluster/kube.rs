@@ -101,6 +101,15 @@ impl KubeOptions {
         let kubeconfig = Kubeconfig::read_from(file).map_err(|error| wrong(error.to_string()))?;
         Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| wrong(error.to_string()))
     }
+
+    /// A client for single calls of [`CALL`] each.
+    pub(super) async fn client(&self) -> Result<Client, KubeError> {
+        let mut config = self.config().await?;
+        config.connect_timeout = Some(CALL);
+        config.read_timeout = Some(CALL);
+        config.default_retry = false;
+        Client::try_from(config).map_err(|error| KubeError::NoCluster(error.to_string()))
+    }
 }
 
 // === impl KubeCluster ===
