@@ -1,6 +1,8 @@
 //! Every flag and variable, and nothing else: raw text in, a checked command out. Only this file reads the environment.
 
 mod certificates;
+pub mod rbac;
+pub mod release;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -34,6 +36,13 @@ enum Command {
     Explain(ExplainArgs),
     /// Show the gate at work: no cluster and no network needed
     Demo,
+    /// Permissions on pull secrets, no wider than needed
+    #[command(subcommand)]
+    Rbac(rbac::RbacCommand),
+    /// Wait until a replica of the webhook is ready
+    Ready(release::ReadyArgs),
+    /// Delete the webhook configurations, then what the keeper made; helm uninstall runs it before it deletes the rest
+    Uninstall(release::UninstallArgs),
 }
 
 /// Flags of `serve`.
@@ -55,7 +64,7 @@ pub struct ServeArgs {
     #[arg(long, env = "PULLGATE_MODE", value_name = "MODE")]
     pub mode: Option<Mode>,
     /// Secrets and `ServiceAccounts` from files instead of a cluster: a file or a directory of YAML or JSON
-    #[arg(long, env = "PULLGATE_CLUSTER_FROM", value_name = "PATH")]
+    #[arg(long, env = "PULLGATE_CLUSTER_FROM", value_name = "PATH", conflicts_with_all = ["kubeconfig", "context"])]
     pub cluster_from: Option<PathBuf>,
     /// Which cluster, said as kubectl takes it
     #[command(flatten)]
@@ -104,10 +113,10 @@ pub struct NodeArgs {
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct KubeArgs {
     /// Kubeconfig file (default: kubectl's, then the pod's own token)
-    #[arg(long, env = "PULLGATE_KUBECONFIG", value_name = "FILE", conflicts_with = "cluster_from")]
+    #[arg(long, env = "PULLGATE_KUBECONFIG", value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
     /// Context of the kubeconfig
-    #[arg(long, env = "PULLGATE_CONTEXT", value_name = "NAME", conflicts_with = "cluster_from")]
+    #[arg(long, env = "PULLGATE_CONTEXT", value_name = "NAME")]
     pub context: Option<String>,
 }
 
@@ -118,7 +127,7 @@ pub struct SourceArgs {
     #[arg(long, env = "PULLGATE_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Secrets and `ServiceAccounts`: a file or a directory of YAML or JSON
-    #[arg(long, env = "PULLGATE_CLUSTER_FROM", value_name = "PATH")]
+    #[arg(long, env = "PULLGATE_CLUSTER_FROM", value_name = "PATH", conflicts_with_all = ["kubeconfig", "context"])]
     pub cluster_from: Option<PathBuf>,
     /// Which cluster, said as kubectl takes it
     #[command(flatten)]
@@ -239,6 +248,9 @@ impl Args {
             Command::Check(args) => cli::check::run(args),
             Command::Explain(args) => cli::explain::run(args),
             Command::Demo => crate::demo::run(),
+            Command::Rbac(rbac::RbacCommand::Generate(args)) => cli::rbac::run(args),
+            Command::Ready(args) => cli::release::ready(args),
+            Command::Uninstall(args) => cli::release::uninstall(args),
         };
         done.unwrap_or_else(|error| {
             cli::print_error(&error);

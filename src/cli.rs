@@ -3,6 +3,8 @@
 pub mod check;
 pub mod explain;
 pub mod keep;
+pub mod rbac;
+pub mod release;
 pub mod serve;
 mod sharing;
 
@@ -15,7 +17,7 @@ use std::time::Duration;
 use crate::args::{KubeArgs, NodeArgs, SourceArgs};
 use crate::check::Engine;
 use crate::cluster::files::{FileCluster, FileClusterError};
-use crate::cluster::{Cluster, KubeCluster, KubeError, KubeOptions, KubeTokens};
+use crate::cluster::{Cluster, KubeCluster, KubeError, KubeOptions, KubeTokens, ReleaseError};
 use crate::config::{self, ConfigError};
 use crate::manifests::ManifestError;
 use crate::metrics::Metrics;
@@ -168,6 +170,12 @@ pub enum CommandError {
     /// The runtime or standard output failed.
     #[error("{0}")]
     Io(#[from] io::Error),
+    /// The cluster did not do what it was asked.
+    #[error("{0}")]
+    Release(#[from] ReleaseError),
+    /// Neither manifests nor namespaces.
+    #[error("rbac generate: say where to look: -A, --namespace NAMESPACE or --file FILE")]
+    Nowhere,
     /// The demonstration did not go as it must.
     #[error("demo: {0}")]
     Demo(String),

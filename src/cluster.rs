@@ -6,14 +6,22 @@ mod kube;
 #[cfg(not(fuzzing))]
 pub mod lease;
 #[cfg(not(fuzzing))]
+mod listing;
+#[cfg(not(fuzzing))]
 mod nodes;
 #[cfg(not(fuzzing))]
 pub mod own;
+#[cfg(not(fuzzing))]
+mod release;
 #[cfg(not(fuzzing))]
 mod tokens;
 
 #[cfg(not(fuzzing))]
 pub use self::kube::{KubeCluster, KubeError, KubeOptions};
+#[cfg(not(fuzzing))]
+pub use self::listing::{Listed, Workloads};
+#[cfg(not(fuzzing))]
+pub use self::release::{Release, ReleaseError};
 #[cfg(not(fuzzing))]
 pub use self::tokens::KubeTokens;
 

@@ -33,6 +33,7 @@ pub mod policy;
 // as whom
 pub mod cluster;
 pub mod credentials;
+pub mod grants;
 pub mod node_credentials;
 pub mod nodes;
 // where, and what came of it

@@ -86,6 +86,15 @@ type Held<T> = Cache<(String, String), (Reading<T>, Timestamp)>;
 // === impl KubeOptions ===
 
 impl KubeOptions {
+    /// A client for one call after the other, none of them longer than `limit`.
+    pub(super) async fn client(&self, limit: Duration) -> Result<Client, KubeError> {
+        let mut config = self.config().await?;
+        config.connect_timeout = Some(CALL);
+        config.read_timeout = Some(limit);
+        config.default_retry = false;
+        Client::try_from(config).map_err(|error| KubeError::NoCluster(error.to_string()))
+    }
+
     /// The client configuration: of the flags, else of kubectl's files, else of the pod.
     async fn config(&self) -> Result<Config, KubeError> {
         let options = KubeConfigOptions { context: self.context.clone(), ..KubeConfigOptions::default() };
@@ -100,15 +109,6 @@ impl KubeOptions {
         let wrong = |reason: String| KubeError::Kubeconfig { file: file.display().to_string(), reason };
         let kubeconfig = Kubeconfig::read_from(file).map_err(|error| wrong(error.to_string()))?;
         Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| wrong(error.to_string()))
-    }
-
-    /// A client for single calls of [`CALL`] each.
-    pub(super) async fn client(&self) -> Result<Client, KubeError> {
-        let mut config = self.config().await?;
-        config.connect_timeout = Some(CALL);
-        config.read_timeout = Some(CALL);
-        config.default_retry = false;
-        Client::try_from(config).map_err(|error| KubeError::NoCluster(error.to_string()))
     }
 }
 

@@ -6,8 +6,10 @@ mod admitted;
 mod chart;
 mod corrected;
 mod crowd;
+mod lifecycle;
 mod modes;
 mod nodes;
+mod permissions;
 mod refused;
 mod schema;
 mod templates;
@@ -42,11 +44,15 @@ const SUBJECTS: [(&str, Cases); 14] = [
 
 /// Every subject, or those named in `only`.
 pub(crate) fn all(world: &mut World, report: &mut Report, only: &[String]) -> Result<(), Failure> {
+    let wanted = |name: &str| only.is_empty() || only.iter().any(|wanted| wanted == name);
     chart::rendered(world, report);
+    if wanted("lifecycle") {
+        lifecycle::cases(world, report)?;
+    }
     updates::before(world)?;
     pull_secrets(world)?;
     world.install()?;
-    for (_, cases) in SUBJECTS.iter().filter(|(name, _)| only.is_empty() || only.iter().any(|wanted| wanted == name)) {
+    for (_, cases) in SUBJECTS.iter().filter(|(name, _)| wanted(name)) {
         cases(world, report);
     }
     Ok(())

@@ -12,8 +12,10 @@
 mod audit;
 mod bench;
 mod cases;
+mod hands;
 mod objects;
 mod report;
+mod stream;
 mod world;
 
 // What more than one suite of real parts needs; none needs all of it.

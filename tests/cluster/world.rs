@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::Failure;
 use crate::faults::{self, Port, Site};
 use crate::images::{self, Images};
-use crate::kubectl::{Kubectl, until};
+use crate::kubectl::{Kubectl, Said, until};
 use crate::objects;
 use crate::parts::{Login, Part, Workshop, free_ports};
 use crate::pki::{Authority, TokenKey};
@@ -178,18 +178,35 @@ impl World {
     /// Installs the chart with helm, starts pullgate with the configuration and the rights that the chart made, and
     /// points the chart's webhooks at it.
     pub(crate) fn install(&mut self) -> Result<(), Failure> {
-        let values = json!({
-            "config": self.config(),
-            "webhooks": { "caBundle": STANDARD.encode(&self.authority.pem) },
-        });
-        let values = self.workshop.file("values.json", values.to_string())?.display().to_string();
-        let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/pullgate").display().to_string();
-        self.kubectl.helm(&["install", "pullgate", &chart, "-n", OWN_NAMESPACE, "-f", &values])?.succeeded()?;
+        self.chart(&["install", "pullgate"], OWN_NAMESPACE, &json!({}))?.succeeded()?;
         self.gate = Some(self.start_gate()?);
         self.register()
     }
 
-    fn start_gate(&self) -> Result<Gate, Failure> {
+    /// Runs helm on the chart with these values over those that every release here has.
+    pub(crate) fn chart(&self, command: &[&str], namespace: &str, values: &Value) -> Result<Said, Failure> {
+        let (kubectl, arguments) = self.chart_command(command, namespace, values)?;
+        kubectl.helm(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    /// The same, not yet run.
+    pub(crate) fn chart_command(
+        &self,
+        command: &[&str],
+        namespace: &str,
+        values: &Value,
+    ) -> Result<(&Kubectl, Vec<String>), Failure> {
+        // Certificates are this suite's own: the keeper's pod does not run here.
+        let tls = json!({ "mode": "files", "caBundle": STANDARD.encode(&self.authority.pem) });
+        let base = json!({ "config": self.config(), "tls": tls });
+        let base = self.workshop.file("base-values.json", base.to_string())?.display().to_string();
+        let values = self.workshop.file("values.json", values.to_string())?.display().to_string();
+        let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/pullgate").display().to_string();
+        let files = [&chart, "-n", namespace, "-f", &base, "-f", &values];
+        Ok((&self.kubectl, command.iter().copied().chain(files).map(str::to_owned).collect()))
+    }
+
+    pub(crate) fn start_gate(&self) -> Result<Gate, Failure> {
         let [webhook, admin] = free_ports()?;
         let template = "go-template={{index .data \"config.yaml\"}}";
         let read = ["-n", OWN_NAMESPACE, "get", "configmap", "pullgate", "-o", template];

@@ -62,6 +62,14 @@ impl Kubectl {
         self.command(&self.binary, "kubectl", arguments, input)
     }
 
+    /// The same for another thread: what a command prints goes through files of its own.
+    #[allow(dead_code, reason = "not every suite has two threads of commands")]
+    pub(crate) fn another(&self, name: &str) -> Result<Self, Failure> {
+        let home = self.home.join(name);
+        std::fs::create_dir_all(&home)?;
+        Ok(Self { home, ..self.clone() })
+    }
+
     /// Runs `helm`.
     pub(crate) fn helm(&self, arguments: &[&str]) -> Result<Said, Failure> {
         self.command(&self.helm, "helm", arguments, None)

@@ -3,6 +3,7 @@
 
 mod explain;
 mod formats;
+mod rbac;
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
