@@ -1,6 +1,7 @@
 //! The cases, in an order that matters: the release is installed first and uninstalled last, the gate is away only while
 //! nothing else wants it.
 
+mod certificates;
 mod changes;
 mod gone;
 
@@ -22,12 +23,17 @@ type Disturbance = fn(&mut Scene) -> Result<String, Failure>;
 type Demand = fn(&Counts) -> Result<(), Failure>;
 
 /// What pods must be created through.
-const UNDER_LOAD: [(&str, Disturbance, Demand); 8] = [
+const UNDER_LOAD: [(&str, Disturbance, Demand); 13] = [
     ("nothing happens", changes::nothing, lossless),
     ("rolling restart of three replicas", changes::restart, lossless),
     ("configuration: a good and a bad reload", changes::reload, lossless),
     ("helm upgrade to another pod template", changes::upgrade, lossless),
     ("helm rollback", changes::rollback, lossless),
+    ("leaf rotation: two thirds of its life are over", certificates::leaf_rotation, lossless),
+    ("CA rotation: two thirds of its life are over", certificates::ca_rotation, lossless),
+    ("a leaf with 20 s left, until it has ended", certificates::leaf_expiry, lossless),
+    ("a CA with 35 s left, until it has ended", certificates::ca_expiry, lossless),
+    ("the Secret of the certificate is deleted", certificates::secret_deleted, lossless),
     ("etcd stands still for 5 s", changes::etcd, lossless),
     ("the API server is killed and comes back", changes::api_server, lossless),
     ("kill -9 of one replica after another", changes::kill, of_the_dead),

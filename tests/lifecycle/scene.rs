@@ -6,8 +6,6 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use serde_json::{Value, json};
@@ -44,7 +42,6 @@ pub(crate) struct Scene {
     pub(crate) node: Node,
     pub(crate) goods: Goods,
     client: Client,
-    authority: Authority,
     registry: Part,
 }
 
@@ -71,7 +68,7 @@ impl Scene {
         let nobody = stack::kubeconfig(&stack.server, &authority, &json!({}));
         let pods = dir.join("pods");
         let node = Node::start(runtime.handle(), client.clone(), OWN_NAMESPACE, "node-1", pods, nobody);
-        let scene = Self { runtime, workshop, stack, kubectl, node, goods, client, authority, registry };
+        let scene = Self { runtime, workshop, stack, kubectl, node, goods, client, registry };
         scene.namespaces()?;
         Ok(scene)
     }
@@ -107,22 +104,11 @@ impl Scene {
             "config": self.config(),
             "replicas": REPLICAS,
             "podAnnotations": { "example.com/mark": marked },
-            "webhooks": {
-                "caBundle": STANDARD.encode(&self.authority.pem),
-                "validate": { "failurePolicy": "Fail", "timeoutSeconds": 10 },
-            },
+            "webhooks": { "validate": { "failurePolicy": "Fail", "timeoutSeconds": 10 } },
+            // Endpoints are known at once here.
+            "shutdownDelay": "5s",
+            "test": { "namespace": load::NAMESPACE },
         })
-    }
-
-    /// A certificate of the suite's authority in the Secret that the chart names.
-    pub(crate) fn certificate(&self) -> Result<(), Failure> {
-        let leaf = self.authority.issue(&[&format!("pullgate.{OWN_NAMESPACE}.svc")])?;
-        let secret = json!({
-            "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls",
-            "metadata": { "namespace": OWN_NAMESPACE, "name": "pullgate-tls" },
-            "stringData": { "tls.crt": leaf.certificate_pem(), "tls.key": leaf.key_pem() },
-        });
-        self.kubectl.apply(&secret)?.succeeded().map(drop)
     }
 
     /// `helm VERB pullgate` with the chart and the suite's values.

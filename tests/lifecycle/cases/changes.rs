@@ -14,10 +14,10 @@ use crate::scene::{OWN_NAMESPACE, REPLICAS, ROLLOUT, Scene, kill as signal};
 
 /// The release, with all replicas ready; no pod is refused on the way, and then the gate is shut.
 pub(crate) fn install(scene: &mut Scene) -> Result<String, Failure> {
-    scene.certificate()?;
     let load = scene.load();
     thread::sleep(super::AROUND);
     scene.helm("install", "one")?;
+    scene.hurry_keeper()?;
     let settled = scene
         .settled(REPLICAS)
         .and_then(|()| until_within(ROLLOUT, "the gate to be shut", || Ok(scene.is_shut()?.then_some(()))));

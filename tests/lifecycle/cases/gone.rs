@@ -56,7 +56,6 @@ pub(super) fn uninstall(scene: &mut Scene, before: &BTreeSet<String>) -> Result<
     done.succeeded()?;
     // Bad pods are refused for as long as there is a gate; afterwards they are created like any other.
     ensure(counts.failures() == 0 && counts.misjudged.is_empty(), || counts.to_string())?;
-    scene.kubectl.run(&format!("-n {OWN_NAMESPACE} delete secret pullgate-tls --ignore-not-found"))?.succeeded()?;
     let mut left = Vec::new();
     until("everything of the release to go", || {
         left = everything(scene)?.difference(before).cloned().collect();
