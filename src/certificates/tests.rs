@@ -40,7 +40,7 @@ fn a_leaf_is_believed_for_its_names_in_its_time_by_who_trusts_its_authority_in_i
         ("127.0.0.1", now(), &bundle, true),
         (SERVICE, now() - HOUR * 2, &bundle, false),
         (SERVICE, now() + HOUR * 9, &bundle, true),
-        (SERVICE, now() + HOUR * 10, &bundle, false),
+        (SERVICE, now() + HOUR * 11, &bundle, false),
         ("other.system.svc", now(), &bundle, false),
         (SERVICE, now(), &bundle[..1], false),
         (SERVICE, now(), &[], false),

@@ -3,6 +3,7 @@
 
 mod attacks;
 mod caching;
+mod callers;
 mod command_line;
 mod corpus;
 mod dialects;

@@ -1,45 +1,23 @@
 //! Certificates that pullgate keeps itself: the keeper and a replica as processes with short lifetimes, their
-//! `ServiceAccounts` with no more than they need, a webhook of their own and an address outside loopback, because no
-//! endpoint may be on it.
+//! `ServiceAccounts` with no more than they need, a webhook of their own, and an endpoint outside loopback, because none may be
+//! on it.
 
-use std::ffi::OsString;
-use std::process::Command;
-use std::time::{Duration, Instant};
+mod stage;
+
+use std::time::Instant;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use pullgate::certificates::read::{certificates, chains, validity};
 use serde_json::{Value, json};
 
+use self::stage::{Keeper, Kept, LONG, NAME, keep, prepared, start};
 use crate::Failure;
 use crate::kubectl::{until, until_within};
-use crate::objects::{list, pod};
-use crate::parts::{Part, free_ports};
+use crate::objects::pod;
+use crate::parts::Part;
 use crate::report::{Report, ensure};
-use crate::stack;
-use crate::world::{OWN_NAMESPACE, TEAM, World};
-
-/// Of Service, webhook configuration and whatever is named after them.
-const NAME: &str = "kept";
-
-/// The replica's address; of a range for documentation.
-const ADDRESS: &str = "192.0.2.10";
-
-/// Long enough for everything that takes the seconds of the flags below.
-const LONG: Duration = Duration::from_secs(90);
-
-/// The running parts.
-struct Kept {
-    webhook: u16,
-    admin: u16,
-    keepers: Vec<Keeper>,
-    replica: Option<Part>,
-}
-
-struct Keeper {
-    name: &'static str,
-    admin: u16,
-    part: Part,
-}
+use crate::world::{OWN_NAMESPACE, TEAM, World, page};
 
 pub(super) fn cases(world: &mut World, report: &mut Report) {
     let world = &*world;
@@ -64,137 +42,6 @@ pub(super) fn cases(world: &mut World, report: &mut Report) {
         }
         Ok(String::new())
     });
-}
-
-fn prepared(world: &World) -> Result<Kept, Failure> {
-    let status = Command::new("ip").args(["address", "replace", &format!("{ADDRESS}/32"), "dev", "lo"]).status()?;
-    ensure(status.success(), || "no second address".to_owned())?;
-    let [webhook, admin] = free_ports()?;
-    let meta = |name: &str| json!({ "name": name, "namespace": OWN_NAMESPACE });
-    let hook = |kind: &str, path: &str| {
-        json!({
-            "apiVersion": "admissionregistration.k8s.io/v1", "kind": kind, "metadata": { "name": NAME },
-            "webhooks": [{
-                "name": format!("{path}.kept.example.com"), "sideEffects": "None", "admissionReviewVersions": ["v1"],
-                "clientConfig": { "url": format!("https://{ADDRESS}:{webhook}/{path}") },
-                "failurePolicy": "Fail", "timeoutSeconds": 5,
-                "objectSelector": { "matchLabels": { "kept": "yes" } },
-                "rules": [{ "apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"] }],
-            }],
-        })
-    };
-    let slice = json!({
-        "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
-        "metadata": {
-            "name": NAME, "namespace": OWN_NAMESPACE, "labels": { "kubernetes.io/service-name": NAME },
-        },
-        "endpoints": [{ "addresses": [ADDRESS], "conditions": { "ready": true } }],
-        "ports": [{ "name": "https", "port": webhook }, { "name": "metrics", "port": admin }],
-    });
-    let rule = |group: &str, resource: &str, verbs: &[&str], names: &[&str]| {
-        let mut rule = json!({ "apiGroups": [group], "resources": [resource], "verbs": verbs });
-        if !names.is_empty() {
-            rule["resourceNames"] = json!(names);
-        }
-        rule
-    };
-    let webhooks = |verbs: &[&str]| {
-        ["validatingwebhookconfigurations", "mutatingwebhookconfigurations"]
-            .map(|resource| rule("admissionregistration.k8s.io", resource, verbs, &[NAME]))
-    };
-    let mut objects =
-        vec![hook("ValidatingWebhookConfiguration", "validate"), hook("MutatingWebhookConfiguration", "mutate")];
-    let in_namespace = |who: &str| match who {
-        "kept-keeper" => vec![
-            rule("", "secrets", &["get", "patch"], &["kept-tls", "kept-ca"]),
-            rule("", "secrets", &["create"], &[]),
-            rule("coordination.k8s.io", "leases", &["get", "update"], &["kept-keeper"]),
-            rule("coordination.k8s.io", "leases", &["create"], &[]),
-            rule("discovery.k8s.io", "endpointslices", &["list"], &[]),
-        ],
-        _ => vec![rule("", "secrets", &["get"], &["kept-tls"])],
-    };
-    for (who, verbs) in [("kept-keeper", &["get", "patch"][..]), ("kept-replica", &["get"])] {
-        let subjects = json!([{ "kind": "ServiceAccount", "name": who, "namespace": OWN_NAMESPACE }]);
-        let group = "rbac.authorization.k8s.io";
-        let version = "rbac.authorization.k8s.io/v1";
-        objects.extend([
-            json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta(who) }),
-            json!({ "apiVersion": version, "kind": "Role", "metadata": meta(who), "rules": in_namespace(who) }),
-            json!({ "apiVersion": version, "kind": "RoleBinding", "metadata": meta(who), "subjects": subjects,
-                    "roleRef": { "apiGroup": group, "kind": "Role", "name": who } }),
-            json!({ "apiVersion": version, "kind": "ClusterRole", "metadata": { "name": who }, "rules": webhooks(verbs) }),
-            json!({ "apiVersion": version, "kind": "ClusterRoleBinding", "metadata": { "name": who },
-                    "subjects": subjects, "roleRef": { "apiGroup": group, "kind": "ClusterRole", "name": who } }),
-        ]);
-    }
-    objects.push(slice);
-    world.kubectl.apply(&list(objects))?.succeeded()?;
-    Ok(Kept { webhook, admin, keepers: Vec::new(), replica: None })
-}
-
-fn start(world: &World, part: &'static str, user: &str, arguments: &[String]) -> Result<Part, Failure> {
-    let token = world.kubectl.get(&format!("-n {OWN_NAMESPACE} create token {user} --duration=2h"))?;
-    let kubeconfig = stack::kubeconfig(&world.stack.server, &world.authority, &json!({ "token": token.trim() }));
-    let kubeconfig = world.workshop.file(&format!("{part}.kubeconfig"), kubeconfig.to_string())?;
-    let (words, rest) = arguments.split_first().ok_or("a command has a name")?;
-    let mut all: Vec<OsString> = vec![words.into(), "--kubeconfig".into(), kubeconfig.into()];
-    all.extend(rest.iter().map(OsString::from));
-    world.workshop.start(part, std::path::Path::new(env!("CARGO_BIN_EXE_pullgate")), &all)
-}
-
-/// Starts a keeper with these lifetimes.
-fn keep(world: &World, name: &'static str, leaf: &str, ca: &str) -> Result<Keeper, Failure> {
-    let [admin] = free_ports()?;
-    let arguments = [
-        "keep".to_owned(),
-        format!("--service={NAME}"),
-        format!("--webhook-configuration={NAME}"),
-        format!("--namespace={OWN_NAMESPACE}"),
-        format!("--leaf-lifetime={leaf}"),
-        format!("--ca-lifetime={ca}"),
-        "--every=1s".to_owned(),
-        "--settle=3s".to_owned(),
-        format!("--admin-listen=127.0.0.1:{admin}"),
-        "--log-format=text".to_owned(),
-    ];
-    Ok(Keeper { name, admin, part: start(world, name, "kept-keeper", &arguments)?.wait_for(admin)? })
-}
-
-impl Kept {
-    /// Ends the keepers, and starts one with other lifetimes.
-    fn keeper(&mut self, world: &World, name: &'static str, leaf: &str, ca: &str) -> Result<(), Failure> {
-        for keeper in self.keepers.drain(..) {
-            world.signal(keeper.name, "-TERM")?;
-            until("the Lease to be given back", || {
-                let holder = world.field(OWN_NAMESPACE, "lease/kept-keeper", "{.spec.holderIdentity}")?;
-                Ok(holder.is_empty().then_some(()))
-            })?;
-        }
-        self.keepers.push(keep(world, name, leaf, ca)?);
-        Ok(())
-    }
-
-    fn ready(&self) -> Result<bool, Failure> {
-        Ok(crate::world::page(self.admin, "/readyz")?.contains("\r\n\r\nready"))
-    }
-
-    fn logs(&self) -> String {
-        let keepers = self.keepers.iter().map(|keeper| keeper.part.log());
-        keepers.chain(self.replica.iter().map(Part::log)).collect()
-    }
-
-    /// Until the replica is ready and a pod is refused in full, which takes the segment, or admitted and pinned.
-    fn works(&self, world: &World, name: &str) -> Result<(), Failure> {
-        until_within(LONG, "a review in full", || {
-            let mut bad = pod(TEAM, name, &world.open("alice/app:none"));
-            bad["metadata"]["labels"]["kept"] = json!("yes");
-            let said = world.kubectl.feed("apply --dry-run=server -f -", &bad)?;
-            let told =
-                said.stderr.contains("validate.kept.example.com") || said.stderr.contains("validate.pullgate.dev");
-            Ok((self.ready()? && told && said.refused("TagNotFound").is_ok()).then_some(()))
-        })
-    }
 }
 
 /// A key of a Secret, decoded; empty if there is none.
@@ -235,18 +82,18 @@ fn first(world: &World, kept: &mut Kept) -> Result<String, Failure> {
     ];
     kept.replica = Some(start(world, "kept-replica", "kept-replica", &arguments)?.wait_for(admin)?);
     until("the replica to say what it waits for", || {
-        Ok(crate::world::page(admin, "/readyz")?.contains("certificate: not yet").then_some(()))
+        Ok(page(admin, "/readyz")?.contains("certificate: not yet").then_some(()))
     })?;
     let began = Instant::now();
-    kept.keeper(world, "keeper-1", "1h", "10h")?;
+    kept.keeper(world, "keeper-1", ("1h", "10h"), None)?;
     kept.works(world, "first")?;
     let took = began.elapsed();
     ensure(bundle(world)? == split(&secret(world, "kept-tls", "ca.crt")?), || "two bundles".to_owned())?;
-    let metrics = crate::world::page(kept.keepers[0].admin, "/metrics")?;
+    let metrics = page(kept.keepers[0].admin, "/metrics")?;
     for line in ["{which=\"ca\"}", "{which=\"leaf\"}", "{which=\"bundle\"}", "pullgate_keeper_lease_held 1"] {
         ensure(metrics.contains(line), || format!("no {line} in {metrics}"))?;
     }
-    let metrics = crate::world::page(admin, "/metrics")?;
+    let metrics = page(admin, "/metrics")?;
     ensure(metrics.contains("pullgate_certificate_expiry_timestamp_seconds{which=\"leaf\"}"), || metrics)?;
     Ok(format!("{:.1} s after the keeper began", took.as_secs_f32()))
 }
@@ -295,12 +142,9 @@ fn unknown(world: &World, kept: &mut Kept) -> Result<String, Failure> {
 }
 
 fn renewed(world: &World, kept: &mut Kept) -> Result<String, Failure> {
-    let served = secret(world, "kept-tls", "tls.crt")?;
+    let mut leaves = vec![secret(world, "kept-tls", "tls.crt")?];
     let (authority, segment) = (bundle(world)?, secret(world, "kept-tls", "path")?);
-    // What was issued for an hour has an hour left; whoever starts with shorter lives renews by the certificate's own.
-    world.kubectl.run(&format!("-n {OWN_NAMESPACE} delete secret kept-tls"))?.succeeded()?;
-    kept.keeper(world, "keeper-2", "30s", "10h")?;
-    let mut leaves = vec![served];
+    kept.keeper(world, "keeper-2", ("45s", "10h"), Some("kept-tls"))?;
     until_within(LONG, "three leaves", || {
         let leaf = secret(world, "kept-tls", "tls.crt")?;
         if !leaf.is_empty() && leaves.last() != Some(&leaf) {
@@ -311,46 +155,54 @@ fn renewed(world: &World, kept: &mut Kept) -> Result<String, Failure> {
     })?;
     kept.works(world, "renewed")?;
     ensure(bundle(world)? == authority, || "the authority changed".to_owned())?;
-    ensure(secret(world, "kept-tls", "path")? != segment, || {
-        "the path of a Secret that was deleted lives on".to_owned()
-    })?;
-    let loads = kept.logs().matches("Loaded what=\"certificate\"").count();
+    ensure(secret(world, "kept-tls", "path")? != segment, || "the path of a deleted Secret lives on".to_owned())?;
+    let loads = kept.logs().matches("Loaded").count();
+    kept.keeper(world, "keeper-3", ("1h", "10h"), Some("kept-tls"))?;
+    kept.works(world, "for-an-hour")?;
     Ok(format!("{loads} loads"))
 }
 
+/// First because the authority is lost, then because two thirds of a minute are over.
 fn rotated(world: &World, kept: &mut Kept) -> Result<String, Failure> {
-    // A leaf of an hour, under an authority that is over in two minutes.
-    world.kubectl.run(&format!("-n {OWN_NAMESPACE} delete secret kept-ca"))?.succeeded()?;
-    kept.keeper(world, "keeper-3", "1h", "45s")?;
-    let mut steps: Vec<(usize, String)> = Vec::new();
+    kept.keeper(world, "keeper-4", ("1h", "60s"), Some("kept-ca"))?;
+    let mut steps: Vec<(Vec<String>, String)> = Vec::new();
     until_within(LONG, "two rotations", || {
-        let (bundle, leaf) = (bundle(world)?, secret(world, "kept-tls", "tls.crt")?);
-        let step = (bundle.len(), leaf);
+        let step = (bundle(world)?, secret(world, "kept-tls", "tls.crt")?);
         if steps.last() != Some(&step) {
             steps.push(step);
         }
         ensure(kept.ready()?, || "not ready while an authority was replaced".to_owned())?;
-        let singles = steps.iter().skip(1).filter(|(size, _)| *size == 1).count();
+        let singles = steps.iter().skip(1).filter(|(bundle, _)| bundle.len() == 1).count();
         Ok((singles >= 2).then_some(()))
     })?;
+    // At each step what was served before is trusted after it, and what is served after it was trusted before.
+    let name = format!("{NAME}.{OWN_NAMESPACE}.svc");
     for pair in steps.windows(2) {
-        let ((before, leaf), (after, new)) = (&pair[0], &pair[1]);
-        ensure(leaf == new || *before >= 2 && *after >= 2, || {
-            format!("a leaf changed while the bundle went from {before} to {after}")
-        })?;
+        for (leaf, bundle) in [(&pair[0].1, &pair[1].0), (&pair[1].1, &pair[0].0)] {
+            let (leaf, bundle) = (certificates(leaf.as_bytes()), certificates(bundle.concat().as_bytes()));
+            let at = leaf.first().and_then(validity).ok_or("there is no leaf")?.0;
+            let at = bundle.iter().filter_map(validity).map(|(from, _)| from).fold(at, jiff::Timestamp::max);
+            chains(&leaf, &bundle, &name, at)?;
+        }
     }
     kept.works(world, "rotated")?;
-    kept.keeper(world, "keeper-4", "1h", "10h")?;
-    let sizes: Vec<String> = steps.iter().map(|(size, _)| size.to_string()).collect();
+    kept.keeper(world, "keeper-5", ("1h", "10h"), None)?;
+    until_within(LONG, "an authority of hours", || {
+        let bundle = bundle(world)?;
+        let life =
+            certificates(bundle.concat().as_bytes()).first().and_then(validity).map(|(from, until)| until - from);
+        let hours = life.is_some_and(|life| life.get_seconds() > 3600);
+        Ok((bundle.len() == 1 && hours).then_some(()))
+    })?;
+    let sizes: Vec<String> = steps.iter().map(|(bundle, _)| bundle.len().to_string()).collect();
     Ok(format!("authorities in the bundle: {}", sizes.join(" ")))
 }
 
 fn overwritten(world: &World, kept: &mut Kept) -> Result<String, Failure> {
     kept.works(world, "before")?;
-    until_within(LONG, "one authority in the bundle", || Ok((bundle(world)?.len() == 1).then_some(())))?;
     let before = bundle(world)?;
     // Nobody repairs for a moment.
-    world.signal("keeper-4", "-STOP")?;
+    world.signal("keeper-5", "-STOP")?;
     let foreign = STANDARD.encode(&world.authority.pem);
     let patch = json!([{ "op": "add", "path": "/webhooks/0/clientConfig/caBundle", "value": foreign }]).to_string();
     let arguments = ["patch", "validatingwebhookconfiguration", NAME, "--type=json", "-p", &patch];
@@ -359,11 +211,11 @@ fn overwritten(world: &World, kept: &mut Kept) -> Result<String, Failure> {
         .run_with(&arguments, None)?
         .succeeded()
         .and_then(|_| until("the replica not to be ready", || Ok((!kept.ready()?).then_some(()))));
-    world.signal("keeper-4", "-CONT")?;
+    world.signal("keeper-5", "-CONT")?;
     outcome?;
     kept.works(world, "repaired")?;
     ensure(bundle(world)? == before, || "another bundle".to_owned())?;
-    let repairs = crate::world::page(kept.keepers[0].admin, "/metrics")?;
+    let repairs = page(kept.keepers[0].admin, "/metrics")?;
     ensure(repairs.contains("pullgate_certificate_repairs_total{what=\"bundle\"} 1"), || repairs)?;
     Ok("and back".to_owned())
 }
@@ -409,12 +261,12 @@ fn replaced(world: &World, kept: &Kept, before: &[String]) -> Result<String, Fai
 }
 
 fn killed(world: &World, kept: &mut Kept) -> Result<String, Failure> {
-    kept.keepers.push(keep(world, "keeper-5", "1h", "10h")?);
+    kept.keepers.push(keep(world, "keeper-6", "1h", "10h")?);
     let held = |keeper: &Keeper| -> Result<bool, Failure> {
-        Ok(crate::world::page(keeper.admin, "/metrics")?.contains("pullgate_keeper_lease_held 1"))
+        Ok(page(keeper.admin, "/metrics")?.contains("pullgate_keeper_lease_held 1"))
     };
     ensure(held(&kept.keepers[0])? && !held(&kept.keepers[1])?, || "not the first one holds the Lease".to_owned())?;
-    world.signal("keeper-4", "-KILL")?;
+    world.signal("keeper-5", "-KILL")?;
     let began = Instant::now();
     world.kubectl.run(&format!("-n {OWN_NAMESPACE} delete secret kept-tls"))?.succeeded()?;
     until_within(LONG, "the other keeper", || held(&kept.keepers[1]).map(|held| held.then_some(())))?;
@@ -429,12 +281,12 @@ fn killed(world: &World, kept: &mut Kept) -> Result<String, Failure> {
 fn silent(world: &World, kept: &mut Kept) -> Result<String, Failure> {
     let segment = secret(world, "kept-tls", "path")?;
     let mut log = kept.logs();
-    for name in ["keeper-1", "keeper-2", "keeper-3", "keeper-4"] {
+    for name in ["keeper-1", "keeper-2", "keeper-3", "keeper-4", "keeper-5"] {
         log += &std::fs::read_to_string(world.workshop.dir.join(format!("{name}.log")))?;
     }
     ensure(!log.contains(&segment), || "the segment is in the log".to_owned())?;
     ensure(!log.contains("PRIVATE") && !log.contains("panic"), || "a key or a panic is in the log".to_owned())?;
-    let metrics = crate::world::page(kept.admin, "/metrics")?;
+    let metrics = page(kept.admin, "/metrics")?;
     ensure(!metrics.contains(&segment), || "the segment is in the metrics".to_owned())?;
     Ok(format!("{} lines", log.lines().count()))
 }
