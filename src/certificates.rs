@@ -41,3 +41,6 @@ pub fn provider() -> Arc<CryptoProvider> {
 pub fn service_name(service: &str, namespace: &str) -> String {
     format!("{service}.{namespace}.svc")
 }
+
+#[cfg(test)]
+mod tests;

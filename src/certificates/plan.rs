@@ -194,3 +194,5 @@ fn moved(seen: &Seen, now: Timestamp) -> Option<Id> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod time_travel;

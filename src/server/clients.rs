@@ -134,3 +134,62 @@ fn load(file: &PathBuf) -> Result<Current, TlsError> {
         .map_err(|error| refuse(&format!("the certificates cannot be used: {error}")))?;
     Ok(Current { pem, verifier })
 }
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{
+        BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    };
+
+    use super::*;
+
+    struct Signer(Issuer<'static, KeyPair>, String);
+
+    fn signer() -> Signer {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        let key = KeyPair::generate().unwrap();
+        let pem = params.self_signed(&key).unwrap().pem();
+        Signer(Issuer::new(params, key), pem)
+    }
+
+    fn client(
+        signer: &Signer,
+        common_name: &str,
+        other: &str,
+        usage: ExtendedKeyUsagePurpose,
+    ) -> CertificateDer<'static> {
+        let mut params = CertificateParams::new(vec![other.to_owned()]).unwrap();
+        params.distinguished_name = DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, common_name);
+        params.extended_key_usages = vec![usage];
+        params.signed_by(&KeyPair::generate().unwrap(), &signer.0).unwrap().der().clone()
+    }
+
+    #[test]
+    fn an_api_server_is_known_by_authority_name_and_usage() {
+        let (own, other) = (signer(), signer());
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("ca.pem");
+        std::fs::write(&file, &own.1).unwrap();
+        let any = ClientAuthority::load(file.clone(), Vec::new()).unwrap();
+        let named = ClientAuthority::load(file.clone(), vec!["api".to_owned(), "api.example".to_owned()]).unwrap();
+        let to_call = ExtendedKeyUsagePurpose::ClientAuth;
+        for (certificate, by_any, by_name) in [
+            (client(&own, "api", "x.example", to_call.clone()), true, true),
+            (client(&own, "x", "api.example", to_call.clone()), true, true),
+            (client(&own, "x", "x.example", to_call.clone()), true, false),
+            (client(&own, "api", "x.example", ExtendedKeyUsagePurpose::ServerAuth), false, false),
+            (client(&other, "api", "x.example", to_call.clone()), false, false),
+        ] {
+            let names = names(&certificate);
+            let chain = [certificate];
+            assert_eq!((any.knows(&chain), named.knows(&chain)), (by_any, by_name), "{names:?}");
+        }
+        assert!(!any.knows(&[]));
+        std::fs::write(&file, "garbage").unwrap();
+        assert!(any.reload().unwrap_err().to_string().starts_with("--client-ca-file "));
+        std::fs::write(&file, &other.1).unwrap();
+        assert!(any.reload().unwrap() && any.knows(&[client(&other, "x", "x.example", to_call)]));
+    }
+}

@@ -3,6 +3,7 @@
 
 mod access;
 mod admitted;
+mod certificates;
 mod chart;
 mod corrected;
 mod crowd;
@@ -25,7 +26,7 @@ use crate::world::{OTHER_TEAM, TEAM, World};
 type Cases = fn(&mut World, &mut Report);
 
 /// The subjects after the installation, in order.
-const SUBJECTS: [(&str, Cases); 14] = [
+const SUBJECTS: [(&str, Cases); 15] = [
     ("chart", chart::installed),
     ("schema", schema::cases),
     ("admitted", admitted::cases),
@@ -37,6 +38,7 @@ const SUBJECTS: [(&str, Cases); 14] = [
     ("modes", modes::cases),
     ("nodes", nodes::cases),
     ("access", access::cases),
+    ("certificates", certificates::cases),
     ("crowd", crowd::cases),
     ("trace", access::trace),
     ("without", refused::without_webhooks),

@@ -4,6 +4,7 @@
 mod attacks;
 mod caching;
 mod chart;
+mod callers;
 mod command_line;
 mod corpus;
 mod dialects;

@@ -117,6 +117,8 @@ impl Serving {
         if upkeep.secret.is_none() && !callers.are_told_apart() {
             everybody_is_known();
         }
+        // Files were checked when they were loaded, and nothing else is asked.
+        readiness.set(CONDITION, upkeep.own.is_none());
         tokio::spawn(async move {
             loop {
                 let ready = upkeep.look(&certificate, &callers, &metrics).await;
