@@ -56,9 +56,9 @@ advisories:
 doc:
     RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
 
-# Lint and render the chart for the oldest Kubernetes it supports: defaults, then every values file in charts/pullgate/ci
+# Lint and render the chart for the oldest Kubernetes it supports: every values file
 chart:
-    for values in charts/pullgate/values.yaml charts/pullgate/ci/*.yaml; do \
+    for values in charts/pullgate/values*.yaml charts/pullgate/ci/*.yaml; do \
         {{ helm }} lint --strict --kube-version 1.30.0 charts/pullgate --values "$values"; \
         {{ helm }} template pullgate charts/pullgate --kube-version 1.30.0 --namespace pullgate --values "$values" >/dev/null; \
     done

@@ -14,7 +14,7 @@ const POD_SPECS: [&str; 3] = ["/spec", "/spec/template/spec", "/spec/jobTemplate
 /// Who gets the rights, and what they are called.
 #[derive(Clone, Debug)]
 pub struct Grantee {
-    /// Of every role, and of the chart's `ClusterRole`.
+    /// Of the chart's `ClusterRole`; roles are called so with `-generated` behind, beside the chart's own.
     pub name: String,
     /// pullgate's.
     pub service_account: String,
@@ -84,15 +84,20 @@ impl Wanted {
 impl Grantee {
     fn binding(&self, kind: &str, namespace: &str) -> Value {
         let account = json!({ "kind": "ServiceAccount", "name": self.service_account, "namespace": self.namespace });
-        let role = json!({ "apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": self.name });
+        let name = if kind == "Role" { self.generated() } else { self.name.clone() };
+        let role = json!({ "apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name });
         self.object("RoleBinding", namespace, json!({ "roleRef": role, "subjects": [account] }))
+    }
+
+    fn generated(&self) -> String {
+        format!("{}-generated", self.name)
     }
 
     fn object(&self, kind: &str, namespace: &str, mut content: Value) -> Value {
         content["apiVersion"] = json!("rbac.authorization.k8s.io/v1");
         content["kind"] = json!(kind);
         content["metadata"] = json!({
-            "name": self.name, "namespace": namespace, "labels": { "app.kubernetes.io/part-of": "pullgate" },
+            "name": self.generated(), "namespace": namespace, "labels": { "app.kubernetes.io/part-of": "pullgate" },
         });
         content
     }
@@ -162,6 +167,7 @@ mod tests {
         assert_eq!(objects[1]["subjects"][0]["name"], "gate-account");
         assert_eq!(objects[1]["subjects"][0]["namespace"], "gate-system");
         assert_eq!(objects[1]["roleRef"]["kind"], "Role");
+        assert_eq!(objects[1]["roleRef"]["name"], objects[0]["metadata"]["name"]);
     }
 
     #[test]

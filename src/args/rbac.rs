@@ -18,7 +18,7 @@ pub enum RbacCommand {
 pub enum Reach {
     /// The Secrets in use, by name: a new one needs a new run
     Named,
-    /// Every Secret of each namespace, by the ClusterRole of the chart
+    /// Every Secret of each namespace, by the role of the chart for the whole cluster
     Namespaced,
 }
 
@@ -40,7 +40,7 @@ pub struct GenerateArgs {
     /// How far the roles go
     #[arg(long, default_value = "named", value_name = "MODE")]
     pub mode: Reach,
-    /// Name of the roles, and of the chart's ClusterRole
+    /// Full name of the release; the roles have `-generated` behind it
     #[arg(long, default_value = "pullgate", value_name = "NAME")]
     pub name: String,
     /// `ServiceAccount` of the webhook

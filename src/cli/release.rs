@@ -26,8 +26,10 @@ pub fn uninstall(args: UninstallArgs) -> Result<ExitCode, CommandError> {
         if !webhooks_only {
             deleted.extend(release.delete_rest(&name, &secrets).await?);
         }
-        let lines: String = deleted.iter().map(|line| format!("{line}\n")).collect();
-        print(if lines.is_empty() { "nothing was there\n" } else { &lines })?;
+        if deleted.is_empty() {
+            deleted.push("nothing was there".to_owned());
+        }
+        print(&(deleted.join("\n") + "\n"))?;
         Ok(ExitCode::SUCCESS)
     })
 }

@@ -57,7 +57,7 @@ impl Hands {
                 while !stop.load(SeqCst) {
                     // A pod that is gone meanwhile is no failure; what matters shows in what helm says.
                     drop(work.once());
-                    thread::sleep(Duration::from_millis(150));
+                    thread::sleep(Duration::from_millis(400));
                 }
             }
         });

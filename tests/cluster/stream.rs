@@ -1,14 +1,21 @@
 //! Pods that are created one after the other while something else happens, and counted.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use crate::Failure;
-use crate::kubectl::until;
+use axum::http::header::CONTENT_TYPE;
+use serde_json::json;
+use tokio::runtime::Runtime;
+
+use crate::kubectl::{PATIENCE, until_within};
 use crate::objects::pod;
 use crate::world::World;
+use crate::{Failure, bench};
+
+/// Between one pod and the next.
+const PACE: Duration = Duration::from_millis(50);
 
 /// Until it is dropped or stopped.
 pub(crate) struct Stream {
@@ -30,24 +37,22 @@ impl Stream {
     /// Starts to create pods of `image`.
     pub(crate) fn start(world: &World, namespace: &str, image: &str) -> Result<Self, Failure> {
         let shared = Arc::new(Shared::default());
-        let kubectl = world.kubectl.another("stream")?;
+        let client = bench::client(world)?;
+        let url = format!("{}/api/v1/namespaces/{namespace}/pods", world.stack.server);
+        let mut pod = pod(namespace, "", image);
+        pod["metadata"] = json!({ "generateName": "stream-" });
+        let (runtime, body) = (Runtime::new()?, pod.to_string());
         let thread = thread::spawn({
-            let (shared, namespace, image) = (Arc::clone(&shared), namespace.to_owned(), image.to_owned());
+            let shared = Arc::clone(&shared);
             move || {
-                for number in 0.. {
-                    while shared.paused.load(SeqCst) && !shared.stop.load(SeqCst) {
-                        thread::sleep(Duration::from_millis(20));
-                    }
-                    if shared.stop.load(SeqCst) {
-                        return;
-                    }
-                    let pod = pod(&namespace, &format!("stream-{number}"), &image);
-                    match kubectl.feed("create -f -", &pod).and_then(crate::kubectl::Said::succeeded) {
-                        Ok(_) => drop(shared.created.fetch_add(1, SeqCst)),
-                        Err(failure) => {
-                            shared.failed.lock().unwrap_or_else(PoisonError::into_inner).push(failure.to_string());
+                while !shared.stop.load(SeqCst) {
+                    if !shared.paused.load(SeqCst) {
+                        match runtime.block_on(create(&client, &url, &body)) {
+                            Ok(()) => drop(shared.created.fetch_add(1, SeqCst)),
+                            Err(failure) => shared.failures().push(failure.to_string()),
                         }
                     }
+                    thread::sleep(PACE);
                 }
             }
         });
@@ -57,7 +62,7 @@ impl Stream {
     /// Waits until `more` pods are created; says how many there are by then.
     pub(crate) fn goes_on(&self, more: usize) -> Result<usize, Failure> {
         let goal = self.shared.created.load(SeqCst) + more;
-        until("pods to be created", || {
+        until_within(3 * PATIENCE, "pods to be created", || {
             self.none_failed()?;
             Ok((self.shared.created.load(SeqCst) >= goal).then_some(goal))
         })
@@ -77,7 +82,7 @@ impl Stream {
     }
 
     fn none_failed(&self) -> Result<(), Failure> {
-        let failed = self.shared.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        let failed = self.shared.failures();
         let created = self.shared.created.load(SeqCst);
         failed.first().map_or(Ok(()), |first| {
             Err(format!("{} pods were refused beside {created} created; the first: {first}", failed.len()).into())
@@ -89,6 +94,22 @@ impl Stream {
         if let Some(thread) = self.thread.take() {
             drop(thread.join());
         }
+    }
+}
+
+async fn create(client: &reqwest::Client, url: &str, body: &str) -> Result<(), Failure> {
+    let request = client.post(url).header(CONTENT_TYPE, "application/json").body(body.to_owned());
+    let answer = request.send().await?;
+    let status = answer.status();
+    let text = answer.text().await?;
+    if status.as_u16() == 201 { Ok(()) } else { Err(format!("{status}: {text}").into()) }
+}
+
+// === impl Shared ===
+
+impl Shared {
+    fn failures(&self) -> MutexGuard<'_, Vec<String>> {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -96,7 +96,8 @@ impl Kubectl {
             if let Some(status) = child.try_wait()? {
                 break status;
             }
-            if started.elapsed() > 2 * PATIENCE {
+            // Helm waits for hooks.
+            if started.elapsed() > PATIENCE * if name == "helm" { 10 } else { 2 } {
                 child.kill()?;
                 child.wait()?;
                 return Err(format!("{name} {} does not end", words.join(" ")).into());

@@ -64,7 +64,7 @@ fn a_planted_mistake_is_noticed() {
     assert_eq!(
         shown,
         [
-            "a=  Of a.",
+            "a= Of a.",
             "a.b=`1` Of b.",
             "a.c=`\"x\"` ",
             "d=`{\"e\":1,\"f\":[\"a\"]}` Whole.",
@@ -97,7 +97,10 @@ fn rows(text: &str) -> Vec<Row> {
         let indent = line.len() - line.trim_start().len();
         let line = line.trim();
         if let Some(words) = line.strip_prefix('#') {
-            comment = format!("{comment} {}", words.trim()).trim().to_owned();
+            if !comment.is_empty() {
+                comment.push(' ');
+            }
+            comment.push_str(words.trim());
             continue;
         }
         let key = line.split_once(':').map(|(key, _)| key).filter(|key| !key.starts_with('-') && !key.contains(' '));
@@ -107,23 +110,23 @@ fn rows(text: &str) -> Vec<Row> {
         };
         path.retain(|(at, _)| *at < indent);
         path.push((indent, key.to_owned()));
-        let pointer: String = path.iter().map(|(_, key)| format!("/{}", key.replace('/', "~1"))).collect();
+        let pointer = path.iter().fold(String::new(), |at, (_, key)| at + "/" + &key.replace('/', "~1"));
         let value = values.pointer(&pointer).unwrap_or(&Value::Null);
         let key: Vec<_> = path.iter().map(|(_, key)| key.as_str()).collect();
         rows.push(Row { key: key.join("."), default: format!("`{value}`"), comment: std::mem::take(&mut comment) });
     }
-    whole(rows)
+    whole(&rows)
 }
 
 /// Puts maps together, and takes the default from those whose keys are rows of their own.
-fn whole(rows: Vec<Row>) -> Vec<Row> {
+fn whole(rows: &[Row]) -> Vec<Row> {
     let below = |row: &Row, other: &Row| other.key.starts_with(&format!("{}.", row.key));
     let commented = |row: &Row| rows.iter().any(|other| below(row, other) && !other.comment.is_empty());
     let is_map = |row: &Row| rows.iter().any(|other| below(row, other));
     let one_value = |row: &Row| is_map(row) && !row.comment.is_empty() && !commented(row);
     let covered = |row: &Row| rows.iter().any(|other| one_value(other) && below(other, row));
     rows.iter()
-        .filter(|row| !covered(row) && !(is_map(row) && row.comment.is_empty() && commented(row)))
+        .filter(|row| !covered(row) && (!row.comment.is_empty() || !commented(row)))
         .map(|row| {
             let group = is_map(row) && !one_value(row);
             let default = if group { String::new() } else { row.default.clone() };

@@ -100,30 +100,31 @@ webhooks:
 
 {{/*
 CEL: whether an update changes what pullgate would look at. [[a, b].map(o, f(o))].exists(p, …) gives a name, p, to the pod specs
-before and after. Every field may be missing. Of a pod only images can change.
+before and after. Every field may be missing. Of a pod only images can change. Where another kind keeps its pod spec
+(config.kinds) is not known here.
 */}}
 {{- define "pullgate.mutate.changed" -}}
 request.operation != 'UPDATE' ||
-[[object, oldObject].map(o, o.spec)].exists(p, {{ include "pullgate.imagesChanged" . }})
+[[object, oldObject].map(o, o.?spec.orValue({}))].exists(p, {{ include "pullgate.imagesChanged" . | trim }})
 {{- end -}}
 
 {{- define "pullgate.validate.changed" -}}
-request.operation != 'UPDATE' || (request.resource.group in ['', 'apps', 'batch'] ?
-request.resource.resource == 'pods' ?
-[[object, oldObject].map(o, o.spec)].exists(p, {{ include "pullgate.imagesChanged" . }}) :
-[[object, oldObject].map(o, o.?spec.?jobTemplate.?spec.?template.?spec.or(o.?spec.?template.?spec).orValue({}))].exists(p,
-{{ include "pullgate.imagesChanged" . }} ||
+request.operation != 'UPDATE' ||
+!(request.resource.group in ['', 'apps', 'batch']) && object.?spec != oldObject.?spec ||
+[[object, oldObject].map(o, o.?spec.?jobTemplate.?spec.?template.?spec.or(o.?spec.?template.?spec).or(o.?spec).orValue({}))].exists(p,
+{{ include "pullgate.imagesChanged" . | trim }} ||
+request.resource.resource != 'pods' && (
 p[0].?volumes.orValue([]).filter(v, has(v.image)).map(v, [v.image.?reference.orValue(''), v.image.?pullPolicy.orValue('')]) !=
-p[1].?volumes.orValue([]).filter(v, has(v.image)).map(v, [v.image.?reference.orValue(''), v.image.?pullPolicy.orValue('')]) ||
-{{- range list "imagePullSecrets" "serviceAccountName" "nodeName" "runtimeClassName" "nodeSelector" "affinity" "tolerations" "os" }}
-p[0].?{{ . }} != p[1].?{{ . }}{{ if ne . "os" }} ||{{ end }}
-{{- end }}) :
-object.?spec != oldObject.?spec)
+p[1].?volumes.orValue([]).filter(v, has(v.image)).map(v, [v.image.?reference.orValue(''), v.image.?pullPolicy.orValue('')])
+{{- range list "imagePullSecrets" "serviceAccountName" "nodeName" "runtimeClassName" "nodeSelector" "affinity" "tolerations" "os" }} ||
+p[0].?{{ . }} != p[1].?{{ . }}
+{{- end }}))
 {{- end -}}
 
 {{- define "pullgate.imagesChanged" -}}
 {{- range list "containers" "initContainers" "ephemeralContainers" }}
-{{- if ne . "containers" }} || {{ end -}}
-p[0].?{{ . }}.orValue([]).map(c, [c.?image.orValue(''), c.?imagePullPolicy.orValue('')]) != p[1].?{{ . }}.orValue([]).map(c, [c.?image.orValue(''), c.?imagePullPolicy.orValue('')])
+{{- if ne . "containers" }} ||{{ end }}
+p[0].?{{ . }}.orValue([]).map(c, [c.?image.orValue(''), c.?imagePullPolicy.orValue('')]) !=
+p[1].?{{ . }}.orValue([]).map(c, [c.?image.orValue(''), c.?imagePullPolicy.orValue('')])
 {{- end }}
 {{- end -}}

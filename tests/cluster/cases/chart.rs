@@ -38,6 +38,8 @@ pub(super) fn rendered(world: &World, report: &mut Report) {
         report.case(&format!("chart: {values} renders objects that are valid to the last field"), |_| {
             // Named by the RoleBindings of one of the renderings.
             world.kubectl.apply(&objects::list(["team-a", "team-b"].map(objects::namespace)))?.succeeded()?;
+            // A pod, unlike a template, is refused without its account.
+            world.kubectl.apply(&objects::account(OWN_NAMESPACE, "pullgate-test", &[]))?.succeeded()?;
             let version: Value = serde_json::from_str(&world.kubectl.get("get --raw /version")?)?;
             let version = version["gitVersion"].as_str().unwrap_or_default();
             let (chart, values) = (chart.display().to_string(), chart.join(values).display().to_string());
@@ -45,7 +47,10 @@ pub(super) fn rendered(world: &World, report: &mut Report) {
                 ["template", "pullgate", &chart, "--kube-version", version, "-n", OWN_NAMESPACE, "-f", &values];
             let rendered = world.kubectl.helm(&arguments)?.succeeded()?.stdout;
             let apply = ["apply", "--dry-run=server", "--validate=strict", "-f", "-"];
-            let said = world.kubectl.run_with(&apply, Some(&rendered))?.silently()?;
+            let said = world.kubectl.run_with(&apply, Some(&rendered))?.succeeded()?;
+            world.kubectl.run(&format!("-n {OWN_NAMESPACE} delete serviceaccount pullgate-test"))?.succeeded()?;
+            let warned = said.warnings().find(|warning| !warning.contains("last-applied-configuration"));
+            ensure(warned.is_none(), || said.to_string())?;
             Ok(format!("{} objects", said.stdout.lines().count()))
         });
     }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::Failure;
 use crate::hands::Hands;
-use crate::kubectl::{Said, until};
+use crate::kubectl::{PATIENCE, Said, until, until_within};
 use crate::objects::{TEMPLATES, deployment, list, namespace, pod, template};
 use crate::report::{Report, ensure};
 use crate::stack;
@@ -248,7 +248,7 @@ fn removed(world: &World, hands: &Hands) -> Result<String, Failure> {
     ensure(before.len() > 20, || format!("{before:?}"))?;
     let said = world.kubectl.helm(&["uninstall", "pullgate", "-n", OWN_NAMESPACE])?;
     said.succeeded().map_err(|failure| format!("{failure}\n{}", hands.printed().unwrap_or_default()))?;
-    let after = until("the last pods to go", || {
+    let after = until_within(4 * PATIENCE, "the last objects to go", || {
         let left = left(world)?;
         if left.is_empty() { Ok(Some(left)) } else { Err(left.join(", ").into()) }
     })?;
