@@ -107,6 +107,7 @@ impl Scene {
             "webhooks": { "validate": { "failurePolicy": "Fail", "timeoutSeconds": 10 } },
             // Endpoints are known at once here.
             "shutdownDelay": "5s",
+            "hooks": { "readyTimeout": "50s" },
             "test": { "namespace": load::NAMESPACE },
         })
     }
