@@ -4,6 +4,7 @@
 //! uncertain finding under that uid; only a body without a uid gets a 4xx.
 
 pub mod affinity;
+pub mod callers;
 pub mod patch;
 pub mod response;
 pub mod review;
@@ -13,10 +14,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response as HttpResponse};
 use axum::routing::post;
 use futures_util::FutureExt as _;
@@ -25,6 +26,7 @@ use tokio::time::{Instant, timeout_at};
 use tracing::field::Empty;
 use tracing::{Instrument as _, error, info, trace_span};
 
+use crate::admission::callers::Callers;
 use crate::admission::patch::{Change, Pin};
 use crate::admission::response::Response;
 use crate::admission::review::{Operation, Review, Subject};
@@ -35,7 +37,7 @@ use crate::metrics::Metrics;
 use crate::policy::{Mode, Policy, TemplatesAction};
 use crate::printable::line;
 use crate::server::body;
-use crate::server::{BodyError, InFlight};
+use crate::server::{Authenticated, BodyError, InFlight};
 use crate::telemetry::SPANS;
 use crate::verdict::{Decision, Judged, Verdict, may_pin, unchecked};
 use crate::workload::{Shape, Workload};
@@ -65,6 +67,14 @@ pub struct Gate {
     in_flight: InFlight,
     metrics: Metrics,
     body_timeout: Duration,
+    callers: Arc<Callers>,
+}
+
+/// One call: which webhook, and whether an API server did it.
+#[derive(Clone, Copy, Debug)]
+struct Call {
+    webhook: Webhook,
+    known: bool,
 }
 
 /// Which webhook was called.
@@ -80,23 +90,28 @@ struct Answer {
     verdict: &'static str,
 }
 
-/// `POST /validate` and `POST /mutate`.
+/// `POST /validate` and `POST /mutate`. Whatever follows in the path tells who calls; the answer is never that there is
+/// nothing, so that no change of it can fail a request.
 pub fn router(gate: Gate) -> Router {
+    let validate = post(async |State(gate), request| handle(gate, Webhook::Validate, request).await);
+    let mutate = post(async |State(gate), request| handle(gate, Webhook::Mutate, request).await);
     Router::new()
-        .route(
-            "/validate",
-            post(async |State(gate), uri, headers, body| handle(gate, Webhook::Validate, uri, headers, body).await),
-        )
-        .route(
-            "/mutate",
-            post(async |State(gate), uri, headers, body| handle(gate, Webhook::Mutate, uri, headers, body).await),
-        )
+        .route("/validate", validate.clone())
+        .route("/validate/", validate.clone())
+        .route("/validate/{*segment}", validate)
+        .route("/mutate", mutate.clone())
+        .route("/mutate/", mutate.clone())
+        .route("/mutate/{*segment}", mutate)
         .with_state(gate)
 }
 
-async fn handle(gate: Gate, webhook: Webhook, uri: Uri, headers: HeaderMap, body: Body) -> HttpResponse {
+async fn handle(gate: Gate, webhook: Webhook, request: Request) -> HttpResponse {
     let arrived = Instant::now();
+    let (Parts { uri, headers, extensions, .. }, body) = request.into_parts();
     let deadline = arrived + budget(uri.query());
+    let rest = uri.path().splitn(3, '/').nth(2);
+    let known = gate.callers.know(extensions.get::<Authenticated>().is_some(), rest);
+    let call = Call { webhook, known };
     let body = match body::read(body, &headers, &gate.in_flight, gate.body_timeout).await {
         Ok(body) => body,
         Err(refused) => return refuse(refused),
@@ -118,12 +133,15 @@ async fn handle(gate: Gate, webhook: Webhook, uri: Uri, headers: HeaderMap, body
         name = %line(&review.object.name),
         verdict = Empty,
     );
-    let answering = gate.answer(&snapshot, webhook, &review, deadline).instrument(span.clone());
+    let answering = gate.answer(&snapshot, call, &review, deadline).instrument(span.clone());
     let answer = AssertUnwindSafe(answering).catch_unwind().await.unwrap_or_else(|_| {
         error!(uid = %line(&review.uid), "A review made pullgate panic; it is answered as not checked");
-        gate.not_checked(&snapshot.policy, webhook, &review, Cause::Limit, "pullgate failed while it judged")
+        gate.not_checked(&snapshot.policy, call, &review, Cause::Limit, "pullgate failed while it judged")
     });
     span.record("verdict", answer.verdict);
+    if !known {
+        gate.metrics.unknown_caller();
+    }
     if !review.dry_run {
         gate.metrics.review(webhook.as_str(), answer.verdict, arrived.elapsed(), &review.uid);
     }
@@ -163,25 +181,32 @@ impl Webhook {
 impl Gate {
     /// Handlers over the snapshot that `snapshots` holds when a review arrives.
     pub fn new(snapshots: watch::Receiver<Arc<Snapshot>>, metrics: Metrics, body_timeout: Duration) -> Self {
-        Self { snapshots, in_flight: InFlight::default(), metrics, body_timeout }
+        Self { snapshots, in_flight: InFlight::default(), metrics, body_timeout, callers: Arc::default() }
     }
 
-    async fn answer(&self, snapshot: &Snapshot, webhook: Webhook, review: &Review<'_>, deadline: Instant) -> Answer {
+    /// The same for callers that are told apart.
+    #[must_use]
+    pub fn telling_apart(self, callers: Arc<Callers>) -> Self {
+        Self { callers, ..self }
+    }
+
+    async fn answer(&self, snapshot: &Snapshot, call: Call, review: &Review<'_>, deadline: Instant) -> Answer {
         let Snapshot { policy, engine } = snapshot;
         if policy.mode_for(&review.namespace).is_none() {
             return pass(review);
         }
-        match (&review.subject, webhook) {
+        match (&review.subject, call.webhook) {
             (Subject::Pass(_), _) => pass(review),
-            (Subject::Unreadable { why }, _) => self.not_checked(policy, webhook, review, Cause::Limit, why),
+            (_, Webhook::Mutate) if !call.known => pass(review),
+            (Subject::Unreadable { why }, _) => self.not_checked(policy, call, review, Cause::Limit, why),
             (Subject::Judge(workload), Webhook::Validate) => {
                 if workload.shape == Shape::Template && policy.templates == TemplatesAction::Off {
                     return pass(review);
                 }
                 match timeout_at(deadline, engine.check(policy, workload, Purpose::Judge, deadline)).await {
-                    Ok(verdict) => self.validated(review, &verdict),
+                    Ok(verdict) => self.validated(call, review, &verdict),
                     Err(_) => {
-                        self.not_checked(policy, webhook, review, Cause::Deadline, "the review's deadline came first")
+                        self.not_checked(policy, call, review, Cause::Deadline, "the review's deadline came first")
                     }
                 }
             }
@@ -205,17 +230,17 @@ impl Gate {
     }
 
     /// The answer where nothing could be judged: as the operator says of [`crate::finding::Code::NotChecked`].
-    fn not_checked(&self, policy: &Policy, webhook: Webhook, review: &Review<'_>, cause: Cause, why: &str) -> Answer {
-        match (webhook, policy.mode_for(&review.namespace)) {
+    fn not_checked(&self, policy: &Policy, call: Call, review: &Review<'_>, cause: Cause, why: &str) -> Answer {
+        match (call.webhook, policy.mode_for(&review.namespace)) {
             (Webhook::Mutate, _) | (_, None) => pass(review),
             (Webhook::Validate, Some(mode)) => {
                 let shape = Shape::of(&review.object.api_version, &review.object.kind).unwrap_or(Shape::Pod);
-                self.validated(review, &unchecked(policy, mode, shape, cause, why))
+                self.validated(call, review, &unchecked(policy, mode, shape, cause, why))
             }
         }
     }
 
-    fn validated(&self, review: &Review<'_>, verdict: &Verdict) -> Answer {
+    fn validated(&self, call: Call, review: &Review<'_>, verdict: &Verdict) -> Answer {
         let uncertain = verdict.findings.iter().find(|finding| !finding.certain);
         if !review.dry_run {
             for finding in &verdict.findings {
@@ -246,20 +271,33 @@ impl Gate {
                 "Findings"
             );
         }
-        let response = match verdict.decision {
-            Decision::Deny => Response::deny(review.uid.as_ref(), &message::denial(verdict)),
-            Decision::Allow | Decision::Warn => Response::allow(review.uid.as_ref()),
-        };
         Answer {
-            response: annotations(verdict).iter().fold(
-                response.with_warnings(warnings(verdict).into_iter().chain(identity(review, verdict))),
-                |response, (key, value)| response.with_audit_annotation(key, value),
-            ),
+            response: if call.known { told(review, verdict) } else { hinted(review, verdict) },
             verdict: match verdict.decision {
                 Decision::Allow | Decision::Warn if uncertain.is_some() => "unchecked",
                 decision => decision.as_str(),
             },
         }
+    }
+}
+
+/// Everything, for who called is an API server.
+fn told(review: &Review<'_>, verdict: &Verdict) -> Response {
+    let response = match verdict.decision {
+        Decision::Deny => Response::deny(review.uid.as_ref(), &message::denial(verdict)),
+        Decision::Allow | Decision::Warn => Response::allow(review.uid.as_ref()),
+    };
+    let response = response.with_warnings(warnings(verdict).into_iter().chain(identity(review, verdict)));
+    annotations(verdict).iter().fold(response, |response, (key, value)| response.with_audit_annotation(key, value))
+}
+
+/// The verdict and its codes, for who called may be anybody.
+fn hinted(review: &Review<'_>, verdict: &Verdict) -> Response {
+    let codes: Vec<&str> = verdict.findings.iter().map(|finding| finding.code.as_str()).collect();
+    match verdict.decision {
+        Decision::Deny => Response::deny(review.uid.as_ref(), &codes.join(", ")),
+        Decision::Warn => Response::allow(review.uid.as_ref()).with_warnings(codes),
+        Decision::Allow => Response::allow(review.uid.as_ref()),
     }
 }
 

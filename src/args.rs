@@ -1,5 +1,6 @@
 //! Every flag and variable, and nothing else: raw text in, a checked command out. Only this file reads the environment.
 
+mod certificates;
 pub mod rbac;
 pub mod release;
 
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+pub use self::certificates::{Certificates, KeepArgs, TlsArgs};
 use crate::cli;
 use crate::policy::Mode;
 use crate::registry::proxies::Variables;
@@ -27,6 +29,8 @@ pub struct Args {
 enum Command {
     /// The webhook: POST /validate and POST /mutate over HTTPS, probes and metrics on the admin port
     Serve(ServeArgs),
+    /// The keeper of certificates and of the path segment: Secrets, and what the webhook configurations say of them
+    Keep(KeepArgs),
     /// Judge manifests or images before they reach a cluster
     Check(CheckArgs),
     /// Show how one image is understood: reference, credentials in the kubelet's order, answer
@@ -56,12 +60,9 @@ pub struct ServeArgs {
     /// Address of /livez, /readyz and /metrics (plain HTTP)
     #[arg(long, env = "PULLGATE_ADMIN_LISTEN", default_value = "0.0.0.0:9090", value_name = "ADDRESS")]
     pub admin_listen: SocketAddr,
-    /// Serving certificate with its chain (PEM); watched
-    #[arg(long, env = "PULLGATE_TLS_CERT_FILE", value_name = "FILE")]
-    pub tls_cert_file: PathBuf,
-    /// Its private key (PEM); watched
-    #[arg(long, env = "PULLGATE_TLS_PRIVATE_KEY_FILE", value_name = "FILE")]
-    pub tls_private_key_file: PathBuf,
+    /// Its certificate, and who is told everything
+    #[command(flatten)]
+    pub tls: TlsArgs,
     /// Mode of every namespace without one of its own: enforce, warn or audit (default: the configuration's)
     #[arg(long, env = "PULLGATE_MODE", value_name = "MODE")]
     pub mode: Option<Mode>,
@@ -279,6 +280,7 @@ impl Args {
         let Self { command } = Self::parse();
         let done = match command {
             Command::Serve(args) => cli::serve::run(args),
+            Command::Keep(args) => cli::keep::run(args),
             Command::Check(args) => cli::check::run(args),
             Command::Explain(args) => cli::explain::run(args),
             Command::Doctor(args) => cli::doctor::run(args),

@@ -3,6 +3,7 @@
 pub mod check;
 pub mod doctor;
 pub mod explain;
+pub mod keep;
 pub mod rbac;
 pub mod release;
 pub mod serve;
@@ -12,6 +13,7 @@ use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::args::{KubeArgs, NodeArgs, SourceArgs};
 use crate::check::Engine;
@@ -90,6 +92,20 @@ pub enum CommandError {
     /// There is no cluster.
     #[error("no cluster: give --cluster-from PATH or --kubeconfig FILE, or run in a pod with a ServiceAccount token")]
     NoCluster,
+    /// Objects of one's own need to be somewhere.
+    #[error("{flag}: not in a pod, so give the namespace that pullgate itself runs in")]
+    NoNamespace {
+        /// The flag that names it.
+        flag: &'static str,
+    },
+    /// The path segment cannot be used.
+    #[error("--path-file {path}: {reason}")]
+    PathFile {
+        /// Which file.
+        path: String,
+        /// Why.
+        reason: String,
+    },
     /// What is declared of nodes is wrong.
     #[error("--image-credential-provider-config {0}")]
     NodeCredentials(#[from] DeclarationError),
@@ -164,6 +180,17 @@ pub enum CommandError {
     /// The demonstration did not go as it must.
     #[error("demo: {0}")]
     Demo(String),
+}
+
+/// How often files and objects are compared with what was loaded.
+const POLL: Duration = Duration::from_secs(5);
+
+/// Where a pod finds the namespace it runs in.
+const NAMESPACE_FILE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
+
+/// The namespace that a flag names, else the pod's own.
+fn own_namespace(named: Option<String>) -> Option<String> {
+    named.or_else(|| std::fs::read_to_string(NAMESPACE_FILE).ok())
 }
 
 /// Writes the sentence to standard error.

@@ -6,9 +6,13 @@ mod installation;
 #[cfg(not(fuzzing))]
 mod kube;
 #[cfg(not(fuzzing))]
+pub mod lease;
+#[cfg(not(fuzzing))]
 mod listing;
 #[cfg(not(fuzzing))]
 mod nodes;
+#[cfg(not(fuzzing))]
+pub mod own;
 #[cfg(not(fuzzing))]
 mod release;
 #[cfg(not(fuzzing))]

@@ -20,6 +20,10 @@ pub mod cli;
 pub mod demo;
 pub mod doctor;
 pub mod server;
+// its own certificates
+pub mod certificates;
+#[cfg(not(fuzzing))]
+pub mod keeper;
 // what is asked
 pub mod manifests;
 pub mod reference;

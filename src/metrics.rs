@@ -1,5 +1,6 @@
 //! Metric families with bounded labels, recorded at the edges of admission, resolver and registry only.
 
+pub mod certificates;
 mod hosts;
 mod labels;
 
@@ -15,6 +16,7 @@ use prometheus_client::registry::Registry;
 
 use crate::credentials::TokenKind;
 use crate::finding::{Cause, Code, Finding};
+use crate::metrics::certificates::CertificateMetrics;
 use crate::metrics::hosts::{Hosts, OTHER};
 use crate::metrics::labels::{
     Asked, Called, Ended, Ending, Found, Host, Path, Probing, Read, Review, Slow, Turn, Unchecked, What,
@@ -66,6 +68,8 @@ pub struct Metrics {
     shared_reads: Family<Ended, Counter>,
     shared_writes: Family<Ended, Counter>,
     refused: Family<What, Gauge>,
+    certificates: CertificateMetrics,
+    unknown_callers: Counter,
     hosts: Arc<Hosts>,
 }
 
@@ -128,6 +132,10 @@ impl Metrics {
         let refused = Family::default();
         let help = "1 while a changed file is refused, and what was loaded before stays in use";
         registry.register("reload_refused", help, refused.clone());
+        let unknown_callers = Counter::default();
+        let help = "Reviews of callers that were told the verdict only";
+        registry.register("unknown_callers", help, unknown_callers.clone());
+        let certificates = CertificateMetrics::of_replica(&mut registry);
         let metrics = Self {
             registry: Arc::new(registry),
             reviews,
@@ -147,6 +155,8 @@ impl Metrics {
             shared_reads,
             shared_writes,
             refused,
+            certificates,
+            unknown_callers,
             hosts: Arc::default(),
         };
         metrics.start_at_zero();
@@ -203,6 +213,16 @@ impl Metrics {
         self.reviews.get_or_create(&Review { path, verdict }).inc();
         let slow = (took >= SLOW).then(|| Slow { uid: line(uid).chars().take(MAX_UID).collect() });
         self.seconds.get_or_create(&Path { path }).observe(took.as_secs_f64(), slow, None);
+    }
+
+    /// One review of a caller that is not known to be an API server.
+    pub fn unknown_caller(&self) {
+        self.unknown_callers.inc();
+    }
+
+    /// When certificates end.
+    pub fn certificates(&self) -> CertificateMetrics {
+        self.certificates.clone()
     }
 
     /// One finding of a validating review.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 pub mod admin;
 pub mod body;
+mod clients;
 mod listener;
 pub mod reload;
 pub mod shutdown;
@@ -16,8 +17,9 @@ pub mod tls;
 
 pub use self::admin::Readiness;
 pub use self::body::{BodyError, InFlight};
+pub use self::clients::{Authenticated, ClientAuthority};
 pub use self::listener::{Bound, bind};
-pub use self::tls::{Certificate, TlsError, TlsFiles, server_config};
+pub use self::tls::{Certificate, TlsError, TlsFiles, server_config, server_config_with};
 
 /// What one server grants its clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,26 +3,24 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+
+mod certificate;
 
 use tokio::sync::watch;
 use tracing::info;
 
+use self::certificate::Serving;
 use crate::admission::{self, Gate, Snapshot};
 use crate::args::ServeArgs;
 use crate::check::Engine;
-use crate::cli::{CommandError, Opened, block_on, engine, node_credentials, open_cluster, read_policy, with_hosts};
+use crate::cli::{
+    CommandError, Opened, POLL, block_on, engine, node_credentials, open_cluster, read_policy, with_hosts,
+};
 use crate::metrics::Metrics;
 use crate::policy::{Mode, Policy};
 use crate::server::reload::FileWatch;
-use crate::server::{self, Certificate, Limits, Readiness, TlsFiles, admin, shutdown};
+use crate::server::{self, Limits, Readiness, admin, shutdown};
 use crate::telemetry;
-
-/// How often files are compared with what was loaded.
-const POLL: Duration = Duration::from_secs(5);
-
-/// Where a pod finds the namespace it runs in.
-const NAMESPACE_FILE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
 
 /// Runs the command until it is told to stop.
 pub fn run(args: ServeArgs) -> Result<ExitCode, CommandError> {
@@ -40,8 +38,7 @@ async fn serve(args: ServeArgs) -> Result<ExitCode, CommandError> {
         config,
         listen,
         admin_listen,
-        tls_cert_file,
-        tls_private_key_file,
+        tls,
         mode,
         cluster_from,
         kube,
@@ -52,10 +49,9 @@ async fn serve(args: ServeArgs) -> Result<ExitCode, CommandError> {
         log_format: _,
         ..
     } = args;
-    let own_namespace = own_namespace.or_else(|| std::fs::read_to_string(NAMESPACE_FILE).ok());
+    let own_namespace = crate::cli::own_namespace(own_namespace);
+    let serving = Serving::open(tls, &kube, own_namespace.as_deref()).await?;
     let overrides = Overrides { config, mode, own_namespace, certs_dir: Arc::default() };
-    let tls_files = TlsFiles { cert: tls_cert_file, key: tls_private_key_file };
-    let watch_tls = FileWatch::new("certificate", vec![tls_files.cert.clone(), tls_files.key.clone()]).await;
     let watch_config = FileWatch::of("configuration", overrides.files()).await;
 
     let policy = overrides.load()?;
@@ -64,19 +60,16 @@ async fn serve(args: ServeArgs) -> Result<ExitCode, CommandError> {
         open_cluster(cluster_from.as_deref(), &kube).await?.ok_or(CommandError::NoCluster)?;
     let node_credentials = node_credentials(nodes, tokens, &metrics)?;
     let engine = engine(&policy, cluster, node_credentials, metrics.clone())?;
-    let certificate = Arc::new(Certificate::load(tls_files)?);
-    let tls = Arc::new(server::server_config(Arc::clone(&certificate))?);
+    let tls = Arc::new(server::server_config_with(Arc::clone(&serving.certificate), serving.clients.clone())?);
     let (sender, snapshots) = watch::channel(Arc::new(Snapshot { policy, engine }));
 
     let limits = Limits { shutdown_delay, ..Limits::default() };
-    let webhook = server::bind(listen, Some(tls), limits, "--listen").await?;
+    let webhook = server::bind(listen, Some(tls), limits, "--listen").await?.recognizing(serving.clients.clone());
     let admin = server::bind(admin_listen, None, limits, "--admin-listen").await?;
-    let readiness = Arc::new(Readiness::new(&["serving"]));
+    let readiness = Arc::new(Readiness::new(&["serving", certificate::CONDITION]));
     let hangups = shutdown::hangups()?;
-    tokio::spawn(watch_tls.run(POLL, hangups.clone(), {
-        let metrics = metrics.clone();
-        move || metrics.reloaded("certificate", certificate.reload())
-    }));
+    let callers = Arc::clone(&serving.callers);
+    serving.keep(Arc::clone(&readiness), &metrics, &hangups);
     tokio::spawn(watch_config.run(POLL, hangups, {
         let metrics = metrics.clone();
         move || metrics.reloaded("configuration", reload(&overrides, &sender, &metrics))
@@ -90,14 +83,15 @@ async fn serve(args: ServeArgs) -> Result<ExitCode, CommandError> {
     };
     info!(address = %webhook.local_addr(), admin_address = %admin.local_addr(), version = env!("CARGO_PKG_VERSION"), "Serving");
     readiness.set("serving", true);
-    let router = admission::router(Gate::new(snapshots, metrics.clone(), limits.request_body_timeout));
+    let router =
+        admission::router(Gate::new(snapshots, metrics.clone(), limits.request_body_timeout).telling_apart(callers));
     let probes = admin::router(Arc::clone(&readiness), move || metrics.render());
-    let serving = tokio::spawn(webhook.serve(router, stopped(stopping)));
+    let answering = tokio::spawn(webhook.serve(router, stopped(stopping)));
     let probing = tokio::spawn(admin.serve(probes, std::future::pending()));
     requested.await;
     readiness.set("serving", false);
     _ = stop.send(true);
-    let served = serving.await;
+    let served = answering.await;
     probing.abort();
     served.map_err(|error| CommandError::Io(std::io::Error::other(error)))?;
     info!("Stopped");

@@ -63,7 +63,7 @@ impl std::fmt::Debug for Inspection {
 impl Inspection {
     /// A client for the cluster that the flags name.
     pub async fn connect(options: &KubeOptions, clock: Clock) -> Result<Self, KubeError> {
-        Ok(Self { client: options.client().await?, clock })
+        Ok(Self { client: options.client(CALL).await?, clock })
     }
 
     /// Reads everything that `scope` asks for.

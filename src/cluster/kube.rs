@@ -87,7 +87,7 @@ type Held<T> = Cache<(String, String), (Reading<T>, Timestamp)>;
 
 impl KubeOptions {
     /// A client for one call after the other, none of them longer than `limit`.
-    pub(super) async fn client_within(&self, limit: Duration) -> Result<Client, KubeError> {
+    pub(super) async fn client(&self, limit: Duration) -> Result<Client, KubeError> {
         client(self.config().await?, limit)
     }
 
@@ -105,14 +105,6 @@ impl KubeOptions {
         let wrong = |reason: String| KubeError::Kubeconfig { file: file.display().to_string(), reason };
         let kubeconfig = Kubeconfig::read_from(file).map_err(|error| wrong(error.to_string()))?;
         Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| wrong(error.to_string()))
-    }
-
-    /// A client whose calls end within [`CALL`].
-    ///
-    /// # Errors
-    /// When nothing says where the cluster is, or what says it is not usable.
-    pub(super) async fn client(&self) -> Result<Client, KubeError> {
-        client(self.config().await?, CALL)
     }
 }
 

@@ -49,7 +49,7 @@ impl Workloads {
     /// # Errors
     /// When nothing says where the cluster is, or what says it is not usable.
     pub async fn connect(options: &KubeOptions) -> Result<Self, KubeError> {
-        Ok(Self { client: options.client_within(CALL).await? })
+        Ok(Self { client: options.client(CALL).await? })
     }
 
     /// Gives every workload and `ServiceAccount` of one namespace, or of all, to `take`.

@@ -59,7 +59,7 @@ impl Release {
     /// # Errors
     /// When nothing says where the cluster is, or what says it is not usable.
     pub async fn connect(options: &KubeOptions, namespace: String) -> Result<Self, KubeError> {
-        Ok(Self { client: options.client_within(CALL).await?, namespace })
+        Ok(Self { client: options.client(CALL).await?, namespace })
     }
 
     /// Waits until a replica of the Deployment is ready.

@@ -25,6 +25,7 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tracing::{debug, error, warn};
 
+use super::clients::{Authenticated, ClientAuthority};
 use super::stream::{Serving, TimedStream};
 use super::{Limits, ServerError};
 
@@ -39,6 +40,7 @@ pub struct Bound {
     listener: TcpListener,
     address: SocketAddr,
     tls: Option<TlsAcceptor>,
+    clients: Option<Arc<ClientAuthority>>,
     limits: Limits,
 }
 
@@ -48,6 +50,7 @@ struct Shared {
     http: http1::Builder,
     router: TowerToHyperService<Router>,
     tls: Option<TlsAcceptor>,
+    clients: Option<Arc<ClientAuthority>>,
     limits: Limits,
     leaving: Arc<AtomicBool>,
 }
@@ -62,7 +65,7 @@ pub async fn bind(
     let refuse = |reason| ServerError::Listen { flag, address, reason };
     let listener = TcpListener::bind(address).await.map_err(refuse)?;
     let address = listener.local_addr().map_err(refuse)?;
-    Ok(Bound { listener, address, tls: tls.map(TlsAcceptor::from), limits })
+    Ok(Bound { listener, address, tls: tls.map(TlsAcceptor::from), clients: None, limits })
 }
 
 // === impl Bound ===
@@ -73,16 +76,23 @@ impl Bound {
         self.address
     }
 
+    /// Marks requests as [`Authenticated`] that come over a connection with a client certificate of these.
+    #[must_use]
+    pub fn recognizing(self, clients: Option<Arc<ClientAuthority>>) -> Self {
+        Self { clients, ..self }
+    }
+
     /// Serves until `shutdown` is done, then for `shutdown_delay` more while clients are told to connect elsewhere, then
     /// closes the port and returns when the requests that have begun are answered, or after `drain`.
     ///
     /// A handler that panics loses its own connection and no other. Dropping the future drops every connection.
     pub async fn serve(self, router: Router, shutdown: impl Future<Output = ()>) {
-        let Self { listener, address, tls, limits } = self;
+        let Self { listener, address, tls, clients, limits } = self;
         let shared = Shared {
             http: http(&limits),
             router: TowerToHyperService::new(router),
             tls,
+            clients,
             limits,
             leaving: Arc::default(),
         };
@@ -176,9 +186,13 @@ async fn serve_connection(shared: Shared, connection: TcpStream, permit: OwnedSe
         debug!(%error, "Cannot turn off delayed sending");
     }
     match shared.tls.clone() {
-        None => serve_http(shared, connection, watcher).await,
+        None => serve_http(shared, connection, None, watcher).await,
         Some(tls) => match timeout(shared.limits.handshake_timeout, tls.accept(connection)).await {
-            Ok(Ok(connection)) => serve_http(shared, connection, watcher).await,
+            Ok(Ok(connection)) => {
+                let chain = connection.get_ref().1.peer_certificates();
+                let known = shared.clients.as_ref().zip(chain).is_some_and(|(clients, chain)| clients.knows(chain));
+                serve_http(shared, connection, known.then_some(Authenticated), watcher).await;
+            }
             Ok(Err(error)) => debug!(%error, "TLS handshake failed"),
             Err(_) => debug!("TLS handshake took too long"),
         },
@@ -186,15 +200,18 @@ async fn serve_connection(shared: Shared, connection: TcpStream, permit: OwnedSe
     drop(permit);
 }
 
-async fn serve_http<S>(shared: Shared, connection: S, watcher: Watcher)
+async fn serve_http<S>(shared: Shared, connection: S, client: Option<Authenticated>, watcher: Watcher)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let Shared { http, router, limits, leaving, .. } = shared;
     let serving = Serving::default();
     let stream = TimedStream::new(connection, limits.header_timeout, limits.write_timeout, serving.clone());
-    let service = service_fn(move |request: Request<Incoming>| {
+    let service = service_fn(move |mut request: Request<Incoming>| {
         serving.begin();
+        if let Some(client) = client {
+            request.extensions_mut().insert(client);
+        }
         let response = router.call(request);
         let (serving, leaving) = (serving.clone(), Arc::clone(&leaving));
         async move {

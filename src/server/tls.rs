@@ -9,12 +9,14 @@ use std::time::{Duration, SystemTime};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
 };
-use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{Error, InconsistentKeys, ServerConfig};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+
+use super::clients::ClientAuthority;
+use crate::certificates::{keys, provider};
 
 /// The flag that names the certificate.
 const CERT_FLAG: &str = "--tls-cert-file";
@@ -41,7 +43,7 @@ pub struct TlsFiles {
 #[derive(Debug)]
 pub struct Certificate {
     files: Option<TlsFiles>,
-    current: RwLock<Arc<CertifiedKey>>,
+    current: RwLock<Option<Arc<CertifiedKey>>>,
 }
 
 /// Why a certificate cannot be used.
@@ -79,6 +81,14 @@ pub enum TlsError {
         /// The certificate's file.
         cert: PathBuf,
     },
+    /// A Secret holds something else.
+    #[error("{key}: {reason}")]
+    Secret {
+        /// The key in the Secret.
+        key: &'static str,
+        /// What it should be.
+        reason: String,
+    },
     /// A certificate could not be made.
     #[error("cannot make a self-signed certificate: {0}")]
     Generate(String),
@@ -91,19 +101,26 @@ pub enum TlsError {
 ///
 /// There is no resumption: API servers keep no sessions, and every new connection should see the newest certificate.
 pub fn server_config(certificate: Arc<Certificate>) -> Result<ServerConfig, TlsError> {
-    let mut config = ServerConfig::builder_with_provider(provider())
+    server_config_with(certificate, None)
+}
+
+/// The same, asking for client certificates where there is somebody to know them.
+pub fn server_config_with(
+    certificate: Arc<Certificate>,
+    clients: Option<Arc<ClientAuthority>>,
+) -> Result<ServerConfig, TlsError> {
+    let config = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
-        .map_err(TlsError::Setup)?
-        .with_no_client_auth()
-        .with_cert_resolver(certificate);
+        .map_err(TlsError::Setup)?;
+    let config = match clients {
+        Some(clients) => config.with_client_cert_verifier(clients),
+        None => config.with_no_client_auth(),
+    };
+    let mut config = config.with_cert_resolver(certificate);
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
     Ok(config)
-}
-
-fn provider() -> Arc<CryptoProvider> {
-    CryptoProvider::get_default().cloned().unwrap_or_else(|| Arc::new(aws_lc_rs::default_provider()))
 }
 
 // === impl Certificate ===
@@ -114,8 +131,35 @@ impl Certificate {
     /// # Errors
     /// One sentence with flag and file: not readable, not PEM, a key of an unknown kind, or a key of another certificate.
     pub fn load(files: TlsFiles) -> Result<Self, TlsError> {
-        let current = RwLock::new(Arc::new(load(&files)?));
+        let current = RwLock::new(Some(Arc::new(load(&files)?)));
         Ok(Self { files: Some(files), current })
+    }
+
+    /// No certificate yet: until one is [put](Self::put) here, no handshake succeeds.
+    pub fn awaited() -> Self {
+        Self { files: None, current: RwLock::new(None) }
+    }
+
+    /// Takes a certificate and its key from a Secret; says whether they are new. On an error, what was there before stays in
+    /// use.
+    ///
+    /// # Errors
+    /// As [`Certificate::load`], with the Secret's key for the file.
+    pub fn put(&self, chain: &[u8], private_key: &[u8]) -> Result<bool, TlsError> {
+        let loaded = certified(chain, private_key).map_err(|flaw| match flaw {
+            Flaw::Chain(reason) => TlsError::Secret { key: keys::TLS_CRT, reason },
+            Flaw::Key(reason) => TlsError::Secret { key: keys::TLS_KEY, reason },
+            Flaw::Mismatch => {
+                let reason = "it does not belong to the certificate in tls.crt".to_owned();
+                TlsError::Secret { key: keys::TLS_KEY, reason }
+            }
+        })?;
+        Ok(self.replace(loaded))
+    }
+
+    /// The certificates that are shown, the own one first; none if there are none yet.
+    pub fn chain(&self) -> Vec<CertificateDer<'static>> {
+        self.current().map(|current| current.cert.clone()).unwrap_or_default()
     }
 
     /// Makes a certificate authority, and with it a certificate for `names` (host names and addresses) that is valid for
@@ -123,19 +167,22 @@ impl Certificate {
     pub fn self_signed(names: &[impl AsRef<str>]) -> Result<(Self, String), TlsError> {
         let (certified_key, authority) = generate(names).map_err(|error| TlsError::Generate(error.to_string()))?;
         let certified_key = certified_key.map_err(|error| TlsError::Generate(error.to_string()))?;
-        Ok((Self { files: None, current: RwLock::new(Arc::new(certified_key)) }, authority))
+        Ok((Self { files: None, current: RwLock::new(Some(Arc::new(certified_key))) }, authority))
     }
 
     /// Reads the files again; says whether they hold something new. On an error, what was loaded before stays in use.
     pub fn reload(&self) -> Result<bool, TlsError> {
         let Some(files) = &self.files else { return Ok(false) };
-        let loaded = load(files)?;
+        Ok(self.replace(load(files)?))
+    }
+
+    fn replace(&self, loaded: CertifiedKey) -> bool {
         // The key fits the certificate, so a new key shows in the certificate too.
-        if loaded.cert == self.current().cert {
-            return Ok(false);
+        if self.current().is_some_and(|current| current.cert == loaded.cert) {
+            return false;
         }
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(loaded);
-        Ok(true)
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(loaded));
+        true
     }
 
     /// The files to watch; none if the certificate was made here.
@@ -143,44 +190,56 @@ impl Certificate {
         self.files.iter().flat_map(|files| [files.cert.clone(), files.key.clone()]).collect()
     }
 
-    fn current(&self) -> Arc<CertifiedKey> {
-        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+    fn current(&self) -> Option<Arc<CertifiedKey>> {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
 impl ResolvesServerCert for Certificate {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.current())
+        self.current()
     }
+}
+
+/// What is wrong with a certificate and its key.
+enum Flaw {
+    Chain(String),
+    Key(String),
+    Mismatch,
 }
 
 fn load(files: &TlsFiles) -> Result<CertifiedKey, TlsError> {
     let TlsFiles { cert, key } = files;
     let content = |flag, file: &Path, reason: String| TlsError::Content { flag, file: file.to_owned(), reason };
+    certified(&read(CERT_FLAG, cert)?, &read(KEY_FLAG, key)?).map_err(|flaw| match flaw {
+        Flaw::Chain(reason) => content(CERT_FLAG, cert, format!("the file {reason}")),
+        Flaw::Key(reason) => content(KEY_FLAG, key, format!("the file {reason}")),
+        Flaw::Mismatch => TlsError::Mismatch { key: key.clone(), cert: cert.clone() },
+    })
+}
 
-    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&read(CERT_FLAG, cert)?)
+fn certified(chain: &[u8], private_key: &[u8]) -> Result<CertifiedKey, Flaw> {
+    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(chain)
         .collect::<Result<_, _>>()
-        .map_err(|error| content(CERT_FLAG, cert, format!("the file is not PEM: {error}")))?;
+        .map_err(|error| Flaw::Chain(format!("is not PEM: {error}")))?;
     if chain.is_empty() {
-        let reason = "the file holds no certificate: give PEM with BEGIN CERTIFICATE".to_owned();
-        return Err(content(CERT_FLAG, cert, reason));
+        return Err(Flaw::Chain("holds no certificate: give PEM with BEGIN CERTIFICATE".to_owned()));
     }
-    let private_key = PrivateKeyDer::from_pem_slice(&read(KEY_FLAG, key)?).map_err(|_| {
-        content(KEY_FLAG, key, "the file holds no private key: give PEM with BEGIN PRIVATE KEY".to_owned())
-    })?;
+    let private_key = PrivateKeyDer::from_pem_slice(private_key)
+        .map_err(|_| Flaw::Key("holds no private key: give PEM with BEGIN PRIVATE KEY".to_owned()))?;
     let signing_key = provider()
         .key_provider
         .load_private_key(private_key)
-        .map_err(|error| content(KEY_FLAG, key, format!("the private key cannot be used: {error}")))?;
+        .map_err(|error| Flaw::Key(format!("holds a private key that cannot be used: {error}")))?;
     let certified_key = CertifiedKey::new(chain, signing_key);
     match certified_key.keys_match() {
         Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(certified_key),
-        Err(Error::InconsistentKeys(_)) => Err(TlsError::Mismatch { key: key.clone(), cert: cert.clone() }),
-        Err(error) => Err(content(CERT_FLAG, cert, format!("the certificate cannot be used: {error}"))),
+        Err(Error::InconsistentKeys(_)) => Err(Flaw::Mismatch),
+        Err(error) => Err(Flaw::Chain(format!("holds a certificate that cannot be used: {error}"))),
     }
 }
 
-fn read(flag: &'static str, file: &Path) -> Result<Vec<u8>, TlsError> {
+pub(super) fn read(flag: &'static str, file: &Path) -> Result<Vec<u8>, TlsError> {
     let refuse = |reason| TlsError::Read { flag, file: file.to_owned(), reason };
     let mut bytes = Vec::new();
     File::open(file).and_then(|open| open.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)).map_err(refuse)?;
@@ -281,16 +340,16 @@ pub(super) mod tests {
     fn a_bad_reload_keeps_what_was_good() {
         let dir = tempfile::tempdir().unwrap();
         let certificate = Certificate::load(write_pair(dir.path())).unwrap();
-        let first = certificate.current();
+        let first = certificate.chain();
         assert!(!certificate.reload().unwrap(), "nothing new");
 
         fs::write(dir.path().join("tls.key"), pem_pair().1).unwrap();
         assert!(matches!(certificate.reload(), Err(TlsError::Mismatch { .. })));
-        assert!(Arc::ptr_eq(&first, &certificate.current()));
+        assert_eq!(first, certificate.chain());
 
         write_pair(dir.path());
         assert!(certificate.reload().unwrap());
-        assert_ne!(first.cert, certificate.current().cert);
+        assert_ne!(first, certificate.chain());
     }
 
     #[test]

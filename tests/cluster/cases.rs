@@ -3,6 +3,7 @@
 
 mod access;
 mod admitted;
+mod certificates;
 mod chart;
 mod corrected;
 mod crowd;
@@ -27,7 +28,7 @@ use crate::world::{OTHER_TEAM, TEAM, World};
 type Cases = fn(&mut World, &mut Report);
 
 /// The subjects after the installation, in order.
-const SUBJECTS: [(&str, Cases); 16] = [
+const SUBJECTS: [(&str, Cases); 17] = [
     ("chart", chart::installed),
     ("schema", schema::cases),
     ("admitted", admitted::cases),
@@ -40,6 +41,7 @@ const SUBJECTS: [(&str, Cases); 16] = [
     ("nodes", nodes::cases),
     ("access", access::cases),
     ("troubles", troubles::cases),
+    ("certificates", certificates::cases),
     ("crowd", crowd::cases),
     ("trace", access::trace),
     ("dashboard", dashboard::cases),

@@ -121,16 +121,21 @@ impl World {
     }
 }
 
+/// A page of an admin port, with its head.
+pub(crate) fn page(port: u16, path: &str) -> Result<String, Failure> {
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").as_bytes())?;
+    let mut page = String::new();
+    stream.read_to_string(&mut page)?;
+    Ok(page)
+}
+
 // === impl Gate ===
 
 impl Gate {
     /// The page of `/metrics`.
     pub(crate) fn metrics(&self) -> Result<String, Failure> {
-        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.admin))?;
-        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
-        let mut page = String::new();
-        stream.read_to_string(&mut page)?;
-        Ok(page)
+        page(self.admin, "/metrics")
     }
 
     /// The sum of all samples of one family that carry all of these labels (`code="TagNotFound"`).

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use pullgate::admission::callers::Callers;
 use pullgate::admission::{self, Snapshot};
 use pullgate::check::{Engine, Purpose};
 use pullgate::cluster::files::{Contents, FileCluster};
@@ -57,6 +58,7 @@ pub(crate) struct GateSpec {
 pub(crate) struct Gate {
     pub(crate) registry: Registry,
     pub(crate) metrics: Metrics,
+    pub(crate) callers: Arc<Callers>,
     cluster: Arc<FileCluster>,
     now: Arc<AtomicI64>,
     snapshots: watch::Sender<Arc<Snapshot>>,
@@ -136,12 +138,14 @@ impl GateSpec {
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
         let bound = server::bind(loopback, Some(Arc::new(tls)), limits, "test").await.unwrap();
         let address = bound.local_addr();
+        let callers = Arc::<Callers>::default();
         let handlers = admission::Gate::new(receiver, metrics.clone(), limits.request_body_timeout);
+        let handlers = handlers.telling_apart(Arc::clone(&callers));
         // Ends with the test's runtime.
         tokio::spawn(bound.serve(admission::router(handlers), std::future::pending()));
         let ca = reqwest::Certificate::from_pem(authority.pem().as_bytes()).unwrap();
         let client = reqwest::Client::builder().tls_certs_only([ca]).no_proxy().build().unwrap();
-        Gate { registry, metrics, cluster, now, snapshots, rules: self.rules, address, client, files }
+        Gate { registry, metrics, callers, cluster, now, snapshots, rules: self.rules, address, client, files }
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod attacks;
 mod caching;
+mod callers;
 mod canary;
 mod chart;
 mod command_line;
