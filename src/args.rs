@@ -55,7 +55,7 @@ pub struct ServeArgs {
     #[arg(long, env = "PULLGATE_MODE", value_name = "MODE")]
     pub mode: Option<Mode>,
     /// Secrets and `ServiceAccounts` from files instead of a cluster: a file or a directory of YAML or JSON
-    #[arg(long, env = "PULLGATE_CLUSTER_FROM", value_name = "PATH")]
+    #[arg(long, env = "PULLGATE_CLUSTER_FROM", value_name = "PATH", conflicts_with_all = ["kubeconfig", "context"])]
     pub cluster_from: Option<PathBuf>,
     /// Which cluster, said as kubectl takes it
     #[command(flatten)]
@@ -104,10 +104,10 @@ pub struct NodeArgs {
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct KubeArgs {
     /// Kubeconfig file (default: kubectl's, then the pod's own token)
-    #[arg(long, env = "PULLGATE_KUBECONFIG", value_name = "FILE", conflicts_with = "cluster_from")]
+    #[arg(long, env = "PULLGATE_KUBECONFIG", value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
     /// Context of the kubeconfig
-    #[arg(long, env = "PULLGATE_CONTEXT", value_name = "NAME", conflicts_with = "cluster_from")]
+    #[arg(long, env = "PULLGATE_CONTEXT", value_name = "NAME")]
     pub context: Option<String>,
 }
 
@@ -118,7 +118,7 @@ pub struct SourceArgs {
     #[arg(long, env = "PULLGATE_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Secrets and `ServiceAccounts`: a file or a directory of YAML or JSON
-    #[arg(long, env = "PULLGATE_CLUSTER_FROM", value_name = "PATH")]
+    #[arg(long, env = "PULLGATE_CLUSTER_FROM", value_name = "PATH", conflicts_with_all = ["kubeconfig", "context"])]
     pub cluster_from: Option<PathBuf>,
     /// Which cluster, said as kubectl takes it
     #[command(flatten)]
@@ -290,4 +290,36 @@ impl Color {
 fn duration(text: &str) -> Result<Duration, String> {
     let parsed: jiff::SignedDuration = text.parse().map_err(|_| "not a duration such as 500ms, 5s or 2m".to_owned())?;
     Duration::try_from(parsed).map_err(|_| "a duration cannot be negative".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_flags_of_every_command_fit_together() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn serve_takes_its_certificate_from_one_place() {
+        let files = ["--tls-cert-file=a", "--tls-private-key-file=b"];
+        for (flags, good) in [
+            (&files[..], true),
+            (&["--tls-secret=a"], true),
+            (&[], false),
+            (&files[..1], false),
+            (&files[1..], false),
+            (&[files[0], files[1], "--tls-secret=c"], false),
+            (&["--tls-secret=a", "--path-file=b"], false),
+            (&["--tls-secret=a", "--webhook-configuration=b"], false),
+            (&["--tls-secret=a", "--webhook-configuration=b", "--service=c"], true),
+            (&["--tls-secret=a", "--client-name=b"], false),
+        ] {
+            let parsed = Args::try_parse_from(["pullgate", "serve"].iter().chain(flags));
+            assert_eq!(parsed.is_ok(), good, "{flags:?}");
+        }
+    }
 }
