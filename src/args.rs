@@ -347,6 +347,8 @@ fn duration(text: &str) -> Result<Duration, String> {
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory as _;
+
     use super::*;
 
     #[test]
@@ -363,6 +365,31 @@ mod tests {
         ] {
             let variable = |name: &str| if name == "TERM" { term } else { no_color }.map(OsString::from);
             assert_eq!(color.wanted_in(terminal, variable), expected, "{color:?} {terminal} {no_color:?} {term:?}");
+        }
+    }
+
+    #[test]
+    fn the_flags_of_every_command_fit_together() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn serve_takes_its_certificate_from_one_place() {
+        let files = ["--tls-cert-file=a", "--tls-private-key-file=b"];
+        for (flags, good) in [
+            (&files[..], true),
+            (&["--tls-secret=a"], true),
+            (&[], false),
+            (&files[..1], false),
+            (&files[1..], false),
+            (&[files[0], files[1], "--tls-secret=c"], false),
+            (&["--tls-secret=a", "--path-file=b"], false),
+            (&["--tls-secret=a", "--webhook-configuration=b"], false),
+            (&["--tls-secret=a", "--webhook-configuration=b", "--service=c"], true),
+            (&["--tls-secret=a", "--client-name=b"], false),
+        ] {
+            let parsed = Args::try_parse_from(["pullgate", "serve"].iter().chain(flags));
+            assert_eq!(parsed.is_ok(), good, "{flags:?}");
         }
     }
 }
