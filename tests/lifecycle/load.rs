@@ -201,7 +201,8 @@ impl Counts {
 
     /// Whether all that failed were calls of a process that died under them, or had just died.
     pub(crate) fn only_of_the_dead(&self) -> bool {
-        let dead = ["connection refused", "connection reset by peer", "EOF"];
+        let dead =
+            ["connection refused", "connection reset by peer", "broken pipe", "closed network connection", "EOF"];
         self.failed.keys().chain(self.misjudged.keys()).all(|why| dead.iter().any(|words| why.contains(words)))
     }
 
