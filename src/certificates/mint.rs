@@ -89,7 +89,11 @@ pub fn leaf(authority: &Pair, names: Vec<String>, lifetime: Duration, now: Times
 pub fn segment() -> Result<SecretString, MintError> {
     let mut bytes = [0; SEGMENT_BYTES];
     rand::fill(&mut bytes).map_err(|_| MintError::Random)?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into())
+    let mut text = String::with_capacity(2 * SEGMENT_BYTES);
+    for byte in bytes {
+        text.push_str(&format!("{byte:02x}"));
+    }
+    Ok(text.into())
 }
 
 /// A text as a path segment; none if it could be guessed or does not fit into a path.

@@ -89,9 +89,12 @@ fn a_sound_installation_is_sound_in_every_line() {
     insta::assert_snapshot!(text(&checks));
 }
 
+/// One thing that goes wrong.
+type Change = fn(&mut Installation);
+
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn what_is_wrong_is_told_by_its_line() {
-    type Change = fn(&mut Installation);
     let table: &[(&str, Change, Outcome, &str)] = &[
         ("api-server", |seen| seen.version = Reading::Unavailable("no route".to_owned()), Outcome::Bad, "no route"),
         (

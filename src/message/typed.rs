@@ -11,8 +11,11 @@ pub(crate) fn below(prose: &str, lines: &[String]) -> String {
     if lines.is_empty() {
         return prose.to_owned();
     }
-    let lines: String = lines.iter().map(|line| format!("\n{INDENT}{line}")).collect();
-    format!("{prose}:{lines}")
+    let mut text = format!("{prose}:");
+    for line in lines {
+        text.push_str(&format!("\n{INDENT}{line}"));
+    }
+    text
 }
 
 /// Whether a line of a fix is one to type.

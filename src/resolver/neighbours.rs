@@ -118,16 +118,13 @@ impl Resolver {
 impl Inner {
     async fn has(&self, ask: Ask) -> Option<bool> {
         // Of the hosts that nodes have for it the first is asked.
-        let (ask, host) = match self.registry.ways(&ask) {
-            Some(ways) => {
-                let endpoint = Arc::clone(&ways.first()?.endpoint);
-                let base = endpoint.base.clone();
-                (Ask { endpoint, ..ask }, base)
-            }
-            None => {
-                let host = ask.endpoint.host.clone();
-                (ask, host)
-            }
+        let (ask, host) = if let Some(ways) = self.registry.ways(&ask) {
+            let endpoint = Arc::clone(&ways.first()?.endpoint);
+            let base = endpoint.base.clone();
+            (Ask { endpoint, ..ask }, base)
+        } else {
+            let host = ask.endpoint.host.clone();
+            (ask, host)
         };
         if self.health.troubled_by(&host, ask.id) {
             return None;

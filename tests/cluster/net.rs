@@ -103,16 +103,13 @@ fn tunnel(mut client: TcpStream, named: &[(String, SocketAddr)], beyond: SocketA
     if target.starts_with(BLOCKED) {
         return client.write_all(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
     }
-    let upstream = match named.iter().find(|(name, _)| name == target) {
-        Some((_, at)) => {
-            client.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n")?;
-            TcpStream::connect(at)?
-        }
-        None => {
-            let mut stage = TcpStream::connect(beyond)?;
-            stage.write_all(&head)?;
-            stage
-        }
+    let upstream = if let Some((_, at)) = named.iter().find(|(name, _)| name == target) {
+        client.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n")?;
+        TcpStream::connect(at)?
+    } else {
+        let mut stage = TcpStream::connect(beyond)?;
+        stage.write_all(&head)?;
+        stage
     };
     let (mut from, mut to) = (client.try_clone()?, upstream.try_clone()?);
     let there = thread::spawn(move || {

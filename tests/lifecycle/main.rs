@@ -15,6 +15,9 @@ mod standin;
 
 // What more than one suite of real parts needs; none needs all of it.
 #[allow(dead_code, reason = "shared with the suite `real`")]
+#[path = "../parts/canary.rs"]
+mod canary;
+#[allow(dead_code, reason = "shared with the suite `cluster`")]
 #[path = "../parts/images.rs"]
 mod images;
 #[allow(dead_code, reason = "shared with the suite `cluster`")]

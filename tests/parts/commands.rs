@@ -93,14 +93,13 @@ fn end(command: &str) -> usize {
     for (at, c) in command.char_indices() {
         match (quote, c) {
             (Some(open), _) if open == c => quote = None,
-            (Some(_), _) => {}
             (None, '\'') => quote = Some(c),
             (None, '(') => depth += 1,
             (None, ')') if depth == 0 => return at,
             (None, ')') => depth -= 1,
             (None, '`') => return at,
             (None, _) if depth == 0 && ENDS.iter().any(|end| command[at..].starts_with(end)) => return at,
-            (None, _) => {}
+            (Some(_) | None, _) => {}
         }
     }
     command.len()

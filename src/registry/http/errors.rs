@@ -84,7 +84,7 @@ pub(super) fn classify(method: Method, url: &Url, proxy: &Proxy, error: &reqwest
     }
     if error.is_timeout() {
         // Only connecting has a limit in the client, and an address is not looked up.
-        let wait = phase::now().unwrap_or_else(|| Wait { host, phase: Phase::Connect });
+        let wait = phase::now().unwrap_or(Wait { host, phase: Phase::Connect });
         let phase = if matches!(wait.phase, Phase::Lookup | Phase::Tls) { wait.phase } else { Phase::Connect };
         let (detail, words) = waited(url, &Wait { phase, ..wait }, CONNECT_TIMEOUT);
         return made(Some(Cause::Timeout), detail, Some(words));

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use jiff::Timestamp;
 use pullgate::certificates::mint::{self, Pair};
 use pullgate::certificates::{keys, read};
 use pullgate::keeper::replicas::shown;
+use pullgate::time::Clock;
 use rustls::pki_types::CertificateDer;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
@@ -63,7 +63,8 @@ pub(super) fn secret_deleted(scene: &mut Scene) -> Result<String, Failure> {
 /// keeper has put others in their place, and until the old ones have ended, if that is soon.
 fn travelled(scene: &mut Scene, ca: Option<Life>, leaf: Life) -> Result<String, Failure> {
     scene.keepers(0)?;
-    let now = Timestamp::now();
+    let clock = Clock::system();
+    let now = clock();
     let born = |life: Life| now.checked_sub(life.whole).and_then(|at| at.checked_add(life.left));
     let stored = scene.secret("pullgate-ca")?;
     let young = mint::pair(&value(&stored, keys::CA_CRT), &value(&stored, keys::CA_KEY))
@@ -107,7 +108,7 @@ fn travelled(scene: &mut Scene, ca: Option<Life>, leaf: Life) -> Result<String, 
     }
     let ends = [ca, Some(leaf)].into_iter().flatten().map(|life| life.left).min().unwrap_or_default();
     if ends < DAY {
-        let over = now.checked_add(ends)?.duration_until(Timestamp::now());
+        let over = now.checked_add(ends)?.duration_until(clock());
         thread::sleep(Duration::try_from(-over).unwrap_or_default() + Duration::from_secs(2));
         return Ok(", and it ended".to_owned());
     }

@@ -207,7 +207,7 @@ pub(super) fn old_pod(world: &World) -> Result<(), Failure> {
     world.kubectl.apply(&expired)?.succeeded().map(drop)
 }
 
-/// A manifest whose ServiceAccount has a pull secret for something else. The API server copies such a list into pods, so
+/// A manifest whose `ServiceAccount` has a pull secret for something else. The API server copies such a list into pods, so
 /// that only whoever reads manifests sees where it comes from.
 pub(super) fn through_its_account() -> Value {
     let mut pod = pod("through", "registry.corp.io/shop/api:v1.4.2", &[]);
@@ -308,6 +308,7 @@ fn ecr_token(hours: i64) -> String {
 }
 
 /// In seconds, and half an hour more, so that the number of hours does not change while it is printed.
+#[expect(clippy::disallowed_methods, reason = "a token that is over now")]
 fn hours_ago(hours: i64) -> i64 {
     (Timestamp::now() - SignedDuration::from_mins(hours * 60 + 30)).as_second()
 }
