@@ -72,7 +72,7 @@ fn every_command_in_the_sources_of_the_messages_is_typed_by_a_test() {
         let literals = text.lines().filter(|line| !line.trim_start().starts_with("//"));
         for line in literals.flat_map(|line| line.split('"').skip(1).step_by(2)) {
             // What is left open does not tell commands apart.
-            for command in commands(&line.replace("\\", "").replace("{namespace}", "NS").replace("-n {}", "-n NS")) {
+            for command in commands(&line.replace('\\', "").replace("{namespace}", "NS").replace("-n {}", "-n NS")) {
                 seen += 1;
                 for kind in kinds(&command) {
                     let known = KINDS.iter().any(|known| known.starts_with(&kind));

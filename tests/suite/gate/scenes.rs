@@ -104,7 +104,7 @@ pub(crate) async fn noticed(code: NoticeCode) -> Scene {
             image = gate.image("open");
         }
         // Not allowed here: what is said of the name is said all the same.
-        NoticeCode::ImplicitDockerHub => image = "nginx:1.27".to_owned(),
+        NoticeCode::ImplicitDockerHub => "nginx:1.27".clone_into(&mut image),
         NoticeCode::PartialPlatform => {
             registry.push_index("open", "v1", &["linux/amd64", "linux/s390x"]);
             gate.cluster(&[node(), arm_node()]);
