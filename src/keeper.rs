@@ -118,7 +118,7 @@ impl Keeper {
         let hosts = hooks.iter().flatten().flat_map(|object| &object.hooks).filter_map(Hook::host);
         hosts.for_each(|host| {
             if !names.contains(&host) {
-                names.push(host)
+                names.push(host);
             }
         });
         let known = Known::new(Reading {
@@ -197,11 +197,11 @@ impl Keeper {
         let pair = |source: Option<&Source>| {
             source.map(|source| there(source).map_or_else(make, Ok)).transpose().map_err(KeepError::Mint)
         };
-        let made = [plan.signer, plan.next].contains(&Some(Source::New));
-        if known.signer.is_none() && made {
+        let new = [plan.signer, plan.next].contains(&Some(Source::New));
+        if known.signer.is_none() && new {
             info!("There is no certificate authority that can sign: a new one is made");
             self.metrics.repaired("ca");
-        } else if made {
+        } else if new {
             info!("Two thirds of the life of the certificate authority are over: its successor is made");
         }
         if known.next.is_some() && plan.next.is_none() {
@@ -273,14 +273,12 @@ impl Keeper {
     }
 
     fn segment(&self, read: Option<SecretString>) -> Result<Segment, KeepError> {
-        Ok(match read {
-            Some(text) => Segment { text, fresh: false },
-            None => {
-                info!("A new path segment is made");
-                self.metrics.repaired("path");
-                Segment { text: mint::segment()?, fresh: true }
-            }
-        })
+        if let Some(text) = read {
+            return Ok(Segment { text, fresh: false });
+        }
+        info!("A new path segment is made");
+        self.metrics.repaired("path");
+        Ok(Segment { text: mint::segment()?, fresh: true })
     }
 
     async fn write_secret(

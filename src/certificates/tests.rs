@@ -1,5 +1,6 @@
 //! Real certificates: what is made is what is read, and what is garbage is not there.
 
+use std::slice::from_ref;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -34,7 +35,7 @@ fn a_leaf_is_believed_for_its_names_in_its_time_by_who_trusts_its_authority_in_i
     let ((ca, leaf), (other, _)) = (made(100), made(100));
     let (short, of_short) = made(5);
     let bundle = [other.certificate.clone(), ca.certificate.clone()];
-    let chain = std::slice::from_ref(&leaf.certificate);
+    let chain = from_ref(&leaf.certificate);
     for (name, at, bundle, believed) in [
         (SERVICE, now(), &bundle[..], true),
         ("127.0.0.1", now(), &bundle, true),
@@ -48,7 +49,7 @@ fn a_leaf_is_believed_for_its_names_in_its_time_by_who_trusts_its_authority_in_i
         assert_eq!(chains(chain, bundle, name, at).is_ok(), believed, "{name} at {at}");
     }
     // webpki does not look at the time of an anchor; API servers do.
-    let over = chains(&[of_short.certificate.clone()], &[short.certificate.clone()], SERVICE, now() + HOUR * 6);
+    let over = chains(from_ref(&of_short.certificate), from_ref(&short.certificate), SERVICE, now() + HOUR * 6);
     assert_eq!(over, Err(Distrust::NoAuthority));
     assert_eq!(validity(&of_short.certificate).unwrap().1, now() + HOUR * 5, "no leaf outlives its authority");
     assert_eq!(names(&leaf.certificate), [SERVICE, SERVICE]);

@@ -3,7 +3,7 @@
 //! A certificate of somebody else is no reason to refuse the connection, because a request that is refused is a pod that is
 //! not created: such a caller is one without a certificate.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
@@ -119,9 +119,9 @@ impl ClientCertVerifier for ClientAuthority {
     }
 }
 
-fn load(file: &PathBuf) -> Result<Current, TlsError> {
+fn load(file: &Path) -> Result<Current, TlsError> {
     let pem = read(FLAG, file)?;
-    let refuse = |reason: &str| TlsError::Content { flag: FLAG, file: file.clone(), reason: reason.to_owned() };
+    let refuse = |reason: &str| TlsError::Content { flag: FLAG, file: file.to_owned(), reason: reason.to_owned() };
     let mut roots = RootCertStore::empty();
     for certificate in certificates(&pem) {
         roots.add(certificate).map_err(|error| refuse(&format!("a certificate cannot be used: {error}")))?;
@@ -182,9 +182,9 @@ mod tests {
             (client(&own, "api", "x.example", ExtendedKeyUsagePurpose::ServerAuth), false, false),
             (client(&other, "api", "x.example", to_call.clone()), false, false),
         ] {
-            let names = names(&certificate);
+            let shown = names(&certificate);
             let chain = [certificate];
-            assert_eq!((any.knows(&chain), named.knows(&chain)), (by_any, by_name), "{names:?}");
+            assert_eq!((any.knows(&chain), named.knows(&chain)), (by_any, by_name), "{shown:?}");
         }
         assert!(!any.knows(&[]));
         std::fs::write(&file, "garbage").unwrap();
