@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::gate::{Gate, PASSWORD, TEAM};
+use crate::gate::{Gate, PASSWORD};
 
 const SEGMENT: &str = "0123456789abcdefghijklmnop";
 
@@ -17,8 +17,8 @@ async fn response(gate: &Gate, path: &str, review: &Value) -> Value {
 #[tokio::test]
 async fn without_the_segment_the_port_tells_verdict_and_code_and_changes_nothing() {
     let gate = Gate::start().await;
-    let bad = gate.pod(&[&gate.image("open:none"), &gate.image("open:gone")], &[TEAM]);
-    let good = gate.pod(&[&gate.image("open:v1")], &[]);
+    let bad = gate.pod(&[&gate.image("open:none"), &gate.image("open:gone")], &["regcred"]);
+    let good = gate.pod(&[&gate.image("open:v1")], &["regcred"]);
     let full = response(&gate, "validate/whatever", &bad).await;
     assert!(full["status"]["message"].as_str().expect("a message").contains("open:none"), "everybody is known: {full}");
 

@@ -22,7 +22,7 @@ pub(super) const NAME: &str = "kept";
 pub(super) const ADDRESS: &str = "192.0.2.10";
 
 /// Long enough for everything that takes the seconds of the flags below.
-pub(super) const LONG: Duration = Duration::from_secs(180);
+pub(super) const LONG: Duration = Duration::from_mins(3);
 
 /// The running parts.
 pub(super) struct Kept {
