@@ -103,7 +103,7 @@ done
 cat <<EOF
 CA for $ca_days days and serving certificate for $leaf_days days, in $out.
 
-For the webhook configurations, or the chart's webhooks.caBundle:
+For the webhook configurations, or the chart's tls.caBundle with tls.mode=files:
 caBundle: $(openssl base64 -A -in "$out/ca.pem")
 
 For the server:

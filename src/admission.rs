@@ -24,7 +24,8 @@ use axum::routing::post;
 use futures_util::FutureExt as _;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
-use tracing::{error, info};
+use tracing::field::Empty;
+use tracing::{Instrument as _, error, info, trace_span};
 
 use crate::admission::callers::Callers;
 use crate::admission::patch::{Change, Pin};
@@ -38,6 +39,7 @@ use crate::policy::{Mode, Policy, TemplatesAction};
 use crate::printable::line;
 use crate::server::body;
 use crate::server::{Authenticated, BodyError, InFlight};
+use crate::telemetry::SPANS;
 use crate::verdict::{Decision, Judged, Verdict, may_pin, unchecked};
 use crate::workload::{Shape, Workload};
 
@@ -46,6 +48,9 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The longest that an API server waits.
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The image of `doctor`'s pod: no reference, so that it needs no registry to be refused. A dry run of it is told who judges.
+pub const DOCTOR_IMAGE: &str = "pullgate.invalid/doctor:NO REFERENCE";
 
 /// Everything that one review looks at, taken once at its start.
 #[derive(Debug)]
@@ -118,16 +123,28 @@ async fn handle(gate: Gate, webhook: Webhook, request: Request) -> HttpResponse 
     };
     let snapshot = Arc::clone(&gate.snapshots.borrow());
     review.look_for(&snapshot.policy.kinds);
-    let answering = gate.answer(&snapshot, call, &review, deadline);
+    let span = trace_span!(
+        target: SPANS,
+        "review",
+        otel.kind = "server",
+        webhook = webhook.as_str(),
+        uid = %line(&review.uid),
+        namespace = %line(&review.namespace),
+        kind = %line(&review.object.kind),
+        name = %line(&review.object.name),
+        verdict = Empty,
+    );
+    let answering = gate.answer(&snapshot, call, &review, deadline).instrument(span.clone());
     let answer = AssertUnwindSafe(answering).catch_unwind().await.unwrap_or_else(|_| {
         error!(uid = %line(&review.uid), "A review made pullgate panic; it is answered as not checked");
         gate.not_checked(&snapshot.policy, call, &review, Cause::Limit, "pullgate failed while it judged")
     });
+    span.record("verdict", answer.verdict);
     if !known {
         gate.metrics.unknown_caller();
     }
     if !review.dry_run {
-        gate.metrics.review(webhook.as_str(), answer.verdict, arrived.elapsed());
+        gate.metrics.review(webhook.as_str(), answer.verdict, arrived.elapsed(), &review.uid);
     }
     ([(CONTENT_TYPE, "application/json")], answer.response.to_json()).into_response()
 }
@@ -225,10 +242,10 @@ impl Gate {
     }
 
     fn validated(&self, call: Call, review: &Review<'_>, verdict: &Verdict) -> Answer {
-        let uncertain = verdict.findings.iter().any(|finding| !finding.certain);
+        let uncertain = verdict.findings.iter().find(|finding| !finding.certain);
         if !review.dry_run {
             for finding in &verdict.findings {
-                self.metrics.finding(finding.code, finding.cause, finding.certain);
+                self.metrics.finding(finding, verdict.mode);
             }
             for token in verdict.findings.iter().filter_map(|finding| finding.token) {
                 self.metrics.credentials_expired(token);
@@ -236,8 +253,10 @@ impl Gate {
             for token in verdict.notices.iter().filter_map(|notice| notice.token) {
                 self.metrics.credentials_expire_soon(token);
             }
-            if uncertain && verdict.decision != Decision::Deny {
-                self.metrics.admitted_unchecked();
+            if let Some(finding) = uncertain
+                && verdict.decision != Decision::Deny
+            {
+                self.metrics.admitted_unchecked(verdict.mode, finding.code);
             }
         }
         if !verdict.findings.is_empty() {
@@ -256,7 +275,7 @@ impl Gate {
         Answer {
             response: if call.known { told(review, verdict) } else { hinted(review, verdict) },
             verdict: match verdict.decision {
-                Decision::Allow | Decision::Warn if uncertain => "unchecked",
+                Decision::Allow | Decision::Warn if uncertain.is_some() => "unchecked",
                 decision => decision.as_str(),
             },
         }
@@ -269,9 +288,8 @@ fn told(review: &Review<'_>, verdict: &Verdict) -> Response {
         Decision::Deny => Response::deny(review.uid.as_ref(), &message::denial(verdict)),
         Decision::Allow | Decision::Warn => Response::allow(review.uid.as_ref()),
     };
-    annotations(verdict).iter().fold(response.with_warnings(warnings(verdict)), |response, (key, value)| {
-        response.with_audit_annotation(key, value)
-    })
+    let response = response.with_warnings(warnings(verdict).into_iter().chain(identity(review, verdict)));
+    annotations(verdict).iter().fold(response, |response, (key, value)| response.with_audit_annotation(key, value))
 }
 
 /// The verdict and its codes, for who called may be anybody.
@@ -336,8 +354,14 @@ fn warnings(verdict: &Verdict) -> Vec<String> {
         return Vec::new();
     }
     let findings = verdict.findings.iter().filter(|_| verdict.decision != Decision::Deny).map(message::warning);
-    let notices = verdict.notices.iter().map(|notice| format!("{}: {}", notice.code.as_str(), notice.message));
+    let notices = verdict.notices.iter().map(message::noted);
     findings.chain(notices).collect()
+}
+
+/// What `doctor` wants to hear; in mode `audit` nothing else would show that pullgate was asked.
+fn identity(review: &Review<'_>, verdict: &Verdict) -> Option<String> {
+    let asked = review.dry_run && verdict.findings.iter().any(|finding| finding.image == DOCTOR_IMAGE);
+    asked.then(|| format!("pullgate {} judges here, in mode {}", env!("CARGO_PKG_VERSION"), verdict.mode.as_str()))
 }
 
 /// What the audit log keeps.

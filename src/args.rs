@@ -1,7 +1,10 @@
 //! Every flag and variable, and nothing else: raw text in, a checked command out. Only this file reads the environment.
 
 mod certificates;
+pub mod rbac;
+pub mod release;
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -32,8 +35,17 @@ enum Command {
     Check(CheckArgs),
     /// Show how one image is understood: reference, credentials in the kubelet's order, answer
     Explain(ExplainArgs),
+    /// Is the installation sound? A line a check: certificates, webhooks, replicas, rights, registries
+    Doctor(DoctorArgs),
     /// Show the gate at work: no cluster and no network needed
     Demo,
+    /// Permissions on pull secrets, no wider than needed
+    #[command(subcommand)]
+    Rbac(rbac::RbacCommand),
+    /// Wait until a replica of the webhook is ready
+    Ready(release::ReadyArgs),
+    /// Delete the webhook configurations, then what the keeper made; helm uninstall runs it before it deletes the rest
+    Uninstall(release::UninstallArgs),
 }
 
 /// Flags of `serve`.
@@ -75,6 +87,10 @@ pub struct ServeArgs {
     /// Log format
     #[arg(long, env = "PULLGATE_LOG_FORMAT", default_value = "json", value_name = "FORMAT")]
     pub log_format: crate::telemetry::LogFormat,
+    /// Send spans to an OpenTelemetry collector: the root of its OTLP/HTTP API
+    #[cfg(feature = "otlp")]
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL")]
+    pub otlp_endpoint: Option<String>,
 }
 
 /// Flags that declare what nodes hold by themselves, named as the kubelet names its own.
@@ -226,6 +242,35 @@ pub struct ExplainArgs {
     pub source: SourceArgs,
 }
 
+/// Output formats of `doctor`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DoctorFormat {
+    /// For people
+    Table,
+    /// For programs
+    Json,
+}
+
+/// Flags of `doctor`.
+#[derive(Debug, clap::Args)]
+pub struct DoctorArgs {
+    /// Before an installation: could it be made here?
+    #[arg(long, conflicts_with = "review")]
+    pub pre: bool,
+    /// Also create a pod with a bad image, in a dry run, and see that pullgate was asked about it
+    #[arg(long)]
+    pub review: bool,
+    /// A namespace of users: may pullgate read pull secrets there? Also that of the dry run
+    #[arg(short, long, default_value = "default", value_name = "NAMESPACE")]
+    pub namespace: String,
+    /// Output format
+    #[arg(short, long, default_value = "table", value_name = "FORMAT")]
+    pub output: DoctorFormat,
+    /// Which cluster, said as kubectl takes it
+    #[command(flatten)]
+    pub kube: KubeArgs,
+}
+
 // === impl Args ===
 
 impl Args {
@@ -238,7 +283,11 @@ impl Args {
             Command::Keep(args) => cli::keep::run(args),
             Command::Check(args) => cli::check::run(args),
             Command::Explain(args) => cli::explain::run(args),
+            Command::Doctor(args) => cli::doctor::run(args),
             Command::Demo => crate::demo::run(),
+            Command::Rbac(rbac::RbacCommand::Generate(args)) => cli::rbac::run(args),
+            Command::Ready(args) => cli::release::ready(args),
+            Command::Uninstall(args) => cli::release::uninstall(args),
         };
         done.unwrap_or_else(|error| {
             cli::print_error(&error);
@@ -277,7 +326,11 @@ pub fn proxy_variables() -> Variables {
 impl Color {
     /// Whether colours are wanted on a standard output that is a terminal or not (<https://no-color.org>).
     pub fn wanted(self, terminal: bool) -> bool {
-        let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+        self.wanted_in(terminal, |name| std::env::var_os(name))
+    }
+
+    fn wanted_in(self, terminal: bool, variable: impl Fn(&str) -> Option<OsString>) -> bool {
+        let set = |name: &str| variable(name).filter(|value| !value.is_empty());
         match self {
             Self::Auto => terminal && set("NO_COLOR").is_none() && set("TERM").is_none_or(|term| term != "dumb"),
             Self::Always => true,
@@ -297,6 +350,23 @@ mod tests {
     use clap::CommandFactory as _;
 
     use super::*;
+
+    #[test]
+    fn colours_are_for_terminals_that_take_them_and_for_who_asks() {
+        for (color, terminal, no_color, term, expected) in [
+            (Color::Auto, true, None, Some("xterm"), true),
+            (Color::Auto, true, None, None, true),
+            (Color::Auto, true, Some(""), None, true),
+            (Color::Auto, true, Some("1"), Some("xterm"), false),
+            (Color::Auto, true, None, Some("dumb"), false),
+            (Color::Auto, false, None, Some("xterm"), false),
+            (Color::Always, false, Some("1"), Some("dumb"), true),
+            (Color::Never, true, None, Some("xterm"), false),
+        ] {
+            let variable = |name: &str| if name == "TERM" { term } else { no_color }.map(OsString::from);
+            assert_eq!(color.wanted_in(terminal, variable), expected, "{color:?} {terminal} {no_color:?} {term:?}");
+        }
+    }
 
     #[test]
     fn the_flags_of_every_command_fit_together() {

@@ -1,29 +1,39 @@
 //! **The spine.** Gathers the facts of a workload from the cache, judges them, and where the judgement would be a
 //! certain denial gathers them again, fresh, and judges again. Webhook, command line and scan all call this one function.
 
+mod meant;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use jiff::Timestamp;
 use tokio::time::Instant;
+use tracing::field::Empty;
+use tracing::{Instrument as _, Span, trace_span};
 
 use crate::cluster::{Cluster, Reading};
 use crate::credentials::{self, Candidate, Keyring, PullSecret};
-use crate::facts::{Attempt, Facts, ImageFacts, NamedBy, Secrets, Unreadable};
-use crate::finding::{Cause, Finding};
+use crate::facts::{Attempt, Facts, ImageFacts, Meant, NamedBy, Secrets, Unreadable};
+use crate::finding::{Cause, Code, Finding};
 use crate::node_credentials::{Account, NodeCredentials, NodeLookup};
 use crate::nodes::Eligible;
 use crate::policy::Policy;
+use crate::printable::line;
 use crate::reference::Reference;
 use crate::resolver::Resolver;
 use crate::resolver::fact::Freshness;
+use crate::telemetry::SPANS;
 use crate::time::Clock;
 use crate::verdict::{self, Judged, Verdict};
 use crate::workload::{ContainerImage, PullPolicy, PullSecretNames, Workload};
 
 /// The share of the time that the first pass may take.
 const FIRST_PASS: f64 = 0.7;
+
+/// What may be waited for that only makes the words better.
+const BESIDE: Duration = Duration::from_millis(500);
 
 /// What every review shares.
 #[derive(Clone, Debug)]
@@ -109,8 +119,16 @@ impl Engine {
         let fresh = |image: &ContainerImage| if doubtful.contains(&*image.path) { again } else { enough(image) };
         let eligible = self.eligible(workload);
         let second = Round { workload, eligible: &eligible, purpose, deadline };
-        let facts = self.gather(policy, second, secrets, &fresh).await;
-        (verdict::judge(policy, workload, &facts, (self.clock)()), facts)
+        let mut facts = self.gather(policy, second, secrets, &fresh).await;
+        let now = (self.clock)();
+        let verdict = verdict::judge(policy, workload, &facts, now);
+        if purpose == Purpose::Judge
+            && self.look_for_what_was_meant(policy, workload, &verdict, &mut facts, deadline).await
+        {
+            // The same facts at the same time: more words, and nothing else.
+            return (verdict::judge(policy, workload, &facts, now), facts);
+        }
+        (verdict, facts)
     }
 
     /// Reads the effective pull secrets: the pod's own, or for what has not passed admission yet the `ServiceAccount`'s
@@ -125,8 +143,12 @@ impl Engine {
                 }
                 names.clone()
             }
+            PullSecretNames::Nameless => {
+                secrets.named_by = NamedBy::Nameless(workload.account.clone());
+                Vec::new()
+            }
             PullSecretNames::ThroughServiceAccount { listed, account } if !listed.is_empty() => {
-                secrets.named_by = NamedBy::ObjectNot(account.clone());
+                secrets.named_by = NamedBy::ObjectNot { account: account.clone(), theirs: Vec::new() };
                 listed.clone()
             }
             PullSecretNames::ThroughServiceAccount { account, .. } => {
@@ -149,6 +171,9 @@ impl Engine {
                 names
             }
         };
+        if not_before.is_some() && matches!(secrets.named_by, NamedBy::Object | NamedBy::ObjectNot { .. }) {
+            self.compare_with_account(workload, &names, &mut secrets).await;
+        }
         let names: Vec<String> = names.into_iter().filter(|name| !name.is_empty()).collect();
         let read = join_all(names.iter().map(|name| self.cluster.pull_secret(namespace, name, not_before))).await;
         let mut found: Vec<Arc<PullSecret>> = Vec::with_capacity(read.len());
@@ -169,6 +194,21 @@ impl Engine {
         }
         secrets.keyring = Keyring::from_pull_secrets(found.iter().map(AsRef::as_ref));
         secrets
+    }
+
+    /// Where a refusal is near: whether the object's names are its own or the account's, put there by the API server.
+    /// What the account says decides nothing, so that it may stay unread.
+    async fn compare_with_account(&self, workload: &Workload, names: &[String], secrets: &mut Secrets) {
+        let (namespace, account) = (&workload.object.namespace, workload.account.clone());
+        let reading = self.cluster.account_pull_secrets(namespace, &account, None);
+        let Ok(Reading::Found(mut theirs)) = tokio::time::timeout(BESIDE, reading).await else { return };
+        theirs.retain(|name| !name.is_empty());
+        let merged = matches!(workload.pull_secrets, PullSecretNames::Final(_)) && theirs == names;
+        if merged {
+            secrets.named_by = NamedBy::Account(account);
+        } else if !theirs.is_empty() {
+            secrets.named_by = NamedBy::ObjectNot { account, theirs };
+        }
     }
 
     fn eligible(&self, workload: &Workload) -> Arc<Eligible> {
@@ -207,7 +247,7 @@ impl Engine {
             // A pin is the digest of what the tag names, whatever is in it.
             Purpose::Pin => policy.pin.architecture_affinity,
         };
-        let images = join_all(workload.images.iter().map(|image| async {
+        let asking = workload.images.iter().map(|image| async {
             let reference = Reference::parse(&image.image).map(Arc::new);
             let (mut attempts, mut content, mut unusable) = (Vec::new(), None, Vec::new());
             if let (Ok(reference), Ok(keyring)) = (&reference, &secrets.keyring)
@@ -235,9 +275,20 @@ impl Engine {
                     content = self.resolver.content(rule, reference, candidate, manifest, deadline).await;
                 }
             }
-            ImageFacts { image: Arc::clone(image), reference, attempts, content, unusable }
-        }))
-        .await;
+            if let (Ok(reference), Some(Attempt { outcome: Ok(_), id, .. })) = (&reference, attempts.last()) {
+                let rule = policy.registry(reference.registry());
+                self.resolver.remember(&workload.object.namespace, rule, reference, *id).await;
+            }
+            let outcome = attempts.last().map(|attempt| attempt.outcome.as_ref().err().map(|failure| failure.code));
+            Span::current().record("code", outcome.map_or("", |code| code.map_or("ok", Code::as_str)));
+            ImageFacts { image: Arc::clone(image), reference, attempts, content, unusable, meant: Meant::default() }
+        });
+        let span = |image: &ContainerImage| {
+            let reference = line(&image.image);
+            trace_span!(target: SPANS, "image", path = &*image.path, %reference, code = Empty)
+        };
+        let traced = asking.zip(&workload.images).map(|(asking, image)| asking.instrument(span(image)));
+        let images = join_all(traced).await;
         Facts { secrets, images, eligible: Arc::clone(eligible) }
     }
 }

@@ -1,8 +1,11 @@
 //! The commands behind the flags: what each reads, runs and prints.
 
 pub mod check;
+pub mod doctor;
 pub mod explain;
 pub mod keep;
+pub mod rbac;
+pub mod release;
 pub mod serve;
 mod sharing;
 
@@ -15,12 +18,12 @@ use std::time::Duration;
 use crate::args::{KubeArgs, NodeArgs, SourceArgs};
 use crate::check::Engine;
 use crate::cluster::files::{FileCluster, FileClusterError};
-use crate::cluster::{Cluster, KubeCluster, KubeError, KubeOptions, KubeTokens};
+use crate::cluster::{Cluster, KubeCluster, KubeError, KubeOptions, KubeTokens, ReleaseError};
 use crate::config::{self, ConfigError};
 use crate::manifests::ManifestError;
 use crate::metrics::Metrics;
 use crate::node_credentials::{self, DeclarationError, Declared, NodeCredentials};
-use crate::policy::Policy;
+use crate::policy::{Pattern, Policy};
 use crate::printable;
 use crate::registry::Registry;
 use crate::registry::guard::Guard;
@@ -168,6 +171,12 @@ pub enum CommandError {
     /// The runtime or standard output failed.
     #[error("{0}")]
     Io(#[from] io::Error),
+    /// The cluster did not do what it was asked.
+    #[error("{0}")]
+    Release(#[from] ReleaseError),
+    /// Neither manifests nor namespaces.
+    #[error("rbac generate: say where to look: -A, --namespace NAMESPACE or --file FILE")]
+    Nowhere,
     /// The demonstration did not go as it must.
     #[error("demo: {0}")]
     Demo(String),
@@ -276,6 +285,8 @@ fn engine_over(
     let clock = Clock::system();
     let proxies = Proxies::new(&crate::args::proxy_variables())?;
     let transport = Arc::new(HttpTransport::new(Guard::new(&policy.guard), proxies));
+    let words = policy.registries.iter().map(|rule| &rule.host).filter(|host| host.is_word());
+    metrics.registries_named(words.map(Pattern::as_str));
     for rule in &policy.registries {
         transport
             .prepare(&Profile::of(rule))

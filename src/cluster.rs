@@ -2,18 +2,30 @@
 
 pub mod files;
 #[cfg(not(fuzzing))]
+mod installation;
+#[cfg(not(fuzzing))]
 mod kube;
 #[cfg(not(fuzzing))]
 pub mod lease;
+#[cfg(not(fuzzing))]
+mod listing;
 #[cfg(not(fuzzing))]
 mod nodes;
 #[cfg(not(fuzzing))]
 pub mod own;
 #[cfg(not(fuzzing))]
+mod release;
+#[cfg(not(fuzzing))]
 mod tokens;
 
 #[cfg(not(fuzzing))]
+pub use self::installation::{Inspection, Scope};
+#[cfg(not(fuzzing))]
 pub use self::kube::{KubeCluster, KubeError, KubeOptions};
+#[cfg(not(fuzzing))]
+pub use self::listing::{Listed, Workloads};
+#[cfg(not(fuzzing))]
+pub use self::release::{Release, ReleaseError};
 #[cfg(not(fuzzing))]
 pub use self::tokens::KubeTokens;
 
@@ -40,6 +52,20 @@ pub enum Reading<T> {
     Forbidden,
     /// The cluster did not answer; why, in words.
     Unavailable(String),
+}
+
+// === impl Reading ===
+
+impl<T> Reading<T> {
+    /// The same reading of what `convert` makes of the object.
+    pub fn map<U>(self, convert: impl FnOnce(T) -> U) -> Reading<U> {
+        match self {
+            Self::Found(object) => Reading::Found(convert(object)),
+            Self::Absent => Reading::Absent,
+            Self::Forbidden => Reading::Forbidden,
+            Self::Unavailable(why) => Reading::Unavailable(why),
+        }
+    }
 }
 
 /// What a reading gives.

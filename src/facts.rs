@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::credentials::{Expiry, Keyring, MalformedSecret, NotContributing, Source};
+use crate::credentials::{CredentialId, Expiry, Keyring, MalformedSecret, NotContributing, Source};
 use crate::node_credentials::Broken;
 use crate::nodes::Eligible;
 use crate::nodes::platform::Content;
@@ -29,8 +29,15 @@ pub enum NamedBy {
     /// In the object, whether of its own or put there by the API server.
     #[default]
     Object,
-    /// In the object, and so those of this `ServiceAccount` do not count.
-    ObjectNot(String),
+    /// In the object, and so those of the `ServiceAccount` do not count.
+    ObjectNot {
+        /// The `ServiceAccount`.
+        account: String,
+        /// What it names, where that was read.
+        theirs: Vec<String>,
+    },
+    /// The object has entries without a name; and so those of this `ServiceAccount` do not count.
+    Nameless(String),
     /// In this `ServiceAccount`.
     Account(String),
     /// Nowhere; neither in this `ServiceAccount`.
@@ -76,6 +83,17 @@ pub struct ImageFacts {
     pub unusable: Vec<Broken>,
     /// Its platforms, where they matter and could be read.
     pub content: Option<Arc<Content>>,
+    /// What its name may have been meant to be; looked for once it is certain that it cannot be pulled.
+    pub meant: Meant,
+}
+
+/// What the name of an image that cannot be had may have been meant to be: normal forms without tag and digest.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Meant {
+    /// Repositories near it that pods of the same namespace got, and that the pod's own logins see.
+    pub near: Vec<String>,
+    /// Where the same tag or digest is, seen with a login of the pod's own.
+    pub elsewhere: Vec<String>,
 }
 
 /// What one candidate got.
@@ -83,6 +101,8 @@ pub struct ImageFacts {
 pub struct Attempt {
     /// Which candidate, by name.
     pub source: Source,
+    /// Whose answer it is.
+    pub id: CredentialId,
     /// Whether it holds a login that a runtime would send.
     pub login: bool,
     /// When that login ends, where it says so itself.

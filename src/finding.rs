@@ -7,6 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::credentials::TokenKind;
@@ -114,6 +115,10 @@ pub struct Nearest {
     pub tags: Vec<String>,
     /// It is a version beyond every other: perhaps it is not pushed yet.
     pub ahead: bool,
+    /// The build that it comes right after or, of a commit, one that stands beside it.
+    pub before: Option<String>,
+    /// When that was built, by its own word.
+    pub built: Option<Timestamp>,
 }
 
 /// One image and what is wrong with it.
@@ -139,7 +144,7 @@ pub struct Finding {
     pub registry: Option<String>,
     /// The line that the node's runtime would show.
     pub node: Option<String>,
-    /// What to do: a sentence, with a command where one exists.
+    /// What to do: words, and each line to type on a line of its own that begins with blanks.
     pub fix: String,
     /// Every credential tried, in the kubelet's order.
     pub tried: Vec<Tried>,
@@ -162,6 +167,9 @@ pub struct Notice {
     pub path: String,
     /// One line, no control characters.
     pub message: String,
+    /// What to do, where there is something to do; a line to type stands on a line of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fix: Option<String>,
     /// The kind of the token that ends, for [`NoticeCode::CredentialsExpireSoon`].
     #[serde(skip)]
     pub token: Option<TokenKind>,

@@ -197,11 +197,11 @@ impl Keeper {
         let pair = |source: Option<&Source>| {
             source.map(|source| there(source).map_or_else(make, Ok)).transpose().map_err(KeepError::Mint)
         };
-        let new = [plan.signer, plan.next].contains(&Some(Source::New));
-        if known.signer.is_none() && new {
+        let renewed = [plan.signer, plan.next].contains(&Some(Source::New));
+        if known.signer.is_none() && renewed {
             info!("There is no certificate authority that can sign: a new one is made");
             self.metrics.repaired("ca");
-        } else if new {
+        } else if renewed {
             info!("Two thirds of the life of the certificate authority are over: its successor is made");
         }
         if known.next.is_some() && plan.next.is_none() {

@@ -18,6 +18,7 @@ pub mod args;
 pub mod cli;
 #[cfg(not(fuzzing))]
 pub mod demo;
+pub mod doctor;
 pub mod server;
 // its own certificates
 pub mod certificates;
@@ -33,6 +34,7 @@ pub mod policy;
 // as whom
 pub mod cluster;
 pub mod credentials;
+pub mod grants;
 pub mod node_credentials;
 pub mod nodes;
 // where, and what came of it

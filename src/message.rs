@@ -3,14 +3,17 @@
 //! Pure. Names Secrets and `ServiceAccounts`, never a value of one.
 
 mod denial;
+mod limits;
 mod logins;
+mod meant;
 mod secrets;
+pub(crate) mod typed;
 
 use std::time::Duration;
 
 use crate::credentials::{MalformedSecret, Source};
 use crate::facts::Unreadable;
-use crate::finding::{Code, Finding};
+use crate::finding::{Cause, Code, Finding, Notice};
 use crate::printable;
 use crate::registry::failure::Failure;
 use crate::registry::said::clean;
@@ -18,10 +21,16 @@ use crate::verdict::Draft;
 use crate::workload::ContainerImage;
 
 pub use self::denial::denial;
+pub(crate) use self::limits::{nothing_left, ways_out};
 pub use self::logins::ending;
+pub(crate) use self::logins::renew_in_time;
+use self::typed::{below, word};
 
 /// An image string is repeated up to this many characters.
 const IMAGE_LIMIT: usize = 160;
+
+/// Bytes of a warning: what an API server passes on (kubernetes/apiserver `pkg/endpoints/filters/warning.go`).
+pub const WARNING: usize = 256;
 
 /// The image as it may be repeated: one line, bounded, the tag kept.
 pub fn shown(image: &str) -> String {
@@ -96,7 +105,9 @@ pub(crate) fn sentence(draft: &Draft<'_>, code: Code, certain: bool, failure: Op
             format!("was not checked: {detail} (seen from pullgate; nodes may differ)")
         }
         Code::RegistryError => {
-            format!("was not checked: {host} answered with an error ({}){quoted}", detail.unwrap_or("no detail"))
+            let detail = detail.unwrap_or("no detail");
+            let differ = if detail.contains("a proxy") { " (seen from pullgate; nodes may differ)" } else { "" };
+            format!("was not checked: {host} answered with an error ({detail}){quoted}{differ}")
         }
         Code::NotChecked => format!("was not checked: {}", detail.unwrap_or("no detail")),
     };
@@ -138,26 +149,26 @@ pub(crate) fn fix(draft: &Draft<'_>, code: Code, certain: bool, failure: Option<
     let probed = failure.and_then(|failure| failure.probed).unwrap_or_default();
     let public = probed.public == Some(true);
     let there = if probed.repository == Some(true) { "the repository is there: " } else { "" };
-    let tags = || format!("see which exist: skopeo list-tags docker://{name}");
+    let tags = |prose: String| {
+        below(&format!("{prose}; see which exist"), &[format!("skopeo list-tags docker://{}", word(name))])
+    };
     let fix = match code {
         Code::InvalidImageName => "write it as registry/repository:tag, the repository in lower case".to_owned(),
         Code::TagNotFound if reference.is_some_and(crate::reference::Reference::implicit_latest) => {
-            let near = near(failure).map(|near| format!("; {near}")).unwrap_or_default();
-            format!("{there}no tag was written, so latest is meant{near}; {}", tags())
+            let near = meant::tag(draft, failure).map(|near| format!("; {near}")).unwrap_or_default();
+            tags(format!("{there}no tag was written, so latest is meant{near}"))
         }
-        Code::TagNotFound => match near(failure) {
-            Some(near) => format!("{near}{}{}", if near.ends_with('?') { " " } else { "; " }, tags()),
-            None => format!("{there}pushed under another tag, or not pushed yet; {}", tags()),
+        Code::TagNotFound => match meant::tag(draft, failure) {
+            Some(near) => tags(near),
+            None => tags(format!("{there}pushed under another tag, or not pushed yet")),
         },
-        Code::DigestNotFound => {
-            format!("{there}deleted by a retention rule, or pushed to another repository; {}", tags())
-        }
+        Code::DigestNotFound => tags(format!("{there}deleted by a retention rule, or pushed to another repository")),
         Code::RepositoryNotFound => {
             "check the spelling of the repository; nothing was ever pushed under this one".to_owned()
         }
         _ if public && code.refusal() && !secrets_of(draft).is_empty() => {
             let secret = secrets_of(draft).remove(0);
-            format!("no longer name {}, or renew it: {}", secrets_tried(draft), logins::renew(draft, host, &secret))
+            logins::renew(draft, &format!("no longer name {}, or renew it", secrets_tried(draft)), host, &secret)
         }
         Code::NotFoundOrNoAccess => match secrets_of(draft).first() {
             Some(secret) => {
@@ -170,20 +181,20 @@ pub(crate) fn fix(draft: &Draft<'_>, code: Code, certain: bool, failure: Option<
         Code::CredentialsMissing | Code::CredentialsRejected => match secrets_of(draft).first() {
             Some(secret) => {
                 let mistake = secrets::mistake(draft).map(|mistake| format!("{mistake}; ")).unwrap_or_default();
-                format!("{mistake}renew it: {}", logins::renew(draft, host, secret))
+                logins::renew(draft, &format!("{mistake}renew it"), host, secret)
             }
             None => secrets::add(draft, host),
         },
         Code::CredentialsExpired => match draft.over().map(|(attempt, _)| &attempt.source) {
             Some(Source::PullSecret(secret)) => {
-                format!("renew it, and let something renew it in time: {}", logins::renew(draft, host, secret))
+                logins::renew(draft, "renew it, and let something renew it in time", host, secret)
             }
             source => format!("renew it: {}", source.map_or_else(|| "the login".to_owned(), ToString::to_string)),
         },
         Code::AccessDenied => format!("let that login pull {name} at the registry, or name another pull secret"),
         Code::PullSecretMalformed => "make the Secret anew".to_owned(),
         Code::PlatformMismatch => "build it for the platform of the nodes".to_owned(),
-        Code::ErrImageNeverPull => "load it onto the nodes, or use imagePullPolicy: IfNotPresent".to_owned(),
+        Code::ErrImageNeverPull => "load it onto the nodes, or let them pull it".to_owned(),
         Code::UnsupportedManifest => {
             "push it again with a current builder, as an OCI image or Docker schema 2".to_owned()
         }
@@ -191,33 +202,38 @@ pub(crate) fn fix(draft: &Draft<'_>, code: Code, certain: bool, failure: Option<
         Code::RegistryNotAllowed => {
             "use a registry of guard.registries.allow, or ask the operator of the cluster".to_owned()
         }
-        Code::RateLimited => "log in with a pull secret, or pull through a mirror".to_owned(),
-        Code::RegistryUnreachable | Code::RegistryError | Code::NotChecked => {
-            "nothing in the object is known to be wrong; seen from pullgate, nodes may differ".to_owned()
+        Code::RateLimited => {
+            let wait = failure.and_then(|failure| failure.retry_after);
+            let wait = wait.map(|wait| format!("{host} asks to be left alone for {} s; ", wait.as_secs()));
+            format!("{}{}", wait.unwrap_or_default(), ways_out(draft))
         }
+        Code::RegistryUnreachable | Code::RegistryError | Code::NotChecked => {
+            unreachable(failure.and_then(|failure| failure.cause), host)
+        }
+    };
+    let fix = match meant::name(draft, code, failure) {
+        Some(meant) => format!("{meant}{}{fix}", if meant.ends_with('?') { " " } else { "; " }),
+        None => fix,
     };
     match (draft.secrets.unreadable.first(), code.refusal() && !certain) {
         (Some((what, Unreadable::Forbidden)), true) => format!("grant pullgate the right to get {what}"),
         (Some((_, Unreadable::Unavailable(_))), true) => "nothing in the object is known to be wrong".to_owned(),
         (None, true) => format!("nodes may hold a login for {host} that pullgate does not know (nodeAccess); {fix}"),
-        (_, false) => match failure.filter(|_| code == Code::RateLimited).and_then(|failure| failure.retry_after) {
-            Some(wait) => format!("{fix}; it asks to be left alone for {} s", wait.as_secs()),
-            None => fix,
-        },
+        (_, false) => fix,
     }
 }
 
-/// What the tag may have been meant to be.
-fn near(failure: Option<&Failure>) -> Option<String> {
-    let nearest = failure?.nearest.as_deref()?;
-    let meant = match nearest.tags.as_slice() {
-        [] => None,
-        [tag] => Some(format!("did you mean {tag}?")),
-        [tags @ .., last] => Some(format!("did you mean {} or {last}?", tags.join(", "))),
-    };
-    let ahead = nearest.ahead.then(|| "newer than every version there: perhaps not pushed yet".to_owned());
-    let parts: Vec<String> = [meant, ahead].into_iter().flatten().collect();
-    (!parts.is_empty()).then(|| parts.join(" "))
+/// What there is to do where no answer came. Most of it is nothing that the object could mend.
+fn unreachable(cause: Option<Cause>, host: &str) -> String {
+    let nothing = "nothing in the object is known to be wrong; seen from pullgate, nodes may differ";
+    match cause {
+        Some(Cause::Dns) => format!("check the spelling of {host}; otherwise {nothing}"),
+        Some(Cause::Tls) => {
+            format!("{nothing}; what nodes trust, pullgate has to be told of (caFile or plainHTTP under registries)")
+        }
+        Some(Cause::Proxy) => format!("{nothing}; the proxy has to let {host} through (proxy under registries)"),
+        _ => nothing.to_owned(),
+    }
 }
 
 /// The names of the Secrets that were tried.
@@ -233,20 +249,8 @@ fn secrets_of(draft: &Draft<'_>) -> Vec<String> {
 }
 
 /// The fix for a Secret that does not decode.
-pub fn fix_malformed(namespace: &str, malformed: &MalformedSecret) -> String {
-    let entry = malformed.entry.as_deref().map(|entry| format!(", entry \"{}\"", clean(entry))).unwrap_or_default();
-    format!(
-        "make Secret \"{0}\" anew ({1}{entry}): kubectl -n {namespace} delete secret {0}, then kubectl -n {namespace} create secret docker-registry {0} …",
-        malformed.secret,
-        clean(&malformed.go_error)
-    )
-}
-
-/// What follows the name of an image that is there and cannot be pulled any more. `left` is what the registry says;
-/// without a login it counts by address.
-pub(crate) fn nothing_left(left: &str, login: bool) -> String {
-    let whose = if login { "" } else { " (nodes with another address have their own)" };
-    format!("exists, but {left}{whose}: where it has to be pulled, the pull is refused")
+pub(crate) fn fix_malformed(draft: &Draft<'_>, malformed: &MalformedSecret) -> String {
+    logins::make_anew(draft, malformed)
 }
 
 /// An age in steps: controllers retry, and a text that changed with every retry would be an event of its own each time.
@@ -258,7 +262,28 @@ pub fn ago(age: Duration) -> String {
     }
 }
 
-/// One line for a warning.
+/// One line for a warning about a finding.
 pub fn warning(finding: &Finding) -> String {
-    format!("{}: {}", finding.code, finding.message)
+    with_lines(denial::line(finding, &|line| line.len() <= WARNING), &finding.fix)
+}
+
+/// One line for a warning about anything else.
+pub fn noted(notice: &Notice) -> String {
+    let line = denial::cut(format!("{}: {}", notice.code.as_str(), notice.message), &|line| line.len() <= WARNING);
+    with_lines(line, notice.fix.as_deref().unwrap_or_default())
+}
+
+/// A warning with the lines to type that have room in it, each whole. Commands are steps: all of them or none; lines of a
+/// manifest are ways to choose from.
+fn with_lines(mut warning: String, fix: &str) -> String {
+    let typed = fix.lines().filter(|line| typed::is_typed(line)).map(str::trim_start);
+    let (steps, ways): (Vec<&str>, Vec<&str>) = typed.partition(|line| line.starts_with("kubectl "));
+    let steps = Some(steps.join(" && ")).filter(|steps| !steps.is_empty());
+    for line in steps.iter().map(String::as_str).chain(ways) {
+        if warning.len() + line.len() + 2 <= WARNING {
+            warning.push_str("; ");
+            warning.push_str(line);
+        }
+    }
+    warning
 }

@@ -1,37 +1,60 @@
 //! Metric families with bounded labels, recorded at the edges of admission, resolver and registry only.
 
 pub mod certificates;
+mod hosts;
+mod labels;
 
-use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::encoding::text;
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::exemplar::HistogramWithExemplars;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use crate::credentials::TokenKind;
-use crate::finding::{Cause, Code};
+use crate::finding::{Cause, Code, Finding};
 use crate::metrics::certificates::CertificateMetrics;
+use crate::metrics::hosts::{Hosts, OTHER};
+use crate::metrics::labels::{
+    Asked, Called, Ended, Ending, Found, Host, Path, Probing, Read, Review, Slow, Turn, Unchecked, What,
+};
+use crate::policy::Mode;
+use crate::printable::line;
 use crate::registry::probes::plan::Probe;
-
-/// Registry hosts that get a label of their own; image names are chosen by tenants, so the rest is `other`.
-const MAX_HOSTS: usize = 50;
 
 /// Seconds: from a warm answer to the longest webhook timeout.
 const BUCKETS: [f64; 13] = [0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0];
+
+/// A review that took this long leaves its uid beside its bucket. A warm one takes a hundredth of it, and is not slowed down.
+const SLOW: Duration = Duration::from_millis(100);
+
+/// Characters of a uid beside a bucket: `OpenMetrics` allows 128 for all labels of an exemplar.
+const MAX_UID: usize = 64;
+
+/// Where facts come from, and what those from there can say.
+const FACTS: [(&str, &[&str]); 6] = [
+    ("cache", &["tag", "digest", "refused", "failed", "platforms"]),
+    ("registry", &["tag", "digest", "refused", "failed", "platforms"]),
+    ("stale", &["tag", "digest"]),
+    ("refreshing", &["tag", "digest"]),
+    ("breaker", &["tag", "digest"]),
+    ("budget", &["tag", "digest"]),
+];
+
+/// The modes under which something is found.
+const MODES: [Mode; 3] = [Mode::Enforce, Mode::Warn, Mode::Audit];
 
 /// Handles to every family. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Metrics {
     registry: Arc<Registry>,
     reviews: Family<Review, Counter>,
-    seconds: Family<Path, Histogram>,
+    seconds: Family<Path, Timing, fn() -> Timing>,
     findings: Family<Found, Counter>,
-    unchecked: Counter,
+    unchecked: Family<Unchecked, Counter>,
     registry_requests: Family<Asked, Counter>,
     registry_probes: Family<Probing, Counter>,
     facts: Family<Read, Counter>,
@@ -44,71 +67,13 @@ pub struct Metrics {
     turns: Family<Turn, Counter>,
     shared_reads: Family<Ended, Counter>,
     shared_writes: Family<Ended, Counter>,
+    refused: Family<What, Gauge>,
     certificates: CertificateMetrics,
     unknown_callers: Counter,
-    hosts: Arc<Mutex<BTreeSet<String>>>,
+    hosts: Arc<Hosts>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Review {
-    path: &'static str,
-    verdict: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Path {
-    path: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Found {
-    code: &'static str,
-    cause: &'static str,
-    certain: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Asked {
-    registry: String,
-    status: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Host {
-    registry: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Turn {
-    turn: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Read {
-    from: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Probing {
-    probe: &'static str,
-    outcome: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Ending {
-    token: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Called {
-    plugin: String,
-    outcome: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Ended {
-    outcome: &'static str,
-}
+type Timing = HistogramWithExemplars<Slow>;
 
 /// A registry in the text format of `OpenMetrics`.
 pub fn exposition(registry: &Registry) -> String {
@@ -128,19 +93,23 @@ impl Metrics {
         let mut registry = Registry::with_prefix("pullgate");
         let reviews = Family::default();
         registry.register("reviews", "AdmissionReviews answered", reviews.clone());
-        let seconds = Family::new_with_constructor((|| Histogram::new(BUCKETS)) as fn() -> Histogram);
+        let seconds = Family::new_with_constructor((|| Timing::new(BUCKETS.into_iter())) as fn() -> Timing);
         registry.register("review_seconds", "Time from the whole body to the answer", seconds.clone());
         let findings = Family::default();
         registry.register("findings", "Findings of validating reviews", findings.clone());
-        let unchecked = Counter::default();
+        let unchecked = Family::default();
         registry.register("admitted_unchecked", "Reviews admitted with an uncertain finding", unchecked.clone());
         let registry_requests = Family::default();
-        registry.register("registry_requests", "Requests for manifests, by status", registry_requests.clone());
+        registry.register(
+            "registry_requests",
+            "Requests to the API of registries, by status",
+            registry_requests.clone(),
+        );
         let registry_probes = Family::default();
         let help = "Questions that tell the causes of a refusal apart, by outcome";
         registry.register("registry_probes", help, registry_probes.clone());
         let facts = Family::default();
-        registry.register("facts", "Facts read, by where they came from", facts.clone());
+        registry.register("facts", "Facts read, by where they came from and what they say", facts.clone());
         let expired = Family::default();
         registry.register("credentials_expired", "Refused logins whose own time is over, by kind", expired.clone());
         let expire_soon = Family::default();
@@ -160,6 +129,9 @@ impl Metrics {
         registry.register("shared_cache_reads", "Facts looked up in the shared cache", shared_reads.clone());
         let shared_writes = Family::default();
         registry.register("shared_cache_writes", "Facts sent to the shared cache", shared_writes.clone());
+        let refused = Family::default();
+        let help = "1 while a changed file is refused, and what was loaded before stays in use";
+        registry.register("reload_refused", help, refused.clone());
         let unknown_callers = Counter::default();
         let help = "Reviews of callers that were told the verdict only";
         registry.register("unknown_callers", help, unknown_callers.clone());
@@ -182,6 +154,7 @@ impl Metrics {
             turns,
             shared_reads,
             shared_writes,
+            refused,
             certificates,
             unknown_callers,
             hosts: Arc::default(),
@@ -203,7 +176,13 @@ impl Metrics {
         }
         for code in Code::ALL {
             let certain = if code.certain() { "true" } else { "false" };
-            drop(self.findings.get_or_create(&Found { code: code.as_str(), cause: "", certain }));
+            for mode in MODES.map(Mode::as_str) {
+                let (code, registry) = (code.as_str(), OTHER.to_owned());
+                drop(self.findings.get_or_create(&Found { code, cause: "", certain, mode, registry }));
+                if certain == "false" {
+                    drop(self.unchecked.get_or_create(&Unchecked { mode, code }));
+                }
+            }
         }
         for probe in Probe::ALL.map(Probe::as_str) {
             for outcome in ["yes", "no", "unsaid"] {
@@ -214,8 +193,10 @@ impl Metrics {
             drop(self.expired.get_or_create(&Ending { token }));
             drop(self.expire_soon.get_or_create(&Ending { token }));
         }
-        for from in ["cache", "registry", "stale", "refreshing", "breaker", "budget", "content"] {
-            drop(self.facts.get_or_create(&Read { from }));
+        for (from, kinds) in FACTS {
+            for kind in kinds.iter().copied() {
+                drop(self.facts.get_or_create(&Read { from, kind }));
+            }
         }
         for turn in ["at_once", "waited", "overload"] {
             drop(self.turns.get_or_create(&Turn { turn }));
@@ -227,10 +208,11 @@ impl Metrics {
         exposition(&self.registry)
     }
 
-    /// One answered review.
-    pub fn review(&self, path: &'static str, verdict: &'static str, took: Duration) {
+    /// One answered review. The uid of a slow one is its exemplar.
+    pub fn review(&self, path: &'static str, verdict: &'static str, took: Duration, uid: &str) {
         self.reviews.get_or_create(&Review { path, verdict }).inc();
-        self.seconds.get_or_create(&Path { path }).observe(took.as_secs_f64());
+        let slow = (took >= SLOW).then(|| Slow { uid: line(uid).chars().take(MAX_UID).collect() });
+        self.seconds.get_or_create(&Path { path }).observe(took.as_secs_f64(), slow, None);
     }
 
     /// One review of a caller that is not known to be an API server.
@@ -244,20 +226,33 @@ impl Metrics {
     }
 
     /// One finding of a validating review.
-    pub fn finding(&self, code: Code, cause: Option<Cause>, certain: bool) {
-        let cause = cause.map_or("", Cause::as_str);
-        let certain = if certain { "true" } else { "false" };
-        self.findings.get_or_create(&Found { code: code.as_str(), cause, certain }).inc();
+    pub fn finding(&self, finding: &Finding, mode: Mode) {
+        let (code, mode) = (finding.code.as_str(), mode.as_str());
+        let cause = finding.cause.map_or("", Cause::as_str);
+        let certain = if finding.certain { "true" } else { "false" };
+        let host = finding.resolved.as_deref().and_then(|reference| reference.split_once('/'));
+        let registry = self.label_or_other(host.map_or("", |(host, _)| host));
+        self.findings.get_or_create(&Found { code, cause, certain, mode, registry }).inc();
     }
 
-    /// One review that was admitted although an image could not be judged.
-    pub fn admitted_unchecked(&self) {
-        self.unchecked.inc();
+    /// One review that was admitted although an image could not be judged, and the first reason.
+    pub fn admitted_unchecked(&self, mode: Mode, code: Code) {
+        self.unchecked.get_or_create(&Unchecked { mode: mode.as_str(), code: code.as_str() }).inc();
     }
 
-    /// One manifest request and its status, if an answer came.
+    /// Registries that the operator names: they have a label of their own from now on.
+    pub fn registries_named<'h>(&self, hosts: impl Iterator<Item = &'h str>) {
+        self.hosts.name(hosts);
+    }
+
+    /// A registry served a manifest: it has a label of its own from now on, if one is left.
+    pub fn registry_serves(&self, host: &str) {
+        self.hosts.serves(host);
+    }
+
+    /// One request to a registry's own API and its status, if an answer came.
     pub fn registry_request(&self, host: &str, status: Option<u16>) {
-        let registry = self.label(host).unwrap_or_else(|| "other".to_owned());
+        let registry = self.label_or_other(host);
         let status = status.map_or_else(|| "none".to_owned(), |status| status.to_string());
         self.registry_requests.get_or_create(&Asked { registry, status }).inc();
     }
@@ -283,10 +278,13 @@ impl Metrics {
         }
     }
 
-    /// The label of a registry, if it gets one.
+    /// The label of a registry, if it has one.
     fn label(&self, host: &str) -> Option<String> {
-        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
-        (hosts.contains(host) || (hosts.len() < MAX_HOSTS && hosts.insert(host.to_owned()))).then(|| host.to_owned())
+        self.hosts.has(host).then(|| host.to_owned())
+    }
+
+    fn label_or_other(&self, host: &str) -> String {
+        self.label(host).unwrap_or_else(|| OTHER.to_owned())
     }
 
     /// One turn of a dialogue with a registry: `at_once`, `waited`, or `overload` for none.
@@ -304,10 +302,17 @@ impl Metrics {
         self.registry_probes.get_or_create(&Probing { probe: probe.as_str(), outcome }).inc();
     }
 
-    /// One fact read: `cache`, `registry`, `stale`, `breaker`, `content` for the platforms behind a digest,
-    /// `refreshing` for one past its lifetime while it is asked again, `budget` where too little of that is left.
-    pub fn fact(&self, from: &'static str) {
-        self.facts.get_or_create(&Read { from }).inc();
+    /// One fact read. `from`: `cache`, `registry`, `stale`, `breaker`, `refreshing` for one past its lifetime while it is
+    /// asked again, `budget` where too little of that is left. `kind`: a `tag` or a `digest` that was found or, where nothing
+    /// was asked, is wanted; `refused` for a certain refusal, `failed` for no answer, `platforms` behind a digest.
+    pub fn fact(&self, from: &'static str, kind: &'static str) {
+        self.facts.get_or_create(&Read { from, kind }).inc();
+    }
+
+    /// A changed file was loaded, or refused: then what was loaded before stays in use.
+    pub fn reloaded<T, E>(&self, what: &'static str, outcome: Result<T, E>) -> Result<T, E> {
+        self.refused.get_or_create(&What { what }).set(i64::from(outcome.is_err()));
+        outcome
     }
 
     /// One refused login whose own time is over.

@@ -151,6 +151,7 @@ impl Report {
             }
             for notice in &result.notices {
                 text.push_str(&format!("\nnote: {}: {}\n", notice.code.as_str(), notice.message));
+                text.push_str(&notice.fix.as_deref().map(to_do).unwrap_or_default());
             }
         }
         printable::lines(&text).into_owned()
@@ -230,7 +231,17 @@ impl FindingEntry {
         for tried in &self.tried {
             text.push_str(&format!("  asked as  {}\n", line(&format!("{}: {}", tried.source, tried.outcome))));
         }
-        text.push_str(&format!("  to do     {}\n", self.fix));
+        text.push_str(&to_do(&self.fix));
         text
     }
+}
+
+/// What is said of a notice, and what to do.
+fn noted(notice: &Notice) -> String {
+    [Some(&notice.message), notice.fix.as_ref()].into_iter().flatten().cloned().collect::<Vec<_>>().join("\n")
+}
+
+/// The words, and the lines to type below them, each at the edge of a column of its own.
+fn to_do(fix: &str) -> String {
+    format!("  to do     {}\n", fix.replace('\n', "\n            "))
 }

@@ -7,6 +7,7 @@ mod contents;
 mod dialogue;
 pub mod fact;
 mod health;
+mod neighbours;
 pub mod shared;
 mod turns;
 mod walk;
@@ -17,6 +18,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use moka::future::Cache;
 use tokio::time::{Instant, timeout_at};
+use tracing::Instrument as _;
 
 use crate::credentials::{Candidate, Credential, CredentialId, IdentityKey};
 use crate::facts::Attempt;
@@ -32,6 +34,7 @@ use crate::registry::{Ask, Endpoint, Registry};
 use crate::resolver::contents::Contents;
 use crate::resolver::fact::{Fact, Freshness, Lifetimes};
 use crate::resolver::health::Health;
+use crate::resolver::neighbours::Neighbours;
 use crate::resolver::shared::Shared;
 use crate::resolver::turns::Turns;
 use crate::time::{Clock, since};
@@ -70,6 +73,7 @@ struct Inner {
     contents: Contents,
     health: Health,
     turns: Turns,
+    neighbours: Neighbours,
 }
 
 /// Endpoint, normalised reference, credential.
@@ -128,6 +132,7 @@ impl Resolver {
             contents: Contents::new(),
             health: Health::new(metrics.clone()),
             turns: Turns::new(metrics.clone()),
+            neighbours: Neighbours::new(),
             metrics,
         };
         Self(Arc::new(inner), Priority::Admission)
@@ -162,6 +167,7 @@ impl Resolver {
             let expiry = credential.and_then(Credential::expiry).cloned();
             attempts.push(Attempt {
                 source: candidate.source.clone(),
+                id,
                 login,
                 expiry,
                 outcome,
@@ -206,13 +212,13 @@ impl Resolver {
         if self.1 == Priority::Background
             && let Err(failure) = inner.registry.affords(&ask, Use::Background)
         {
-            inner.metrics.fact("budget");
+            inner.metrics.fact("budget", wanted(&ask));
             return inner.or_stale(cached, failure, now, now);
         }
         // Where nodes have several hosts, each of them is looked after on the way.
         let declared = inner.registry.declares(&ask.endpoint.host);
         if !declared && let Err(held) = inner.health.admit(&ask.endpoint.host, ask.id, now) {
-            inner.metrics.fact("breaker");
+            inner.metrics.fact("breaker", wanted(&ask));
             let failure = inner.with_limits(&ask, held.failure, Some(held.rest));
             return inner.or_stale(cached, failure, held.at, now);
         }
@@ -227,12 +233,13 @@ impl Resolver {
                         inner.coalesce(key, ask, Freshness::Cached).await;
                     }
                 }
+                .in_current_span()
             });
             return answer;
         }
         let task = tokio::spawn({
             let (inner, key) = (Arc::clone(inner), key.clone());
-            async move { inner.coalesce(key, ask, freshness).await }
+            async move { inner.coalesce(key, ask, freshness).await }.in_current_span()
         });
         let fact = match timeout_at(deadline, task).await {
             Ok(Ok(fact)) => fact,
@@ -267,7 +274,7 @@ impl Resolver {
 impl Inner {
     /// A fact that is good enough; in place of an uncertain failure the last good one.
     fn known(&self, fact: &Fact, now: Timestamp) -> (Result<Manifest, Failure>, Duration, bool) {
-        self.metrics.fact("cache");
+        self.metrics.fact("cache", fact.kind());
         match &fact.outcome {
             Err(failure) if !failure.code.certain() => self.or_stale(Some(fact), failure.clone(), fact.at, now),
             outcome => (outcome.clone(), fact.age(now), fact.is_borrowed()),
@@ -300,7 +307,7 @@ impl Inner {
 
     /// A success that is past its lifetime, while it is asked again.
     fn meanwhile(&self, fact: &Fact, now: Timestamp) -> (Result<Manifest, Failure>, Duration, bool) {
-        self.metrics.fact("refreshing");
+        self.metrics.fact("refreshing", fact.kind());
         (fact.outcome.clone(), fact.age(now), true)
     }
 
@@ -312,9 +319,9 @@ impl Inner {
         at: Timestamp,
         now: Timestamp,
     ) -> (Result<Manifest, Failure>, Duration, bool) {
-        match cached.and_then(|fact| fact.stands_in(now)) {
-            Some((manifest, seen)) => {
-                self.metrics.fact("stale");
+        match cached.and_then(|fact| Some((fact, fact.stands_in(now)?))) {
+            Some((fact, (manifest, seen))) => {
+                self.metrics.fact("stale", fact.wanted());
                 (Ok(manifest.clone()), since(seen, now), true)
             }
             None => (Err(failure), since(at, now), false),
@@ -330,6 +337,11 @@ fn question(rule: &RegistryRule, reference: &Arc<Reference>, candidate: &Candida
         id,
         intent: Intent::Pull,
     }
+}
+
+/// What the metrics call a question that is not asked.
+fn wanted(ask: &Ask) -> &'static str {
+    if ask.reference.digest().is_some() { "digest" } else { "tag" }
 }
 
 fn pinned_form(reference: &Reference, manifest: &Manifest) -> String {

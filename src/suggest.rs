@@ -4,6 +4,8 @@
 //! for `v1.4.3`, not `v1.9.3`, though both are one letter away), and the same thing under another name (`1.4.3` for
 //! `v1.4.3`, `1.4.3-rc1`, a commit hash cut elsewhere).
 
+pub mod names;
+
 /// Tags named at most.
 pub const SHOWN: usize = 3;
 
@@ -12,6 +14,12 @@ const MAX_TAG: usize = 128;
 
 /// Shortest part of a commit hash that names one.
 const SHORT_HASH: usize = 6;
+
+/// Of a single number so many are the next ones: a pipeline counts builds that push nothing, too.
+const NEAR: u64 = 3;
+
+/// A version that begins with a larger number is a date.
+const FIRST_YEAR: u64 = 1970;
 
 /// How near one tag is; less is nearer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,20 +61,50 @@ pub fn nearest<'t>(wanted: &str, tags: impl IntoIterator<Item = &'t str>) -> Vec
     near.into_iter().map(|(_, _, tag)| tag).take(SHOWN).collect()
 }
 
-/// Whether `wanted` is a version newer than every tag like it: what is not there is then not there yet.
-pub fn newer_than_all<'t>(wanted: &str, tags: impl IntoIterator<Item = &'t str>) -> bool {
-    let Some(wanted) = Version::of(wanted) else { return false };
-    let mut alike = tags
+/// The newest tag like `wanted` where that is a version newer than all of them: what is not there is then not there yet.
+pub fn previous<'t>(wanted: &str, tags: impl IntoIterator<Item = &'t str>) -> Option<&'t str> {
+    let wanted = Version::of(wanted)?;
+    let mut alike: Vec<(Version<'t>, &str)> = tags
         .into_iter()
-        .filter_map(Version::of)
-        .filter(|tag| tag.front.eq_ignore_ascii_case(wanted.front) && tag.numbers.len() == wanted.numbers.len())
-        .peekable();
+        .filter_map(|tag| Some((Version::of(tag)?, tag)))
+        .filter(|(tag, _)| tag.front.eq_ignore_ascii_case(wanted.front) && tag.numbers.len() == wanted.numbers.len())
+        .collect();
     // What has the same numbers and an ending, where none was asked for, comes before the release.
     let before = |tag: &Version<'_>| {
         tag.numbers < wanted.numbers
             || (tag.numbers == wanted.numbers && wanted.ending.is_empty() && !tag.ending.is_empty())
     };
-    alike.peek().is_some() && alike.all(|tag| before(&tag))
+    if !alike.iter().all(|(tag, _)| before(tag)) {
+        return None;
+    }
+    // Of one version the variant that was asked for, then by name.
+    alike.sort_by(|(one, name), (other, another)| {
+        let asked_for = |tag: &Version<'_>| tag.ending == wanted.ending;
+        one.numbers.cmp(&other.numbers).then(asked_for(one).cmp(&asked_for(other))).then(name.cmp(another))
+    });
+    alike.pop().map(|(_, tag)| tag)
+}
+
+/// Whether a version comes right after another, as the next release, the next build or a later date does.
+pub fn follows(wanted: &str, previous: &str) -> bool {
+    let (Some(wanted), Some(previous)) = (Version::of(wanted), Version::of(previous)) else { return false };
+    let dated = wanted.numbers.first().is_some_and(|number| *number >= FIRST_YEAR);
+    let single = wanted.numbers.len() == 1;
+    match wanted.numbers.iter().zip(&previous.numbers).find(|(one, other)| one != other) {
+        Some((one, other)) => dated || one.abs_diff(*other) <= if single { NEAR } else { 1 },
+        None => true,
+    }
+}
+
+/// Another commit's build where `wanted` names a commit: the last in the registry's order, which is that of time with
+/// some and says nothing with the others.
+pub fn other_commit<'t>(wanted: &str, tags: impl IntoIterator<Item = &'t str>) -> Option<&'t str> {
+    let (front, hash) = wanted.split_at_checked(wanted.len() - hash(wanted)?.len())?;
+    let like = |tag: &&str| {
+        let rest = tag.strip_prefix(front).filter(|rest| rest.len() == hash.len() && *tag != wanted);
+        rest.is_some_and(is_hex)
+    };
+    tags.into_iter().filter(like).last()
 }
 
 fn nearness(wanted: &str, tag: &str) -> Option<Nearness> {
@@ -97,16 +135,21 @@ fn bare(tag: &str) -> &str {
 
 /// Whether both end in a commit hash, one of them cut.
 fn same_commit(one: &str, other: &str) -> bool {
-    let hash = |tag: &'_ str| {
-        let at = tag.rfind(['-', '_', '.']).map_or(0, |at| at + 1);
-        let hash = tag.get(at..).unwrap_or_default();
-        let hex = hash.len() >= SHORT_HASH && hash.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-        (hex && hash.bytes().any(|byte| byte.is_ascii_alphabetic())).then(|| hash.to_owned())
-    };
     match (hash(one), hash(other)) {
-        (Some(one), Some(other)) => one.starts_with(&other) || other.starts_with(&one),
+        (Some(one), Some(other)) => one.starts_with(other) || other.starts_with(one),
         _ => false,
     }
+}
+
+/// The commit hash that a tag ends in.
+fn hash(tag: &str) -> Option<&str> {
+    let at = tag.rfind(['-', '_', '.']).map_or(0, |at| at + 1);
+    let hash = tag.get(at..)?;
+    (hash.len() >= SHORT_HASH && is_hex(hash) && hash.bytes().any(|byte| byte.is_ascii_alphabetic())).then_some(hash)
+}
+
+fn is_hex(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 /// Letters changed, left out, added or swapped with the next, where those are few for the length.
@@ -194,7 +237,7 @@ impl<'a> Version<'a> {
         let (apart, newer) = (one.abs_diff(*other), other > one);
         let places = self.numbers.len() - alike;
         match places {
-            1 if apart == 1 || (alike == 0 && apart <= 3) => Some(Nearness::Neighbour { apart, newer }),
+            1 if apart == 1 || (alike == 0 && apart <= NEAR) => Some(Nearness::Neighbour { apart, newer }),
             // Another major version is another program; of a single number only the next ones are near.
             _ if alike == 0 => None,
             _ => Some(Nearness::Version { places, apart, newer }),
@@ -259,19 +302,54 @@ mod tests {
     }
 
     #[test]
-    fn a_version_beyond_every_other_is_not_there_yet() {
+    fn a_version_beyond_every_other_comes_after_the_newest() {
         for (wanted, tags, expected) in [
-            ("v1.4.3", &["v1.4.2", "v1.3.9", "latest"][..], true),
-            ("v1.4.3", &["v1.4.2", "v1.5.0"], false),
-            ("v1.4.3", &["v1.4.3-rc1", "v1.4.2"], true),
-            ("v1.4.3-rc2", &["v1.4.3-rc1"], false),
-            ("v1.4.3", &["latest"], false),
-            ("1.4.3", &["v1.4.2"], true),
-            ("latest", &["v1"], false),
-            ("2026-11-21", &["2026-11-20"], true),
-            ("v1.4.3", &["1.9"], false),
+            ("v1.4.3", &["v1.4.2", "v1.3.9", "latest"][..], Some("v1.4.2")),
+            ("v1.4.3", &["v1.4.2", "v1.5.0"], None),
+            ("v1.4.3", &["v1.4.3-rc1", "v1.4.2"], Some("v1.4.3-rc1")),
+            ("v1.4.3", &["v1.4.2", "v1.4.2-alpine"], Some("v1.4.2")),
+            ("v1.4.3-alpine", &["v1.4.2-alpine", "v1.4.2"], Some("v1.4.2-alpine")),
+            ("v1.4.3-rc2", &["v1.4.3-rc1"], None),
+            ("v1.4.3", &["latest"], None),
+            ("1.4.3", &["v1.4.2"], Some("v1.4.2")),
+            ("latest", &["v1"], None),
+            ("2026-11-21", &["2026-11-20", "2026-11-19"], Some("2026-11-20")),
+            ("v2.0.0", &["v1.10.0", "v1.9.0"], Some("v1.10.0")),
+            ("v1.4.3", &["1.9"], None),
         ] {
-            assert_eq!(newer_than_all(wanted, tags.iter().copied()), expected, "{wanted} among {tags:?}");
+            assert_eq!(previous(wanted, tags.iter().copied()), expected, "{wanted} among {tags:?}");
+        }
+    }
+
+    #[test]
+    fn the_next_version_follows_and_a_far_one_does_not() {
+        for (wanted, previous, expected) in [
+            ("v1.4.3", "v1.4.2", true),
+            ("v1.4.3", "v1.4.3-rc1", true),
+            ("v1.5.0", "v1.4.9", true),
+            ("v2.0.0", "v1.9.3", true),
+            ("v1.4.9", "v1.4.2", false),
+            ("v3.0.0", "v1.4.2", false),
+            ("44", "42", true),
+            ("v9", "v1", false),
+            ("2026-11-21", "2026-11-02", true),
+            ("20261201", "20261121", true),
+            ("latest", "v1", false),
+        ] {
+            assert_eq!(follows(wanted, previous), expected, "{wanted} after {previous}");
+        }
+    }
+
+    #[test]
+    fn beside_a_commit_stands_another_of_the_same_form() {
+        for (wanted, tags, expected) in [
+            ("3f2a91c", &["0a1b2c3", "9999999", "latest", "v1.4.2"][..], Some("9999999")),
+            ("sha-3f2a91c", &["0a1b2c3", "sha-0a1b2c3", "sha-0a1b2c3d"], Some("sha-0a1b2c3")),
+            ("3f2a91c", &["3f2a91c", "3f2a91c4"], None),
+            ("1234567", &["7654321"], None),
+            ("latest", &["stable"], None),
+        ] {
+            assert_eq!(other_commit(wanted, tags.iter().copied()), expected, "{wanted} among {tags:?}");
         }
     }
 

@@ -1,11 +1,19 @@
 //! Log flags → a subscriber on standard error: text for people, JSON for machines.
 
+#[cfg(feature = "otlp")]
+pub mod traces;
+
 use std::io::{self, IsTerminal};
 use std::str::FromStr;
 
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt;
+use tracing::Subscriber;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+use tracing_subscriber::{EnvFilter, Layer, fmt, registry};
+
+/// The target of every span. They are made at level TRACE: where nobody takes them they cost a comparison.
+pub const SPANS: &str = "pullgate::spans";
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,6 +39,15 @@ pub enum TelemetryError {
         /// What is wrong with it.
         reason: tracing_subscriber::filter::ParseError,
     },
+    /// `--otlp-endpoint` cannot be used.
+    #[cfg(feature = "otlp")]
+    #[error("--otlp-endpoint {endpoint:?} cannot be used: {reason}; write it like http://collector:4318")]
+    Endpoint {
+        /// The value.
+        endpoint: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// Something else has set up a log in this process.
     #[error("the log is already set up")]
     Again(#[source] TryInitError),
@@ -38,12 +55,19 @@ pub enum TelemetryError {
 
 /// Sets up the log of the process. `filter` is a level, or levels by module: `info,pullgate=debug`.
 pub fn init(format: LogFormat, filter: &str) -> Result<(), TelemetryError> {
-    let log = fmt().with_env_filter(parse_filter(filter)?).with_writer(io::stderr);
+    let log = log(format).with_filter(parse_filter(filter)?);
+    registry().with(log).try_init().map_err(TelemetryError::Again)
+}
+
+fn log<S>(format: LogFormat) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+{
+    let log = fmt::layer().with_writer(io::stderr);
     match format {
-        LogFormat::Text => log.with_ansi(io::stderr().is_terminal()).finish().try_init(),
-        LogFormat::Json => log.json().flatten_event(true).finish().try_init(),
+        LogFormat::Text => log.with_ansi(io::stderr().is_terminal()).boxed(),
+        LogFormat::Json => log.json().flatten_event(true).boxed(),
     }
-    .map_err(TelemetryError::Again)
 }
 
 fn parse_filter(filter: &str) -> Result<EnvFilter, TelemetryError> {

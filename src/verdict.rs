@@ -213,8 +213,15 @@ fn judge_image(
             architectures: None,
         },
     };
-    let draft =
-        Draft { namespace, secrets, image, reference: facts.reference.as_deref().ok(), attempts: &attempts, now };
+    let draft = Draft {
+        namespace,
+        secrets,
+        image,
+        reference: facts.reference.as_deref().ok(),
+        attempts: &attempts,
+        meant: &facts.meant,
+        now,
+    };
     let reference = match &facts.reference {
         Ok(reference) => reference,
         Err(error) => {
@@ -224,7 +231,7 @@ fn judge_image(
     };
     outcome.judged.reference = Some(Arc::clone(reference));
     outcome.finding = if image.pull_policy == PullPolicy::Never {
-        ground.surely_absent(reference).then(|| draft.never_pulled())
+        ground.surely_absent(reference).then(|| draft.never_pulled(&ground.names()))
     } else if let Err(malformed) = &secrets.keyring {
         Some(draft.malformed(malformed))
     } else if !policy.registry_allowed(reference.registry()) {
@@ -244,9 +251,9 @@ fn judge_image(
             && !ground.differs(image, reference, digest);
         match fit {
             Fit::Good => None,
-            Fit::Notice(code, what) => {
+            Fit::Notice(code, what, fix) => {
                 let message = format!("{} {what}", message::shown(&image.image));
-                outcome.notice = Some(Notice { code, path: image.path.clone(), message, token: None });
+                outcome.notice = Some(Notice { code, path: image.path.clone(), message, fix: Some(fix), token: None });
                 None
             }
             Fit::Mismatch(finding) => Some(Finding { certain: finding.certain && theirs, ..*finding }),

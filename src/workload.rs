@@ -86,9 +86,10 @@ pub enum PullPolicy {
 /// (kubernetes/kubernetes `plugin/pkg/admission/serviceaccount/admission.go`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PullSecretNames {
-    /// Nothing will be added: the `ServiceAccount` plugin has already run, or the object's own list has entries but not
-    /// one name (any entry, even an empty one, suppresses the account's).
+    /// Nothing will be added: the `ServiceAccount` plugin has already run.
     Final(Vec<String>),
+    /// Entries and not one name: any entry, even an empty one, suppresses the account's.
+    Nameless,
     /// The plugin has not run yet: an empty list means the `ServiceAccount`'s.
     ThroughServiceAccount {
         /// The object's own names; if there is one, the account's are not used.

@@ -2,8 +2,9 @@
 # Every test of the project, from any directory: the hermetic ones, then pullgate beside the real parts (registries from
 # Go modules, containerd's own resolver as the judge; tests/testbed, tests/real), then behind a real API server, driven
 # with kubectl (tests/cluster), then replicas of it over a real Valkey or Redis (tests/shared), then beside a real kubelet
-# and a real containerd (tests/node; as root only); with --all behind the API servers of other Kubernetes lines, too. As root whatever runs does so in a network namespace in which
-# only loopback is up. The last line is "N passed, M failed".
+# and a real containerd (tests/node; as root only), then with pods created while the release of the chart changes
+# (tests/lifecycle; as root only); with --all behind the API servers of other Kubernetes lines, too. As root whatever runs
+# does so in a network namespace in which only loopback is up. The last line is "N passed, M failed".
 set -euo pipefail
 
 parts=() lines=()
@@ -55,12 +56,19 @@ tally() {
 	passed=$((passed + ok)) failed=$((failed + bad))
 }
 
-# tests COMMAND...: runs it off the network and counts
+# Every password of the tests begins with this; and how base64 writes that, wherever it stands (tests/parts/canary.rs).
+canary='canary-|Y2FuYXJ5L|NhbmFyeS|jYW5hcnkt'
+
+# tests COMMAND...: runs it off the network, counts, and searches what it printed for a password
 tests() {
 	local status=0 log
 	log=$(mktemp)
 	"${alone[@]}" "$@" 2>&1 | tee "$log" || status=$?
 	tally "$status" "$log"
+	if grep -nE "$canary" "$log" >&2; then
+		echo "a password of the tests is in what this suite printed: $*" >&2
+		failed=$((failed + 1))
+	fi
 	rm -f "$log"
 }
 
@@ -68,6 +76,8 @@ need cargo "curl -sSf https://sh.rustup.rs | sh -s -- -y"
 need go "apt-get install -y golang-go"
 # runc, the one part in C
 need cc "apt-get install -y build-essential"
+# asked for by what the messages say to type
+need skopeo "apt-get install -y skopeo"
 command -v valkey-server >/dev/null || need redis-server "apt-get install -y redis-server"
 alone=()
 if [ "$(id -u)" -ne 0 ]; then
@@ -92,7 +102,9 @@ step "building the real parts"
 built tests/testbed/build.sh "${parts[@]}"
 # with what ships: the shared cache, too
 parts_of=(--features real-parts,redis)
-built cargo test --locked "${parts_of[@]}" --lib --test real --test cluster --test node --test shared --no-run
+built cargo test --locked "${parts_of[@]}" --lib --test real --test cluster --test node --test lifecycle --test shared --no-run
+step "spans to a collector"
+tests cargo test --locked --features otlp --test suite traces
 step "the shared cache in memory, and its configuration"
 tests cargo test --locked --offline "${parts_of[@]}" --lib shared
 step "replicas over a real Valkey or Redis"
@@ -101,14 +113,20 @@ step "pullgate beside the real parts"
 tests cargo test --locked --offline "${parts_of[@]}" --test real
 step "pullgate behind a real API server"
 tests cargo test --locked --offline "${parts_of[@]}" --test cluster
-step "pullgate beside a real kubelet"
-if [ "$(id -u)" -ne 0 ]; then
-	echo "left out: a kubelet and a containerd run as root only; to run it, type: sudo -E tests/run.sh"
-elif ! unshare --net --mount --pid --fork true 2>/dev/null; then
-	echo "left out: this machine gives no network, mount and process namespaces to root, which a kubelet of one's own needs"
-else
-	tests cargo test --locked --offline "${parts_of[@]}" --test node
-fi
+# node: a kubelet and a containerd; lifecycle: an address for each replica
+for suite in node lifecycle; do
+	case $suite in
+	node) step "pullgate beside a real kubelet" ;;
+	lifecycle) step "pods created while the release of the chart changes" ;;
+	esac
+	if [ "$(id -u)" -ne 0 ]; then
+		echo "left out: what it starts runs as root only; to run it, type: sudo -E tests/run.sh"
+	elif ! unshare --net --mount --pid --fork true 2>/dev/null; then
+		echo "left out: this machine gives root no network, mount and process namespaces, which it needs"
+	else
+		tests cargo test --locked --offline "${parts_of[@]}" --test $suite
+	fi
+done
 for line in "${lines[@]}"; do
 	step "pullgate behind an API server of Kubernetes $line"
 	tests env TESTBED_KUBERNETES="$line" cargo test --locked --offline "${parts_of[@]}" --test cluster

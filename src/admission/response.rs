@@ -12,7 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
 /// Bytes of one warning.
-const WARNING_LIMIT: usize = 256;
+const WARNING_LIMIT: usize = crate::message::WARNING;
 /// Characters of all warnings of a response; beyond it the API server starts to drop them.
 const WARNINGS_LIMIT: usize = 4096;
 /// A denial stays below this many bytes.

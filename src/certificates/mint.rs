@@ -3,8 +3,6 @@
 use std::time::{Duration, SystemTime};
 
 use aws_lc_rs::rand;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
@@ -91,13 +89,19 @@ pub fn leaf(authority: &Pair, names: Vec<String>, lifetime: Duration, now: Times
 pub fn segment() -> Result<SecretString, MintError> {
     let mut bytes = [0; SEGMENT_BYTES];
     rand::fill(&mut bytes).map_err(|_| MintError::Random)?;
-    Ok(URL_SAFE_NO_PAD.encode(bytes).into())
+    let mut text = String::with_capacity(2 * SEGMENT_BYTES);
+    for byte in bytes {
+        text.push_str(&format!("{byte:02x}"));
+    }
+    Ok(text.into())
 }
 
 /// A text as a path segment; none if it could be guessed or does not fit into a path.
 pub fn as_segment(text: &[u8]) -> Option<SecretString> {
     let text = str::from_utf8(text).ok()?.trim();
-    let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    // An API server takes a step of a Service's path only if it could be a name in DNS (kubernetes/apiserver
+    // `pkg/util/webhook/validation.go`).
+    let legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let fits = (SHORTEST_SEGMENT..=LONGEST_SEGMENT).contains(&text.len()) && text.bytes().all(legal);
     fits.then(|| text.into())
 }

@@ -148,7 +148,7 @@ fn workload(
 }
 
 /// The texts behind a `--file`: one, or those of a directory, or standard input.
-fn read(path: &Path) -> Result<Vec<(String, String)>, CommandError> {
+pub(super) fn read(path: &Path) -> Result<Vec<(String, String)>, CommandError> {
     let unreadable = |path: &Path, source| CommandError::ManifestFile { path: path.display().to_string(), source };
     if path == Path::new("-") {
         let mut text = String::new();

@@ -17,6 +17,7 @@ use crate::args::{ExplainArgs, ExplainFormat, SourceArgs};
 use crate::check::{Engine, Purpose};
 use crate::cli::check::pod_of;
 use crate::cli::{CommandError, Opened, block_on, engine_over, exit, node_credentials, open_cluster, print};
+use crate::cluster::Reading;
 use crate::cluster::files::FileCluster;
 use crate::credentials::Candidate;
 use crate::facts::{Facts, Secrets};
@@ -27,7 +28,7 @@ use crate::policy::Policy;
 use crate::reference::Reference;
 use crate::registry::trace::{Exchange, Trace, Traced};
 use crate::verdict::Verdict;
-use crate::workload::Workload;
+use crate::workload::{PullSecretNames, Workload};
 
 use self::docker_config::DockerConfig;
 
@@ -39,6 +40,8 @@ struct Explanation {
     /// What of the local docker configuration no kubelet would use.
     passed_over: Vec<String>,
     secrets: Secrets,
+    /// The pull secrets of the `ServiceAccount` that do not count, for the pod has a list of its own.
+    suppressed: Vec<String>,
     candidates: Vec<Candidate>,
     exchanges: Vec<Exchange>,
     /// None where nobody was asked.
@@ -105,6 +108,7 @@ async fn explain(
     Ok(Explanation {
         image,
         reference,
+        suppressed: suppressed(&engine, &pod).await,
         pod,
         passed_over: docker_config.map(|config| config.passed_over).unwrap_or_default(),
         secrets,
@@ -113,6 +117,18 @@ async fn explain(
         judged,
         now: (engine.clock)(),
     })
+}
+
+/// What the `ServiceAccount` names in vain.
+async fn suppressed(engine: &Engine, pod: &Workload) -> Vec<String> {
+    let PullSecretNames::ThroughServiceAccount { listed, account } = &pod.pull_secrets else { return Vec::new() };
+    if listed.is_empty() {
+        return Vec::new();
+    }
+    match engine.cluster.account_pull_secrets(&pod.object.namespace, account, None).await {
+        Reading::Found(names) => names.into_iter().filter(|name| !name.is_empty()).collect(),
+        Reading::Absent | Reading::Forbidden | Reading::Unavailable(_) => Vec::new(),
+    }
 }
 
 /// The engine of the command line, with every request written down.

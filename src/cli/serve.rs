@@ -24,8 +24,13 @@ use crate::telemetry;
 
 /// Runs the command until it is told to stop.
 pub fn run(args: ServeArgs) -> Result<ExitCode, CommandError> {
-    telemetry::init(args.log_format, &args.log)?;
-    block_on(serve(args))
+    block_on(async {
+        #[cfg(feature = "otlp")]
+        let _traces = telemetry::traces::init(args.log_format, &args.log, args.otlp_endpoint.as_deref())?;
+        #[cfg(not(feature = "otlp"))]
+        telemetry::init(args.log_format, &args.log)?;
+        serve(args).await
+    })
 }
 
 async fn serve(args: ServeArgs) -> Result<ExitCode, CommandError> {
@@ -42,6 +47,7 @@ async fn serve(args: ServeArgs) -> Result<ExitCode, CommandError> {
         shutdown_delay,
         log: _,
         log_format: _,
+        ..
     } = args;
     let own_namespace = crate::cli::own_namespace(own_namespace);
     let serving = Serving::open(tls, &kube, own_namespace.as_deref()).await?;
@@ -63,10 +69,10 @@ async fn serve(args: ServeArgs) -> Result<ExitCode, CommandError> {
     let readiness = Arc::new(Readiness::new(&["serving", certificate::CONDITION]));
     let hangups = shutdown::hangups()?;
     let callers = Arc::clone(&serving.callers);
-    serving.keep(Arc::clone(&readiness), metrics.certificates(), &hangups);
+    serving.keep(Arc::clone(&readiness), &metrics, &hangups);
     tokio::spawn(watch_config.run(POLL, hangups, {
         let metrics = metrics.clone();
-        move || reload(&overrides, &sender, &metrics)
+        move || metrics.reloaded("configuration", reload(&overrides, &sender, &metrics))
     }));
 
     let requested = shutdown::requested()?;

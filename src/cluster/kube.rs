@@ -86,6 +86,11 @@ type Held<T> = Cache<(String, String), (Reading<T>, Timestamp)>;
 // === impl KubeOptions ===
 
 impl KubeOptions {
+    /// A client for one call after the other, none of them longer than `limit`.
+    pub(super) async fn client(&self, limit: Duration) -> Result<Client, KubeError> {
+        client(self.config().await?, limit)
+    }
+
     /// The client configuration: of the flags, else of kubectl's files, else of the pod.
     async fn config(&self) -> Result<Config, KubeError> {
         let options = KubeConfigOptions { context: self.context.clone(), ..KubeConfigOptions::default() };
@@ -101,15 +106,13 @@ impl KubeOptions {
         let kubeconfig = Kubeconfig::read_from(file).map_err(|error| wrong(error.to_string()))?;
         Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| wrong(error.to_string()))
     }
+}
 
-    /// A client for single calls of [`CALL`] each.
-    pub(super) async fn client(&self) -> Result<Client, KubeError> {
-        let mut config = self.config().await?;
-        config.connect_timeout = Some(CALL);
-        config.read_timeout = Some(CALL);
-        config.default_retry = false;
-        Client::try_from(config).map_err(|error| KubeError::NoCluster(error.to_string()))
-    }
+fn client(mut config: Config, read_timeout: Duration) -> Result<Client, KubeError> {
+    config.connect_timeout = Some(CALL);
+    config.read_timeout = Some(read_timeout);
+    config.default_retry = false;
+    Client::try_from(config).map_err(|error| KubeError::NoCluster(error.to_string()))
 }
 
 // === impl KubeCluster ===
@@ -121,15 +124,9 @@ impl KubeCluster {
     /// # Errors
     /// When nothing says where the cluster is, or what says it is not usable.
     pub async fn connect(options: &KubeOptions, clock: Clock) -> Result<Self, KubeError> {
-        let mut config = options.config().await?;
-        config.connect_timeout = Some(CALL);
-        config.read_timeout = Some(CALL);
-        config.default_retry = false;
-        let mut patient = config.clone();
-        patient.read_timeout = Some(WATCH);
-        let client = |config: Config| Client::try_from(config).map_err(|error| KubeError::NoCluster(error.to_string()));
-        let mut cluster = Self::new(client(config)?, clock);
-        let (nodes, patient) = (Arc::clone(&cluster.nodes), client(patient)?);
+        let config = options.config().await?;
+        let mut cluster = Self::new(client(config.clone(), CALL)?, clock);
+        let (nodes, patient) = (Arc::clone(&cluster.nodes), client(config, WATCH)?);
         cluster.following = Some(tokio::spawn(async move { nodes.follow(patient).await }).abort_handle());
         cluster.nodes.first(CALL).await;
         Ok(cluster)

@@ -112,7 +112,7 @@ impl Own {
     /// # Errors
     /// When nothing says where the cluster is, or what says it is not usable.
     pub async fn connect(options: &KubeOptions, namespace: &str) -> Result<Self, KubeError> {
-        Ok(Self { client: options.client().await?, namespace: namespace.to_owned() })
+        Ok(Self { client: options.client(CALL).await?, namespace: namespace.to_owned() })
     }
 
     /// The client, for the Lease.

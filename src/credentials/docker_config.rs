@@ -23,6 +23,8 @@ pub(super) struct Malformed {
     pub(super) go_error: String,
     /// The name of the entry at fault, if it is one entry's.
     pub(super) entry: Option<String>,
+    /// The byte of the value at which it stops being JSON, if that is the fault.
+    pub(super) byte: Option<usize>,
 }
 
 type Entries = BTreeMap<String, Credential>;
@@ -32,8 +34,8 @@ type Entries = BTreeMap<String, Credential>;
 /// # Errors
 /// The first error that Go would return: an entry's aborts the walk, a wrong type elsewhere is reported at its end.
 pub(super) fn decode(shape: Shape, value: &[u8]) -> Result<Entries, Malformed> {
-    let whole = |go_error| Malformed { go_error, entry: None };
-    let document = Value::parse(value).map_err(whole)?;
+    let whole = |go_error| Malformed { go_error, entry: None, byte: None };
+    let document = Value::parse(value).map_err(|(text, byte)| Malformed { byte: Some(byte), ..whole(text) })?;
     let mut entries = Entries::new();
     let mut wrong_type = None;
     match (shape, document.kind()) {
@@ -74,7 +76,7 @@ fn decode_entries(object: Value<'_>, context: Option<&str>, entries: &mut Entrie
         match decode_entry(value, context) {
             Ok(credential) => entries.insert(name, credential),
             Err(go_error) => {
-                return Err(Malformed { go_error, entry: Some(name) });
+                return Err(Malformed { go_error, entry: Some(name), byte: None });
             }
         };
     }

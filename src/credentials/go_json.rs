@@ -48,8 +48,8 @@ impl<'a> Value<'a> {
     /// Checks a whole document.
     ///
     /// # Errors
-    /// Go's text for the first syntax error.
-    pub(super) fn parse(document: &'a [u8]) -> Result<Self, String> {
+    /// Go's text for the first syntax error, and the byte at which it is.
+    pub(super) fn parse(document: &'a [u8]) -> Result<Self, (String, usize)> {
         syntax::check(document)?;
         let start = skip_space(document, 0);
         Ok(Self(document.get(start..value_end(document, start)).unwrap_or_default()))

@@ -53,6 +53,8 @@ pub struct MalformedSecret {
     pub go_error: String,
     /// The entry at fault, if it is one entry's and its name holds no login.
     pub entry: Option<String>,
+    /// The byte of the value at which it stops being JSON, if that is the fault; Go does not say it.
+    pub byte: Option<usize>,
 }
 
 // === impl Keyring ===
@@ -200,7 +202,7 @@ impl MalformedSecret {
             name.truncate(name.floor_char_boundary(MAX_ENTRY));
             name
         });
-        Self { secret: secret.to_owned(), go_error: error.go_error, entry }
+        Self { secret: secret.to_owned(), go_error: error.go_error, entry, byte: error.byte }
     }
 }
 

@@ -201,6 +201,17 @@ impl Registry {
         digest
     }
 
+    /// Puts an image for `linux/amd64` that was built `at` a time (RFC 3339) under `repository:tag`, inside an index beside
+    /// an attestation where `index` says so.
+    pub fn push_built(&self, repository: &str, tag: &str, at: &str, index: bool) {
+        let contents = &mut self.service.state().contents;
+        let mut manifest = contents.push_built(repository, tag, "linux/amd64", Some(at));
+        if index {
+            manifest = contents.push_attested(repository, &manifest);
+        }
+        contents.tag(repository, tag, &manifest.digest);
+    }
+
     /// Puts an index with an image for each platform under `repository:tag` and returns the index's digest.
     pub fn push_index(&self, repository: &str, tag: &str, platforms: &[&str]) -> String {
         let contents = &mut self.service.state().contents;

@@ -2,6 +2,7 @@
 //! list of events, and the whole where there is room.
 
 use super::ago;
+use super::typed::is_typed;
 use crate::finding::Finding;
 use crate::registry::said::clean;
 use crate::verdict::Verdict;
@@ -16,6 +17,11 @@ const TAIL: usize = 60;
 const WIDTHS: [usize; 6] = [64, 48, 40, 32, 24, 20];
 /// How many further images of one cause are named, each cut to this width.
 const FURTHER: (usize, usize) = (5, 56);
+
+/// In front of an image that has no room in the first line.
+const IMAGE: &str = "image: ";
+/// In place of lines to type that are too long.
+const NO_ROOM: &str = "  what to type has no room here: pullgate explain prints it";
 
 /// A cause: the finding that speaks for it, and the further ones.
 struct Cause<'v> {
@@ -32,21 +38,39 @@ struct Parts<'f> {
     what: &'f str,
 }
 
-/// The text of a denial: the first line is complete in itself, and what has no room is counted.
+/// A line, and how easily it is done without.
+struct Line {
+    rank: Rank,
+    text: String,
+}
+
+/// What goes last comes first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    /// What happened.
+    Headline,
+    /// A line to type.
+    Typed,
+    /// The words around it; the image in full.
+    Fix,
+    /// Which other images.
+    Further,
+    /// What the registry said, what was found out beside.
+    Beside,
+    /// As whom it was asked.
+    Asked,
+}
+
+/// The text of a denial: the first line is complete in itself, what has no room is counted, and no line is cut.
 pub fn denial(verdict: &Verdict) -> String {
     let mut text = String::new();
     let mut left_out = 0;
     for cause in causes(&verdict.findings) {
-        let mut lines = cause.lines(verdict);
         let room = WHOLE.saturating_sub(text.len() + TAIL);
-        let length = |lines: &[String]| lines.iter().map(|line| line.len() + 1).sum::<usize>();
-        // The last lines are the least.
-        while lines.len() > 2 && length(&lines) > room {
-            lines.pop();
-        }
+        let lines = fitting(cause.lines(verdict), room);
         if text.is_empty() || length(&lines) <= room {
             text.push_str(if text.is_empty() { "" } else { "\n" });
-            text.push_str(&lines.join("\n"));
+            text.push_str(&lines.into_iter().map(|line| line.text).collect::<Vec<_>>().join("\n"));
         } else {
             left_out += 1 + cause.further.len();
         }
@@ -63,6 +87,25 @@ pub fn denial(verdict: &Verdict) -> String {
         text.push_str(&format!("{fine} other {images} fine"));
     }
     text
+}
+
+/// What has room: the least goes first, and of equals the last. Half of what is to be typed is worse than none.
+fn fitting(mut lines: Vec<Line>, room: usize) -> Vec<Line> {
+    let typed = lines.iter().filter(|line| line.rank <= Rank::Typed).map(|line| line.text.len() + 1).sum::<usize>();
+    if typed > room && lines.iter().any(|line| line.rank == Rank::Typed) {
+        lines.retain(|line| line.rank != Rank::Typed);
+        lines.insert(1, Line { rank: Rank::Fix, text: NO_ROOM.to_owned() });
+    }
+    while length(&lines) > room {
+        let least = lines.iter().enumerate().skip(1).max_by_key(|(index, line)| (line.rank, *index));
+        let Some((index, _)) = least else { break };
+        lines.remove(index);
+    }
+    lines
+}
+
+fn length(lines: &[Line]) -> usize {
+    lines.iter().map(|line| line.text.len() + 1).sum()
 }
 
 /// The findings by what is said of them: the same words and the same fix are the same cause.
@@ -87,9 +130,13 @@ fn causes(findings: &[Finding]) -> Vec<Cause<'_>> {
 // === impl Cause ===
 
 impl Cause<'_> {
-    fn lines(&self, verdict: &Verdict) -> Vec<String> {
-        let (headline, rest) = headline(self.first);
-        let mut lines = vec![headline, format!("  {}", self.first.fix)];
+    fn lines(&self, verdict: &Verdict) -> Vec<Line> {
+        let (headline, rest) = headline(self.first, &|line| line.chars().count() < HEADLINE);
+        let mut lines = vec![Line { rank: Rank::Headline, text: headline }];
+        let mut add = |rank, text: &str| lines.push(Line { rank, text: format!("  {text}") });
+        for line in self.first.fix.lines() {
+            add(if is_typed(line) { Rank::Typed } else { Rank::Fix }, line);
+        }
         if !self.further.is_empty() {
             let (most, width) = FURTHER;
             let names = self.further.iter().take(most);
@@ -99,18 +146,36 @@ impl Cause<'_> {
             if self.further.len() > most {
                 names.push("…".to_owned());
             }
-            lines.push(format!("  and {} more: {}", self.further.len(), names.join(", ")));
+            add(Rank::Further, &format!("and {} more: {}", self.further.len(), names.join(", ")));
         }
-        lines.extend(rest.into_iter().map(|line| format!("  {line}")));
-        lines.extend(asked(verdict, self.first).map(|asked| format!("  asked as: {asked}")));
+        for line in rest {
+            add(if line.starts_with(IMAGE) { Rank::Fix } else { Rank::Beside }, &line);
+        }
+        if let Some(asked) = asked(verdict, self.first) {
+            add(Rank::Asked, &format!("asked as: {asked}"));
+        }
         lines
     }
 }
 
-/// `CODE: MESSAGE` below [`HEADLINE`] characters, and what had no room: the registry's words first, then what was found
+/// `CODE: MESSAGE` as far as it fits into one line.
+pub(super) fn line(finding: &Finding, fits: &dyn Fn(&str) -> bool) -> String {
+    headline(finding, fits).0
+}
+
+/// As many whole words as fit.
+pub(super) fn cut(mut line: String, fits: &dyn Fn(&str) -> bool) -> String {
+    while !fits(&line) {
+        let kept = line.trim_end_matches('…').trim_end();
+        let end = kept.rfind(' ').unwrap_or_else(|| kept.floor_char_boundary(kept.len() / 2));
+        line = format!("{}…", kept[..end].trim_end());
+    }
+    line
+}
+
+/// `CODE: MESSAGE` that fits, and what had no room: the registry's words first, then what was found
 /// out beside, then names in the middle; at last, the end.
-fn headline(finding: &Finding) -> (String, Vec<String>) {
-    let fits = |line: &str| line.chars().count() < HEADLINE;
+fn headline(finding: &Finding, fits: &dyn Fn(&str) -> bool) -> (String, Vec<String>) {
     let line = format!("{}: {}", finding.code, finding.message);
     if fits(&line) {
         return (line, Vec::new());
@@ -142,11 +207,9 @@ fn headline(finding: &Finding) -> (String, Vec<String>) {
             break;
         }
     }
-    if !fits(&line) {
-        line = line.chars().take(HEADLINE - 2).chain(['…']).collect();
-    }
+    let line = cut(line, fits);
     if !line.contains(&finding.image) {
-        rest.insert(0, format!("image: {}", finding.image));
+        rest.insert(0, format!("{IMAGE}{}", finding.image));
     }
     (line, rest)
 }
@@ -202,120 +265,4 @@ fn asked(verdict: &Verdict, finding: &Finding) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::finding::{Code, Tried};
-    use crate::policy::Mode;
-    use crate::verdict::Decision;
-
-    fn finding(code: Code, image: &str, container: &str, what: &str, registry: Option<&str>) -> Finding {
-        let quoted = registry.map(|said| format!(": \"{said}\"")).unwrap_or_default();
-        Finding {
-            code,
-            certain: true,
-            cause: None,
-            path: "spec.containers[0].image".to_owned(),
-            container: container.to_owned(),
-            image: image.to_owned(),
-            resolved: None,
-            message: format!("{image} (container \"{container}\") {what}{quoted}; beside"),
-            registry: registry.map(str::to_owned),
-            node: None,
-            fix: "a line to type".to_owned(),
-            tried: vec![Tried { source: "Secret \"s\"".to_owned(), outcome: code.to_string() }],
-            probed: None,
-            nearest: None,
-            token: None,
-            age: None,
-        }
-    }
-
-    fn verdict(findings: Vec<Finding>) -> Verdict {
-        Verdict {
-            decision: Decision::Deny,
-            would: Decision::Deny,
-            mode: Mode::Enforce,
-            findings,
-            excepted: Vec::new(),
-            notices: Vec::new(),
-            images: Vec::new(),
-            account: None,
-        }
-    }
-
-    #[test]
-    fn the_middle_is_left_out_and_both_ends_stay() {
-        for (text, width, expected) in [
-            ("abc", 3, "abc"),
-            ("abcdef", 5, "ab…ef"),
-            ("abcdef", 4, "ab…f"),
-            ("äöüäöü", 3, "ä…ü"),
-            ("abc", usize::MAX, "abc"),
-        ] {
-            assert_eq!(middle(text, width), expected);
-        }
-    }
-
-    #[test]
-    fn the_same_cause_is_said_once() {
-        let what = "needs a login at r.io, and no pull secret of the pod has one for it";
-        let missing = |image, container| finding(Code::CredentialsMissing, image, container, what, None);
-        let text = denial(&verdict(vec![
-            missing("r.io/a:1", "a"),
-            finding(Code::TagNotFound, "r.io/t:1", "t", "is not in the registry", None),
-            missing("r.io/b:1", "b"),
-            missing("r.io/c:1", "c"),
-        ]));
-        assert_eq!(
-            text,
-            r#"CredentialsMissing: r.io/a:1 (container "a") needs a login at r.io, and no pull secret of the pod has one for it; beside
-  a line to type
-  and 2 more: r.io/b:1 (b), r.io/c:1 (c)
-  asked as: Secret "s"
-TagNotFound: r.io/t:1 (container "t") is not in the registry; beside
-  a line to type
-  asked as: Secret "s""#
-        );
-    }
-
-    #[test]
-    fn what_has_no_room_in_the_first_line_stands_below() {
-        let image = format!("registry.corp.io/{}/api:v1.4.2", "deep/".repeat(20));
-        let what = "is not in the registry";
-        let text = denial(&verdict(vec![finding(Code::TagNotFound, &image, "c", what, Some("MANIFEST_UNKNOWN: no"))]));
-        let lines: Vec<&str> = text.lines().collect();
-        let first = format!("TagNotFound: {image} (container \"c\") is not in the registry; beside");
-        let below = r#"  the registry says: "MANIFEST_UNKNOWN: no""#;
-        if first.chars().count() < HEADLINE {
-            assert_eq!(lines[0], first);
-        } else {
-            assert!(lines[0].ends_with(":v1.4.2 (container \"c\") is not in the registry"), "{text}");
-        }
-        assert!(lines.contains(&below), "{text}");
-    }
-
-    proptest! {
-        #[test]
-        fn however_long_the_names_the_first_line_is_short_and_keeps_code_and_essence(
-            path in "[a-z/]{0,140}", host in "[a-z.]{1,250}", container in "[a-z-]{1,63}", secret in "[a-z.-]{1,253}",
-            said in proptest::option::of("[A-Z]{1,30}: [a-z ]{1,160}"), count in 1_usize..12, code in 0_usize..19,
-        ) {
-            let code = Code::ALL[code];
-            let what = format!("cannot be pulled: {host} rejects the login in Secret \"{secret}\"");
-            let findings = (0..count).map(|number| {
-                let mut finding = finding(code, &format!("r.io/{path}:{number}"), &container, &what, said.as_deref());
-                finding.fix = format!("fix {}", number % 5);
-                finding
-            });
-            let text = denial(&verdict(findings.collect()));
-            prop_assert!(text.len() < 1024, "{} bytes: {text}", text.len());
-            for line in text.lines().filter(|line| !line.starts_with(' ')) {
-                prop_assert!(line.chars().count() < HEADLINE, "{line}");
-                prop_assert!(line.starts_with(&format!("{code}: r.io/")), "{line}");
-                prop_assert!(line.contains("cannot be pulled: ") && line.contains(" rejects the login in "), "{line}");
-            }
-        }
-    }
-}
+mod tests;

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::credentials::{Expiry, Source, TokenKind};
+use super::typed::{below, word};
+use crate::credentials::{Expiry, Keyring, MalformedSecret, Source, TokenKind};
 use crate::finding::Code;
 use crate::registry::failure::Failure;
 use crate::registry::said::clean;
@@ -60,13 +61,37 @@ fn for_another<'d>(draft: &'d Draft<'_>) -> Option<(&'d Source, String)> {
     })
 }
 
-/// The command that makes `secret` anew with a login of its kind.
-pub(super) fn renew(draft: &Draft<'_>, host: &str, secret: &str) -> String {
+/// `prose` and the command that makes `secret` anew with a login of its kind.
+pub(super) fn renew(draft: &Draft<'_>, prose: &str, host: &str, secret: &str) -> String {
     let of_it = |source: &Source| matches!(source, Source::PullSecret(name) if **name == *secret);
     let kind = draft.over().filter(|(attempt, _)| of_it(&attempt.source)).map(|(_, expiry)| expiry.kind);
+    renewed(draft, prose, host, secret, kind)
+}
+
+/// The same for a login that ends soon; `None` where it is in no Secret.
+pub(crate) fn renew_in_time(draft: &Draft<'_>, host: &str, source: &Source, kind: TokenKind) -> Option<String> {
+    let Source::PullSecret(secret) = source else { return None };
+    Some(renewed(draft, "renew it, and let something renew it in time", host, secret, Some(kind)))
+}
+
+fn renewed(draft: &Draft<'_>, prose: &str, host: &str, secret: &str, kind: Option<TokenKind>) -> String {
     let (user, password) = kind.and_then(|kind| obtain(kind, host)).unwrap_or_else(placeholders);
     let create = create_with(draft, host, secret, (&user, &password));
-    format!("{create} --dry-run=client -o yaml | kubectl apply -f -")
+    let others = draft.secrets.keyring.as_ref().ok().and_then(|keyring| also_for(keyring, draft, secret));
+    let others = others.map(|key| format!(" (it has a login for {key}, too, which has to be put in again)"));
+    let line = format!("{create} --dry-run=client -o yaml | kubectl apply -f -");
+    below(&format!("{prose}{}", others.unwrap_or_default()), &[line])
+}
+
+/// A key of the same Secret that has nothing to do with this image: making the Secret anew loses it.
+fn also_for(keyring: &Keyring, draft: &Draft<'_>, secret: &str) -> Option<String> {
+    let used = keyring.matching(draft.reference?.name());
+    let mut keys = keyring.keys().into_iter();
+    let other = keys.find(|(key, source)| {
+        matches!(source, Source::PullSecret(name) if **name == *secret)
+            && used.iter().all(|candidate| *candidate.key != **key)
+    });
+    other.map(|(key, _)| clean(key))
 }
 
 /// The command that makes `secret`.
@@ -77,9 +102,28 @@ pub(super) fn create(draft: &Draft<'_>, host: &str, secret: &str) -> String {
 fn create_with(draft: &Draft<'_>, host: &str, secret: &str, (user, password): (&str, &str)) -> String {
     let server = if host == "docker.io" { "https://index.docker.io/v1/" } else { host };
     format!(
-        "kubectl -n {} create secret docker-registry {secret} --docker-server={server} --docker-username={user} --docker-password={password}",
-        draft.namespace
+        "kubectl -n {} create secret docker-registry {} --docker-server={} --docker-username={user} --docker-password={password}",
+        word(draft.namespace),
+        word(secret),
+        word(server)
     )
+}
+
+/// What to do about a Secret that does not decode.
+pub(super) fn make_anew(draft: &Draft<'_>, malformed: &MalformedSecret) -> String {
+    let MalformedSecret { secret, go_error, entry, byte } = malformed;
+    let host = draft.reference.map_or("HOST", |reference| reference.registry());
+    let at = entry.as_deref().map(|entry| format!(", entry \"{}\"", clean(entry))).unwrap_or_default();
+    let at = byte.map_or(at, |byte| format!(", no JSON from byte {byte} of its value on"));
+    // The entry at fault is what is missing then; without one it is this image's registry.
+    let server = entry.as_deref().filter(|entry| clean(entry) == **entry && !entry.is_empty()).unwrap_or(host);
+    let line = format!(
+        "kubectl -n {} delete secret {} && {}",
+        word(draft.namespace),
+        word(secret),
+        create(draft, server, secret)
+    );
+    below(&format!("make Secret \"{}\" anew ({}{at})", clean(secret), clean(go_error)), &[line])
 }
 
 /// User and password as the cloud's own tool gives them.

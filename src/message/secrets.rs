@@ -7,39 +7,60 @@ use crate::registry::said::clean;
 use crate::verdict::Draft;
 
 use super::logins::create;
+use super::typed::{below, word};
 
 /// How many keys are named of pull secrets that are all for other registries.
 const KEYS_SHOWN: usize = 3;
 
 /// What there is in place of a login for `host`, and what to type.
 pub(super) fn add(draft: &Draft<'_>, host: &str) -> String {
-    let secrets = draft.secrets;
-    if let Some(name) = secrets.missing.first() {
+    let (lines, rest) = attached(draft, host);
+    let prose = match (draft.secrets.missing.first(), why(draft, host)) {
+        (Some(name), _) => format!(
+            "Secret \"{}\" is named, but it is not in namespace \"{}\", and Secrets do not cross namespaces",
+            clean(name),
+            draft.namespace
+        ),
+        (None, Some(why)) => format!("{why}; add one for {host}"),
+        (None, None) => format!("add a pull secret for {host}"),
+    };
+    format!("{}{rest}", below(&prose, &lines))
+}
+
+/// The lines that create a Secret for `host` and attach it, and what else is to be done then.
+pub(super) fn attached(draft: &Draft<'_>, host: &str) -> (Vec<String>, String) {
+    if let Some(name) = draft.secrets.missing.first() {
         // Under the name that is given already, nothing else has to change.
-        return format!(
-            "Secret \"{name}\" is named, but it is not in namespace \"{}\", and Secrets do not cross namespaces: {}",
-            draft.namespace,
-            create(draft, host, name)
-        );
+        return (vec![create(draft, host, name)], String::new());
     }
     let secret = free_name(draft);
-    let create = create(draft, host, &secret);
-    let attach = attach(draft, &secret);
-    match why(draft, host) {
-        Some(why) => format!("{why}; add one for {host}: {create}{attach}"),
-        None => format!("{create}{attach}"),
+    let mut lines = vec![create(draft, host, &secret)];
+    match attach(draft, &secret) {
+        Attach::Line(line) => {
+            lines.push(line);
+            (lines, String::new())
+        }
+        Attach::ByHand(words) => (lines, format!("\n{words}")),
     }
+}
+
+/// How a new Secret is named.
+enum Attach {
+    /// By this line.
+    Line(String),
+    /// In the object, as these words say.
+    ByHand(String),
 }
 
 /// Why the pull secrets that are there have nothing for `host`.
 fn why(draft: &Draft<'_>, host: &str) -> Option<String> {
     let secrets = draft.secrets;
     if let Some((name, why)) = secrets.ignored.first() {
-        return Some(format!("Secret \"{name}\" is of no use to a kubelet: {why}"));
+        return Some(format!("Secret \"{}\" is of no use to a kubelet: {}", clean(name), clean(&why.to_string())));
     }
     let keyring = secrets.keyring.as_ref().ok()?;
     if let Some(miss) = draft.reference.and_then(|reference| keyring.near_misses(reference.name()).into_iter().next()) {
-        return Some(missed(&miss, host));
+        return Some(missed(&miss, draft.reference.map_or(host, |reference| reference.name()), host));
     }
     let mut keys: Vec<String> = keyring.keys().into_iter().map(|(key, _)| clean(key)).collect();
     keys.dedup();
@@ -52,11 +73,14 @@ fn why(draft: &Draft<'_>, host: &str) -> Option<String> {
         NamedBy::Nobody(account) => {
             Some(format!("no pull secret is named, neither in the pod nor in ServiceAccount \"{account}\""))
         }
-        NamedBy::Object | NamedBy::ObjectNot(_) | NamedBy::Account(_) => None,
+        NamedBy::Nameless(account) => Some(format!(
+            "imagePullSecrets has an entry without a name, so that not even those of ServiceAccount \"{account}\" count"
+        )),
+        NamedBy::Object | NamedBy::ObjectNot { .. } | NamedBy::Account(_) => None,
     }
 }
 
-fn missed(miss: &NearMiss<'_>, host: &str) -> String {
+fn missed(miss: &NearMiss<'_>, repository: &str, host: &str) -> String {
     let NearMiss { source, name, why } = miss;
     let name = clean(name);
     match why {
@@ -70,7 +94,7 @@ fn missed(miss: &NearMiss<'_>, host: &str) -> String {
         Mismatch::Scheme => format!("{source} is for {name}, which does not match {host} (https:// in lower case)"),
         Mismatch::Case => format!("{source} is for {name}, which does not match {host} (in other letters)"),
         Mismatch::Port => format!("{source} is for {name}, which does not match {host} (another port)"),
-        Mismatch::Path => format!("{source} is for {name}, which is no beginning of this image's repository"),
+        Mismatch::Path => format!("{source} is for {name}, which does not match {repository} (another path)"),
         Mismatch::Wildcard => format!("{source} is for {name}, which does not match {host} (* stands for one label)"),
     }
 }
@@ -89,21 +113,29 @@ fn free_name(draft: &Draft<'_>) -> String {
     names.find(|name| !taken.contains(&name.as_str())).unwrap_or_default()
 }
 
-/// What follows the creation of a Secret that nothing names yet. What is named stays: the list of a `ServiceAccount` is
-/// atomic, so that a merge would replace it (kubernetes/api `core/v1/types.go`).
-fn attach(draft: &Draft<'_>, secret: &str) -> String {
-    let namespace = draft.namespace;
+/// How a Secret that nothing names yet is named. What is named stays: the list of a `ServiceAccount` is atomic, so that a
+/// merge would replace it (kubernetes/api `core/v1/types.go`).
+fn attach(draft: &Draft<'_>, secret: &str) -> Attach {
+    let patch = |account: &str| format!("kubectl -n {} patch serviceaccount {}", word(draft.namespace), word(account));
     match &draft.secrets.named_by {
-        NamedBy::Nobody(account) => format!(
-            "; then attach it: kubectl -n {namespace} patch serviceaccount {account} -p '{{\"imagePullSecrets\":[{{\"name\":\"{secret}\"}}]}}'"
-        ),
-        NamedBy::Account(account) => format!(
-            "; then attach it: kubectl -n {namespace} patch serviceaccount {account} --type=json -p '[{{\"op\":\"add\",\"path\":\"/imagePullSecrets/-\",\"value\":{{\"name\":\"{secret}\"}}}}]'"
-        ),
-        NamedBy::ObjectNot(account) => format!(
-            "; then add {secret} to imagePullSecrets (those of ServiceAccount \"{account}\" do not count, for the pod has its own)"
-        ),
-        NamedBy::Object => format!("; then add {secret} to imagePullSecrets"),
+        NamedBy::Nobody(account) => {
+            Attach::Line(format!("{} -p '{{\"imagePullSecrets\":[{{\"name\":\"{secret}\"}}]}}'", patch(account)))
+        }
+        NamedBy::Account(account) => Attach::Line(format!(
+            "{} --type=json -p '[{{\"op\":\"add\",\"path\":\"/imagePullSecrets/-\",\"value\":{{\"name\":\"{secret}\"}}}}]'",
+            patch(account)
+        )),
+        NamedBy::Nameless(_) => {
+            Attach::ByHand(format!("then put {secret} in place of the entry without a name in imagePullSecrets"))
+        }
+        NamedBy::ObjectNot { account, theirs } => {
+            let theirs = theirs.iter().take(KEYS_SHOWN).map(|name| clean(name)).collect::<Vec<_>>().join(", ");
+            let theirs = if theirs.is_empty() { String::new() } else { format!(", {theirs},") };
+            Attach::ByHand(format!(
+                "then add {secret} to imagePullSecrets (those of ServiceAccount \"{account}\"{theirs} do not count, for the pod has its own)"
+            ))
+        }
+        NamedBy::Object => Attach::ByHand(format!("then add {secret} to imagePullSecrets")),
     }
 }
 

@@ -68,7 +68,7 @@ impl DockerConfig {
                 Ok(entries) => return Ok(entries),
                 Err(why) => {
                     let why = format!("{} {why}", path.display());
-                    warn!(%why, "Passed over a docker configuration file");
+                    warn!(error = %why, "Passed over a docker configuration file");
                     first.get_or_insert(Unusable::ConfigFile(why));
                 }
             }

@@ -235,7 +235,7 @@ impl Plugin {
         self.metrics.credential_plugin_call(&self.provider.name, failed.map_or("ok", Unusable::as_str));
         if let Some(why) = failed {
             let plugin = &*self.provider.name;
-            warn!(plugin, image, %why, stderr_bytes, "A credential provider gave nothing: refusals there are uncertain");
+            warn!(plugin, image, error = %why, stderr_bytes, "A credential provider gave nothing: refusals there are uncertain");
         }
     }
 }

@@ -3,6 +3,7 @@
 //! As the scheduler decides it (kubernetes/component-helpers `scheduling/corev1/nodeaffinity`, `helpers.go`), except that
 //! nothing that passes (a cordon, pressure, a node not ready) excludes a node.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::{ByName, Node, Runtime, Taint};
@@ -16,6 +17,8 @@ pub struct Eligible {
     pub nodes: Vec<Arc<Node>>,
     /// The same, grouped.
     pub classes: Vec<Class>,
+    /// The architectures of all Linux nodes of the cluster, whether the pod can land on them or not.
+    pub architectures: BTreeSet<String>,
     by_name: Arc<ByName>,
 }
 
@@ -39,6 +42,8 @@ pub struct Class {
 impl Eligible {
     /// Those of `nodes` that `placement` does not exclude.
     pub fn new(nodes: &[Arc<Node>], placement: &Placement, by_name: Arc<ByName>) -> Self {
+        let linux = nodes.iter().filter(|node| node.os == "linux" && !node.architecture.is_empty());
+        let architectures = linux.map(|node| node.architecture.clone()).collect();
         let nodes: Vec<_> = nodes.iter().filter(|node| takes(node, placement)).map(Arc::clone).collect();
         let mut classes: Vec<Class> = Vec::new();
         for node in &nodes {
@@ -56,7 +61,7 @@ impl Eligible {
                 }),
             }
         }
-        Self { nodes, classes, by_name }
+        Self { nodes, classes, architectures, by_name }
     }
 
     /// Whether any of them lists an image of this name.

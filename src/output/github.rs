@@ -15,7 +15,7 @@ impl Report {
                 text.push_str(&command(level, &place(result, Some(finding)), finding.code, &message));
             }
             for notice in &result.notices {
-                text.push_str(&command("notice", &place(result, None), notice.code.as_str(), &notice.message));
+                text.push_str(&command("notice", &place(result, None), notice.code.as_str(), &super::noted(notice)));
             }
         }
         text

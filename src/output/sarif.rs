@@ -49,7 +49,7 @@ fn findings(result: &ResultEntry) -> Vec<Value> {
     let noted = result
         .notices
         .iter()
-        .map(|notice| entry(result, notice.code.as_str(), "note", &notice.message, &notice.path, None));
+        .map(|notice| entry(result, notice.code.as_str(), "note", &super::noted(notice), &notice.path, None));
     found.chain(noted).collect()
 }
 

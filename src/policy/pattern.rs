@@ -62,6 +62,11 @@ impl Pattern {
         }
     }
 
+    /// Whether it is one name, and no glob.
+    pub fn is_word(&self) -> bool {
+        matches!(self.matcher, Matcher::Word)
+    }
+
     /// The pattern as written.
     pub fn as_str(&self) -> &str {
         &self.text

@@ -85,7 +85,7 @@ impl Registry {
                         None,
                     ));
                 };
-                let body = self.blob(ask, &digest).await?;
+                let body = self.blob(ask, &digest, manifest::MAX_SIZE).await?;
                 let Object(platform): Object<PlatformText> = checked(&body, &digest, ask)?;
                 let refuse = |why| Failure::nonsense(format!("{} sends {why}", ask.endpoint.host), None);
                 Platform::try_from(platform).map(Content::Single).map_err(refuse)
@@ -94,13 +94,15 @@ impl Registry {
     }
 
     /// A small blob, with the authorization that the manifest's GET has just used.
-    async fn blob(&self, ask: &Ask, digest: &Digest) -> Result<Vec<u8>, Failure> {
+    pub(super) async fn blob(&self, ask: &Ask, digest: &Digest, max_body: usize) -> Result<Vec<u8>, Failure> {
         let presented = self.session.known(self.transport.as_ref(), ask, false).await?;
         let refuse = |why: String| Failure::nonsense(format!("{} {why}", ask.endpoint.host), None);
         let url = Url::parse(&ask.endpoint.blob_url(&ask.reference, digest))
             .map_err(|_| refuse("is no host that a URL can name".to_owned()))?;
-        let request = ask.request(Method::Get, url, &presented, manifest::MAX_SIZE);
-        match self.transport.send(request).await {
+        let request = ask.request(Method::Get, url, &presented, max_body);
+        let answer = self.transport.send(request).await;
+        self.metrics.registry_request(&ask.endpoint.host, answer.as_ref().ok().map(|answer| answer.status));
+        match answer {
             Ok(answer) if answer.status == 200 => {
                 presented.accepted().await;
                 Ok(answer.body)
@@ -111,7 +113,7 @@ impl Registry {
     }
 }
 
-fn checked<'b, T: Deserialize<'b>>(body: &'b [u8], digest: &Digest, ask: &Ask) -> Result<T, Failure> {
+pub(super) fn checked<'b, T: Deserialize<'b>>(body: &'b [u8], digest: &Digest, ask: &Ask) -> Result<T, Failure> {
     let refuse = |why: &str| Failure::nonsense(format!("{} {why} {digest}", ask.endpoint.host), None);
     if manifest::digest_of(body, digest.algorithm()).as_ref() != Some(digest) {
         return Err(refuse("sends other bytes than"));

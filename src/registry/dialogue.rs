@@ -7,8 +7,9 @@ use crate::credentials::Credential;
 use crate::finding::{Cause, Code};
 use crate::registry::challenge::{self, Challenge};
 use crate::registry::failure::{Authority, Failure, Presented, Refusal, Weight};
+use crate::registry::manifest::Nature;
 use crate::registry::session::Authorization;
-use crate::registry::transport::{Method, Request, Response};
+use crate::registry::transport::{self, Method, Request, Response};
 use crate::registry::{Ask, MAX_REDIRECTS, Registry, manifest, node, throttle};
 
 /// Rounds of one dialogue: unauthorised, authorised, renewed token, GET in place of HEAD, and one to spare.
@@ -49,7 +50,8 @@ impl Registry {
         let mut renewed = false;
         for _ in 0..MAX_ROUNDS {
             let answer = self.request(ask, method, &presented).await?;
-            if let (Some(host), 401 | 403) = (&answer.redirected_to, answer.status) {
+            if let (Some(url), 401 | 403) = (&answer.redirected_to, answer.status) {
+                let host = transport::host(url);
                 let detail = format!("redirects to {host}, which wants a login; pullgate sends none after a redirect");
                 return Err(Failure::own(Code::NotChecked, Cause::Guard, format!("{} {detail}", ask.endpoint.host)));
             }
@@ -167,6 +169,9 @@ impl Registry {
         let request =
             Request { accept: Some(manifest::ACCEPT), ..ask.request(method, url, presented, manifest::MAX_SIZE) };
         let answer = self.transport.send(request).await;
+        if answer.as_ref().is_ok_and(serves) {
+            self.metrics.registry_serves(&ask.endpoint.host);
+        }
         self.metrics.registry_request(&ask.endpoint.host, answer.as_ref().ok().map(|answer| answer.status));
         if let Some(quota) = answer.as_ref().ok().and_then(throttle::quota) {
             self.budgets.note(&ask.endpoint.host, ask.id, quota, (self.clock)());
@@ -177,6 +182,12 @@ impl Registry {
             failure
         })
     }
+}
+
+/// Whether it is a manifest: what answers so is a registry.
+fn serves(answer: &Response) -> bool {
+    let kind = || manifest::nature(answer.header("content-type").unwrap_or_default());
+    (200..300).contains(&answer.status) && !matches!(kind(), Nature::Unknown)
 }
 
 fn refused(ask: &Ask, method: Method, answer: &Response, error: Option<&str>, presented: Presented) -> Failure {

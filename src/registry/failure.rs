@@ -164,7 +164,11 @@ impl Failure {
             registry: said.words(),
             detail: (refusal.status >= 500 || code == Code::RegistryError).then(|| {
                 // A 5xx of a registry is often a balancer's page; below that it is somebody else who answers.
-                let page = if said.html && refusal.status < 500 { ", a web page: a proxy, or no registry" } else { "" };
+                let page = match refusal.status {
+                    407 => ", of a proxy that wants a login",
+                    ..500 if said.html => ", a web page: a proxy, or no registry",
+                    _ => "",
+                };
                 format!("HTTP {}{page}", refusal.status)
             }),
             node: Some(node),

@@ -1,10 +1,13 @@
 //! [`Transport`] over reqwest: one client per [`Profile`], the outbound guard where connections are made, redirects
 //! followed by hand (without the authorization), everything bounded in size and time.
 
+mod certificate;
 mod clients;
 mod errors;
 mod names;
+mod phase;
 mod unverified;
+mod verifier;
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -15,6 +18,8 @@ use reqwest::header::{
     ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION,
 };
 use secrecy::{ExposeSecret, SecretString};
+use tracing::field::Empty;
+use tracing::{Instrument as _, trace_span};
 use url::{Host, Url};
 
 use crate::finding::Cause;
@@ -22,8 +27,10 @@ use crate::policy::Proxy;
 use crate::registry::guard::Guard;
 use crate::registry::hosts::Headers;
 pub use crate::registry::http::names::{LookingUp, Names};
+use crate::registry::http::phase::Phase;
 use crate::registry::proxies::Proxies;
-use crate::registry::transport::{Method, Profile, Request, Response, Sending, Transport, TransportError};
+use crate::registry::transport::{Method, Profile, Request, Response, Sending, Transport, TransportError, host};
+use crate::telemetry::SPANS;
 
 /// Limit for one exchange, redirects included, where the configuration names none.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
@@ -74,10 +81,11 @@ impl HttpTransport {
     async fn exchange(&self, request: Request<'_>) -> Result<Response, TransportError> {
         let limit = request.profile.timeout.unwrap_or(REQUEST_TIMEOUT);
         let (method, url) = (request.method, request.url.clone());
-        match tokio::time::timeout(limit, self.follow(request)).await {
-            Ok(answer) => answer,
-            Err(_) => Err(errors::timeout(method, &url, limit)),
-        }
+        phase::watched(host(&url), async {
+            let answer = tokio::time::timeout(limit, self.follow(request)).await;
+            answer.unwrap_or_else(|_| Err(errors::timeout(method, &url, limit)))
+        })
+        .await
     }
 
     async fn follow(&self, request: Request<'_>) -> Result<Response, TransportError> {
@@ -86,6 +94,7 @@ impl HttpTransport {
         for _ in 0..=request.max_redirects {
             let profile = self.hop(&request, &url, redirected_to.is_some());
             self.check(&profile, &url)?;
+            phase::asks(host(&url));
             let client = self.clients.get(&profile)?;
             let authorization = request.authorization.as_ref().filter(|_| redirected_to.is_none());
             let sent = build(&client, &request, &url, authorization)?.send().await;
@@ -99,7 +108,7 @@ impl HttpTransport {
                 go: None,
             })?;
             url.set_fragment(None);
-            redirected_to = Some(host(&url));
+            redirected_to = Some(url.clone());
         }
         Err(limit(format!("more than {} redirects", request.max_redirects)))
     }
@@ -155,7 +164,21 @@ impl HttpTransport {
 
 impl Transport for HttpTransport {
     fn send<'a>(&'a self, request: Request<'a>) -> Sending<'a> {
-        Box::pin(self.exchange(request))
+        let span = trace_span!(
+            target: SPANS,
+            "registry_request",
+            otel.kind = "client",
+            method = request.method.as_str(),
+            host = request.url.host_str().unwrap_or_default(),
+            status = Empty,
+        );
+        let of = span.clone();
+        let sent = async move {
+            let answer = self.exchange(request).await;
+            of.record("status", answer.as_ref().map_or(0, |answer| answer.status));
+            answer
+        };
+        Box::pin(sent.instrument(span))
     }
 }
 
@@ -199,7 +222,7 @@ fn redirect(method: Method, answer: &reqwest::Response) -> Option<String> {
 async fn read(
     mut answer: reqwest::Response,
     request: &Request<'_>,
-    redirected_to: Option<String>,
+    redirected_to: Option<Url>,
     url: &Url,
     proxy: &Proxy,
 ) -> Result<Response, TransportError> {
@@ -222,6 +245,7 @@ async fn read(
         let detail = format!("{} sent a compressed body although it was asked for a plain one", host(url));
         return Err(TransportError { cause: None, detail, go: None });
     }
+    phase::reached(Phase::Body);
     if request.method != Method::Head && !encoded {
         let declared = answer.content_length().unwrap_or(0);
         if declared > request.max_body as u64 && !refusal {
@@ -254,13 +278,4 @@ fn encoded(headers: &HeaderMap) -> bool {
 /// What is beyond pullgate's bounds.
 fn limit(detail: String) -> TransportError {
     TransportError { cause: Some(Cause::Limit), detail, go: None }
-}
-
-/// `host[:port]` for messages: never a path or a query.
-fn host(url: &Url) -> String {
-    match (url.host_str(), url.port()) {
-        (Some(host), Some(port)) => format!("{host}:{port}"),
-        (Some(host), None) => host.to_owned(),
-        (None, _) => "a URL without a host".to_owned(),
-    }
 }

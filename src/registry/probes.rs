@@ -1,9 +1,10 @@
 //! A refusal that is about to be reported → the same with what one more question told: is the login itself good, is the
-//! image public, is the repository there. What is worth asking is decided in [`plan`].
+//! image public, is the repository there, which tags are near and how old. What is worth asking is decided in [`plan`].
 //!
 //! Asked at once and beside one another, within a second, and each answer held; a question that fails or does not end
 //! changes nothing. None admits an image.
 
+mod built;
 pub mod plan;
 mod tags;
 
@@ -14,7 +15,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use moka::future::Cache;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::credentials::{Credential, CredentialId};
 use crate::finding::{Code, Nearest, Probed};
@@ -42,6 +43,9 @@ pub(super) struct Probes {
     public: Cache<(String, String), Answer>,
     /// By repository, login and the tag that was looked for.
     repositories: Cache<(String, String, CredentialId, Wanted), Answer>,
+    /// By reference and login.
+    built: Cache<(String, String, CredentialId), Answer>,
+    elsewhere: Cache<(String, String, CredentialId), Answer>,
     /// When a registry last said 429 to a question.
     resting: Cache<String, Timestamp>,
 }
@@ -64,6 +68,8 @@ pub(super) struct Told {
     pub(super) throttled: bool,
     /// What is near a tag that is not there.
     pub(super) nearest: Option<Arc<Nearest>>,
+    /// When a build was made.
+    pub(super) built: Option<Timestamp>,
 }
 
 // === impl Registry ===
@@ -92,7 +98,8 @@ impl Registry {
             granted: granted.as_ref().map(|granted| (granted.realm.as_str(), since(granted.at, now))),
         });
         let base = &ask.endpoint.base;
-        if self.probes.resting.get(base).await.is_some_and(|at| since(at, now) < plan::REST) {
+        let until = Instant::now() + plan::LIMIT;
+        if self.rests(base).await {
             return plan::conclude(failure, Probed::default());
         }
         let login = async {
@@ -125,7 +132,11 @@ impl Registry {
         if [&login, &public, &repository].iter().any(|told| told.throttled) {
             self.probes.resting.insert(base.clone(), (self.probes.clock)()).await;
         }
-        let there = repository.yes.filter(|_| plan.repository);
+        let nearest = match repository.nearest {
+            Some(nearest) => Some(self.dated(ask, nearest, until).await),
+            None => None,
+        };
+        let there = repository.yes.filter(|there| *there || plan.repository);
         let (was, probed) = (failure.code, Probed { login: login.yes, public: public.yes, repository: there });
         let concluded = plan::conclude(failure, probed);
         // The new name in the words of whoever gave it.
@@ -135,7 +146,28 @@ impl Registry {
             _ => repository.words,
         };
         let registry = words.map(|words| words.to_string()).or(concluded.registry);
-        Failure { registry, nearest: repository.nearest, ..concluded }
+        Failure { registry, nearest, ..concluded }
+    }
+
+    /// Whether a registry has what `ask` names, asked only to say so; `None` where nobody may ask, or nothing is learnt.
+    pub async fn has(&self, ask: &Ask) -> Option<bool> {
+        let base = &ask.endpoint.base;
+        if self.affords(ask, Use::Explanation).is_err() || self.rests(base).await {
+            return None;
+        }
+        let ask = &Ask { intent: Intent::Explain, ..ask.clone() };
+        let key = (base.clone(), ask.reference.runtime_form(), ask.id);
+        let told = self.answer_to(Probe::Elsewhere, &self.probes.elsewhere, key, self.ask_whether_there(ask)).await;
+        if told.throttled {
+            self.probes.resting.insert(base.clone(), (self.probes.clock)()).await;
+        }
+        told.yes
+    }
+
+    /// Whether it said 429 to a question a while ago.
+    async fn rests(&self, base: &str) -> bool {
+        let now = (self.probes.clock)();
+        self.probes.resting.get(base).await.is_some_and(|at| since(at, now) < plan::REST)
     }
 
     /// What the token server said a while ago about this login alone.
@@ -178,13 +210,17 @@ impl Registry {
     /// HEAD for the image without a login, as anybody.
     async fn ask_as_stranger(&self, ask: &Ask) -> Told {
         let stranger = Ask { credential: None, id: CredentialId::ANONYMOUS, ..ask.clone() };
-        match Box::pin(self.converse(&stranger, Method::Head)).await {
+        self.ask_whether_there(&stranger).await
+    }
+
+    /// HEAD for the image.
+    async fn ask_whether_there(&self, ask: &Ask) -> Told {
+        match Box::pin(self.converse(ask, Method::Head)).await {
             Ok(_) => Told { yes: Some(true), ..Told::default() },
             Err(failure) => Told {
                 yes: failure.code.certain().then_some(false),
-                words: None,
                 throttled: failure.code == Code::RateLimited,
-                nearest: None,
+                ..Told::default()
             },
         }
     }
@@ -206,6 +242,14 @@ impl Probes {
         fn cache<K: Hash + Eq + Send + Sync + 'static, V: Clone + Send + Sync + 'static>() -> Cache<K, V> {
             Cache::builder().max_capacity(MAX_ANSWERS).time_to_live(plan::LOGIN_GOOD).build()
         }
-        Self { clock, logins: cache(), public: cache(), repositories: cache(), resting: cache() }
+        Self {
+            clock,
+            logins: cache(),
+            public: cache(),
+            repositories: cache(),
+            built: cache(),
+            elsewhere: cache(),
+            resting: cache(),
+        }
     }
 }

@@ -300,7 +300,7 @@ impl Session {
                 let code = failed.failure.code;
                 let words = failed.failure.registry.map(Arc::from);
                 let yes = (code == Code::CredentialsRejected).then_some(false);
-                Told { yes, words, throttled: code == Code::RateLimited, nearest: None }
+                Told { yes, words, throttled: code == Code::RateLimited, ..Told::default() }
             }
         }
     }

@@ -65,7 +65,7 @@ pub struct Exchange {
     pub headers: Vec<(&'static str, String)>,
     /// What the body of a refusal says.
     pub said: Option<String>,
-    /// The host that a redirect led to.
+    /// Where a redirect led to, without the query.
     pub redirected_to: Option<String>,
     /// From the first byte out to the last byte in, in milliseconds.
     pub millis: u64,
@@ -166,7 +166,7 @@ impl Exchange {
 
     fn answered(&mut self, answer: &Response) {
         self.status = Some(answer.status);
-        self.redirected_to = answer.redirected_to.as_deref().map(clean);
+        self.redirected_to = answer.redirected_to.as_ref().map(without_query);
         self.headers =
             HEADERS.iter().flat_map(|name| answer.header_all(name).map(|value| (*name, clean(value)))).collect();
         if answer.status >= 400 {
@@ -208,6 +208,13 @@ impl fmt::Display for Caller {
             Self::Other => f.write_str("bearer of something that is not shown"),
         }
     }
+}
+
+/// A URL without its query, in which stores carry what opens them.
+fn without_query(url: &Url) -> String {
+    let mut url = url.clone();
+    url.set_query(None);
+    shown(&url)
 }
 
 /// A URL without what could be a secret in it.
@@ -269,5 +276,7 @@ mod tests {
         ] {
             assert_eq!(shown(&Url::parse(url).unwrap()), expected);
         }
+        let store = Url::parse("https://ann:hunter2@s.example/blob/1?n=2&X-Amz-Signature=hunter2").unwrap();
+        assert_eq!(without_query(&store), "https://s.example/blob/1");
     }
 }

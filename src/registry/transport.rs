@@ -104,8 +104,8 @@ pub struct Response {
     pub headers: Vec<(String, String)>,
     /// The body, at most `max_body` bytes; empty for HEAD.
     pub body: Vec<u8>,
-    /// The host that answered, when a redirect led there.
-    pub redirected_to: Option<String>,
+    /// What answered, when a redirect led there; its query may be a login.
+    pub redirected_to: Option<Url>,
 }
 
 /// Why there is no answer.
@@ -182,5 +182,14 @@ impl Method {
             Self::Get => "Get",
             Self::Post => "Post",
         }
+    }
+}
+
+/// `host[:port]` for messages: never a path or a query.
+pub(super) fn host(url: &Url) -> String {
+    match (url.host_str(), url.port()) {
+        (Some(host), Some(port)) => format!("{host}:{port}"),
+        (Some(host), None) => host.to_owned(),
+        (None, _) => "a URL without a host".to_owned(),
     }
 }

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use moka::future::Cache;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout, timeout_at};
+use tracing::Instrument as _;
 
 use crate::credentials::{Candidate, CredentialId};
 use crate::nodes::platform::Content;
@@ -83,6 +84,7 @@ impl Resolver {
         let inner = &self.0;
         let known = (manifest.digest.clone(), manifest.kind);
         if let Some(content) = inner.contents.held.get(&known).await {
+            inner.metrics.fact("cache", "platforms");
             return Some(content);
         }
         let (digest, kind) = known;
@@ -91,7 +93,7 @@ impl Resolver {
         let ask = question(rule, reference, candidate, id);
         let task = tokio::spawn({
             let (inner, manifest) = (Arc::clone(inner), manifest.clone());
-            async move { inner.read_content(reading, ask, manifest).await }
+            async move { inner.read_content(reading, ask, manifest).await }.in_current_span()
         });
         timeout_at(deadline, task).await.ok()?.ok()?
     }
@@ -104,7 +106,7 @@ impl Inner {
     async fn read_content(self: Arc<Self>, reading: Reading, ask: Ask, manifest: Manifest) -> Option<Arc<Content>> {
         let known = (reading.digest.clone(), reading.kind);
         let read = async {
-            self.metrics.fact("content");
+            self.metrics.fact("registry", "platforms");
             let _turn = timeout(TURN, self.contents.turns.acquire()).await.ok()?.ok()?;
             let content = timeout(DIALOGUE, self.content(&ask, &manifest)).await.ok()?.ok()?;
             let content = Arc::new(content);

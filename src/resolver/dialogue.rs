@@ -27,7 +27,6 @@ impl Inner {
         freshness: Freshness,
         old: Option<Arc<Fact>>,
     ) -> Arc<Fact> {
-        self.metrics.fact("registry");
         // A fact is as old as the question: what changed while the registry thought is not in it.
         let at = (self.clock)();
         let host = &ask.endpoint.host;
@@ -52,7 +51,9 @@ impl Inner {
             }
         }
         self.lend(key, &asked, at, ask.reference.digest().is_some());
-        Arc::new(Fact::new(asked, at, terms(ask.reference.digest().is_some()), old.as_deref()))
+        let fact = Fact::new(asked, at, terms(ask.reference.digest().is_some()), old.as_deref());
+        self.metrics.fact("registry", fact.kind());
+        Arc::new(fact)
     }
 
     pub(super) fn terms(&self, ask: &Ask, by_digest: bool) -> Terms {

@@ -129,6 +129,20 @@ impl Fact {
         }
     }
 
+    /// What the metrics call it: what was found, `refused`, or `failed` where nothing certain was learnt.
+    pub fn kind(&self) -> &'static str {
+        match &self.outcome {
+            Ok(_) => self.wanted(),
+            Err(failure) if failure.code.certain() => "refused",
+            Err(_) => "failed",
+        }
+    }
+
+    /// What was asked for: a `tag` or a `digest`.
+    pub fn wanted(&self) -> &'static str {
+        if self.terms.by_digest { "digest" } else { "tag" }
+    }
+
     /// How old it is.
     pub fn age(&self, now: Timestamp) -> Duration {
         since(self.at, now)

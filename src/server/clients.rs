@@ -121,7 +121,7 @@ impl ClientCertVerifier for ClientAuthority {
 
 fn load(file: &Path) -> Result<Current, TlsError> {
     let pem = read(FLAG, file)?;
-    let refuse = |reason: &str| TlsError::Content { flag: FLAG, file: file.to_owned(), reason: reason.to_owned() };
+    let refuse = |reason: &str| TlsError::Content { flag: FLAG, file: file.to_path_buf(), reason: reason.to_owned() };
     let mut roots = RootCertStore::empty();
     for certificate in certificates(&pem) {
         roots.add(certificate).map_err(|error| refuse(&format!("a certificate cannot be used: {error}")))?;
@@ -182,9 +182,9 @@ mod tests {
             (client(&own, "api", "x.example", ExtendedKeyUsagePurpose::ServerAuth), false, false),
             (client(&other, "api", "x.example", to_call.clone()), false, false),
         ] {
-            let shown = names(&certificate);
+            let who = names(&certificate);
             let chain = [certificate];
-            assert_eq!((any.knows(&chain), named.knows(&chain)), (by_any, by_name), "{shown:?}");
+            assert_eq!((any.knows(&chain), named.knows(&chain)), (by_any, by_name), "{who:?}");
         }
         assert!(!any.knows(&[]));
         std::fs::write(&file, "garbage").unwrap();

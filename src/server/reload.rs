@@ -48,6 +48,11 @@ impl FileWatch {
         Self { name, files: Box::new(files), seen }
     }
 
+    /// What the log calls the files.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
     /// Looks again `every` so often, and calls `load` when anything is different; at SIGHUP calls it in any case. `load`
     /// says whether it took something new; when it refuses, it must leave what it has in place, and is called again
     /// when the files change again. Never returns.

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use jiff::Timestamp;
 
+use super::Draft;
 use crate::credentials::Source;
 use crate::facts::{Attempt, Facts};
 use crate::finding::{Code, Notice, NoticeCode};
@@ -34,7 +35,7 @@ fn expired(attempt: &Attempt, now: Timestamp) -> bool {
 }
 
 /// The logins in pull secrets that end soon or are over, of images that resolve all the same; each once.
-pub(super) fn notices(facts: &Facts, now: Timestamp) -> Vec<Notice> {
+pub(super) fn notices(namespace: &str, facts: &Facts, now: Timestamp) -> Vec<Notice> {
     let mut notices: Vec<Notice> = Vec::new();
     for image in &facts.images {
         let (Ok(reference), Some(Attempt { outcome: Ok(_), .. })) = (&image.reference, image.attempts.last()) else {
@@ -51,7 +52,9 @@ pub(super) fn notices(facts: &Facts, now: Timestamp) -> Vec<Notice> {
             };
             let (code, path) = (NoticeCode::CredentialsExpireSoon, "spec.imagePullSecrets".to_owned());
             if notices.iter().all(|notice| notice.message != message) {
-                notices.push(Notice { code, path, message, token: Some(expiry.kind) });
+                let draft = Draft::of(namespace, facts, image, now);
+                let fix = message::renew_in_time(&draft, reference.registry(), &attempt.source, expiry.kind);
+                notices.push(Notice { code, path, message, fix, token: Some(expiry.kind) });
             }
         }
     }

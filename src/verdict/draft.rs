@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::credentials::Expiry;
-use crate::facts::{Attempt, Secrets};
+use crate::facts::{Attempt, Facts, ImageFacts, Meant, Secrets};
 use crate::finding::{Code, Finding, Probed, Tried};
 use crate::message;
 use crate::nodes::Runtime;
@@ -20,10 +20,20 @@ pub(crate) struct Draft<'a> {
     pub(crate) image: &'a ContainerImage,
     pub(crate) reference: Option<&'a Reference>,
     pub(crate) attempts: &'a [Attempt],
+    pub(crate) meant: &'a Meant,
     pub(crate) now: Timestamp,
 }
 
 // === impl Draft ===
+
+impl<'a> Draft<'a> {
+    /// What is known of one image.
+    pub(super) fn of(namespace: &'a str, facts: &'a Facts, image: &'a ImageFacts, now: Timestamp) -> Self {
+        let (secrets, reference) = (&facts.secrets, image.reference.as_deref().ok());
+        let meant = &image.meant;
+        Self { namespace, secrets, image: &image.image, reference, attempts: &image.attempts, meant, now }
+    }
+}
 
 impl Draft<'_> {
     pub(super) fn finding(&self, code: Code, certain: bool, failure: Option<&Failure>) -> Finding {
@@ -66,10 +76,12 @@ impl Draft<'_> {
         }
     }
 
-    /// Policy `Never` and, as far as nodes list their images, no image.
-    pub(super) fn never_pulled(&self) -> Finding {
+    /// Policy `Never` and, as far as these nodes list their images, no image.
+    pub(super) fn never_pulled(&self, nodes: &str) -> Finding {
         let line = node::never_pulled(&self.image.image);
-        Finding { node: Some(line), ..self.finding(Code::ErrImageNeverPull, false, None) }
+        let prose = format!("load it onto {nodes}, or let them pull it");
+        let fix = message::typed::below(&prose, &["imagePullPolicy: IfNotPresent".to_owned()]);
+        Finding { node: Some(line), fix, ..self.finding(Code::ErrImageNeverPull, false, None) }
     }
 
     /// Something that is pulled and cannot run.
@@ -88,7 +100,7 @@ impl Draft<'_> {
         Finding {
             message: message::of(self.image, &what),
             node: Some(malformed.go_error.clone()),
-            fix: message::fix_malformed(self.namespace, malformed),
+            fix: message::fix_malformed(self, malformed),
             ..self.finding(Code::PullSecretMalformed, true, None)
         }
     }

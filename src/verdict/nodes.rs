@@ -13,6 +13,9 @@ use crate::registry::failure::Failure;
 use crate::registry::node;
 use crate::workload::{ContainerImage, PullPolicy};
 
+/// How many platforms that an image has already are named in the line that builds it for one more.
+const MOST_BUILT: usize = 4;
+
 /// The nodes that a pod can land on, under a policy.
 pub(super) struct Ground<'a> {
     eligible: &'a Eligible,
@@ -35,8 +38,8 @@ pub(super) enum Opinion {
 pub(super) enum Fit {
     /// Nothing to say.
     Good,
-    /// Worth a word.
-    Notice(NoticeCode, String),
+    /// Worth a word; and what to do.
+    Notice(NoticeCode, String, String),
     /// Nothing for any node.
     Mismatch(Box<Finding>),
 }
@@ -150,18 +153,15 @@ impl<'a> Ground<'a> {
             Content::Single(_) if draft.image.is_volume() => Fit::Good,
             Content::Single(_) => {
                 let what = format!("is for {offered}; it does not start on {missing}");
-                Fit::Notice(NoticeCode::WrongArchitecture, what)
+                Fit::Notice(NoticeCode::WrongArchitecture, what, self.ways_out(draft, content, &misses))
             }
             Content::Index(_) if !fits.is_empty() => {
                 let what = format!("is for {offered}; it cannot be pulled on {missing}");
-                Fit::Notice(NoticeCode::PartialPlatform, what)
+                Fit::Notice(NoticeCode::PartialPlatform, what, self.ways_out(draft, content, &misses))
             }
             Content::Index(_) => {
-                let wanted = wanted(&misses);
                 let what = format!("is for {offered}; the pod can land only on {missing}");
-                let fix = format!(
-                    "build it for {wanted}: docker buildx build --platform {wanted} …; or let the pod land elsewhere (nodeSelector, affinity, tolerations)"
-                );
+                let fix = self.ways_out(draft, content, &misses);
                 // A smaller processor of the same family is offered. containerd since 2.1 does not take it, unless some
                 // setting of the node makes it pull by itself; and its line names that child.
                 let family = |class: &Class| {
@@ -181,6 +181,39 @@ impl<'a> Ground<'a> {
                 }))
             }
         }
+    }
+}
+
+impl Ground<'_> {
+    /// The nodes that the pod can land on, by name.
+    pub(super) fn names(&self) -> String {
+        let names: Vec<String> = self.eligible.nodes.iter().map(|node| node.name.to_string()).collect();
+        format!("every node that the pod can land on ({})", several(&names))
+    }
+
+    /// Two ways to bring an image and nodes together: build it for them, too, or keep the pod where it fits, if the
+    /// cluster has such nodes.
+    fn ways_out(&self, draft: &Draft<'_>, content: &Content, misses: &[&Class]) -> String {
+        let mut platforms = content.names();
+        platforms.retain(|platform| platform.starts_with("linux/"));
+        platforms.truncate(MOST_BUILT);
+        for class in misses {
+            let platform = format!("{}/{}", class.os, class.architecture);
+            if !platforms.contains(&platform) {
+                platforms.push(platform);
+            }
+        }
+        let tag = draft.reference.and_then(Reference::tag).map(|tag| format!(":{tag}")).unwrap_or_default();
+        let name = draft.reference.map_or("IMAGE", Reference::name);
+        let build = format!("docker buildx build --platform {} -t {name}{tag} --push .", platforms.join(","));
+        let fitting = content.architectures().unwrap_or_default();
+        let selected = fitting.intersection(&self.eligible.architectures).next();
+        let selector = selected.map(|architecture| format!("nodeSelector: {{kubernetes.io/arch: {architecture}}}"));
+        let prose = match selector {
+            Some(_) => "build it for these nodes, too, or keep the pod on nodes that it is for",
+            None => "build it for these nodes, too; the cluster has none that it is for",
+        };
+        message::typed::below(prose, &[Some(build), selector].into_iter().flatten().collect::<Vec<_>>())
     }
 }
 
@@ -206,15 +239,6 @@ fn nodes(classes: &[&Class]) -> String {
         format!("{} {nodes} with {}/{} ({}{more})", class.count, class.os, class.architecture, class.first)
     };
     several(&classes.iter().map(group).collect::<Vec<_>>())
-}
-
-/// `linux/amd64,linux/arm64`, as buildx takes it.
-fn wanted(classes: &[&Class]) -> String {
-    let mut platforms: Vec<String> =
-        classes.iter().map(|class| format!("{}/{}", class.os, class.architecture)).collect();
-    platforms.sort_unstable();
-    platforms.dedup();
-    platforms.join(",")
 }
 
 /// A list that stays a line.

@@ -3,12 +3,12 @@
 
 use jiff::Timestamp;
 
-use super::{dated, pins_pods};
-use crate::facts::Facts;
+use super::{Draft, dated, pins_pods};
+use crate::facts::{Attempt, Facts, ImageFacts};
 use crate::finding::{Notice, NoticeCode};
 use crate::message;
 use crate::policy::Policy;
-use crate::reference;
+use crate::reference::{self, Reference};
 use crate::workload::{PullPolicy, Workload};
 
 /// Everything worth a word about one workload, the fit of its images apart.
@@ -23,37 +23,49 @@ pub(super) fn all(policy: &Policy, workload: &Workload, facts: &Facts, now: Time
             message: format!(
                 "pull secret \"{name}\" is not in namespace \"{namespace}\"; Secrets do not cross namespaces"
             ),
+            fix: Some(format!("create it in \"{namespace}\", or no longer name it")),
             token: None,
         });
     }
-    for facts in &facts.images {
-        let (image, Ok(reference)) = (&facts.image, &facts.reference) else {
+    for known in &facts.images {
+        let (image, Ok(reference)) = (&known.image, &known.reference) else {
             continue;
         };
-        let mut notice = |code, what: &str| {
+        let mut notice = |code, what: &str, fix: Option<String>| {
             let message = format!("{} {what}", message::shown(&image.image));
-            notices.push(Notice { code, path: image.path.clone(), message, token: None });
+            notices.push(Notice { code, path: image.path.clone(), message, fix, token: None });
         };
-        if let Some(attempt) = facts.attempts.last()
+        if let Some(attempt) = known.attempts.last()
             && let Some(left) = &attempt.nothing_left
         {
-            notice(NoticeCode::NoPullsLeft, &message::nothing_left(left, attempt.login));
+            let fix = message::ways_out(&Draft::of(namespace, facts, known, now));
+            notice(NoticeCode::NoPullsLeft, &message::nothing_left(left, attempt.login), Some(fix));
         }
         if reference.implicit_latest() && reference.digest().is_none() {
-            notice(NoticeCode::ImplicitLatest, "names no tag: latest is pulled");
+            notice(NoticeCode::ImplicitLatest, "names no tag: latest is pulled", None);
         } else if image.pull_policy == PullPolicy::IfNotPresent
             && reference.digest().is_none()
             && (!pins || policy.pin_skipped(reference.name()))
         {
             notice(
                 NoticeCode::MutableTag,
-                "is pulled only where absent: if the tag moves, nodes run different content",
+                "is pulled only where absent (IfNotPresent): a node that has an older image under this tag keeps it",
+                Some(one_content(known, reference)),
             );
         }
         if reference::image_was_docker_hub_by_default(&image.image) {
-            notice(NoticeCode::ImplicitDockerHub, "names no registry: Docker Hub is asked");
+            notice(NoticeCode::ImplicitDockerHub, "names no registry: Docker Hub is asked", None);
         }
     }
-    notices.extend(dated::notices(facts, now));
+    notices.extend(dated::notices(namespace, facts, now));
     notices
+}
+
+/// Two ways to run the same content on every node under one tag.
+fn one_content(known: &ImageFacts, reference: &Reference) -> String {
+    let mut lines = vec!["imagePullPolicy: Always".to_owned()];
+    if let Some(Attempt { outcome: Ok(manifest), .. }) = known.attempts.last() {
+        lines.push(format!("image: {reference}@{}", manifest.digest));
+    }
+    message::typed::below("have it looked up each time, or name the content that the tag names now", &lines)
 }

@@ -271,7 +271,10 @@ fn pulls<'o>(spec: &'o Spec<'_>) -> Vec<(&'o str, &'static str)> {
 fn pull_secrets(spec: &Spec<'_>, is_final: bool) -> PullSecretNames {
     let listed: Vec<String> =
         spec.image_pull_secrets.iter().filter(|secret| !secret.name.is_empty()).map(|s| s.name.to_string()).collect();
-    if is_final || (listed.is_empty() && !spec.image_pull_secrets.is_empty()) {
+    if listed.is_empty() && !spec.image_pull_secrets.is_empty() {
+        return PullSecretNames::Nameless;
+    }
+    if is_final {
         return PullSecretNames::Final(listed);
     }
     PullSecretNames::ThroughServiceAccount { listed, account: account(spec).to_owned() }

@@ -134,7 +134,7 @@ async fn created(
 }
 
 /// A client of the API server with the administrator's certificate.
-fn client(world: &World) -> Result<reqwest::Client, Failure> {
+pub(crate) fn client(world: &World) -> Result<reqwest::Client, Failure> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(world.authority.pem.as_bytes())?)?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());

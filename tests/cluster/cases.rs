@@ -7,15 +7,19 @@ mod certificates;
 mod chart;
 mod corrected;
 mod crowd;
+mod lifecycle;
 mod modes;
 mod nodes;
+mod permissions;
 mod refused;
 mod schema;
 mod templates;
+mod troubles;
 mod uncertain;
 mod updates;
 
 use crate::Failure;
+use crate::dashboard;
 use crate::objects::{ALICE, WRONG, account, list, pull_secret, secret};
 use crate::report::Report;
 use crate::world::{OTHER_TEAM, TEAM, World};
@@ -24,7 +28,7 @@ use crate::world::{OTHER_TEAM, TEAM, World};
 type Cases = fn(&mut World, &mut Report);
 
 /// The subjects after the installation, in order.
-const SUBJECTS: [(&str, Cases); 15] = [
+const SUBJECTS: [(&str, Cases); 17] = [
     ("chart", chart::installed),
     ("schema", schema::cases),
     ("admitted", admitted::cases),
@@ -36,19 +40,28 @@ const SUBJECTS: [(&str, Cases); 15] = [
     ("modes", modes::cases),
     ("nodes", nodes::cases),
     ("access", access::cases),
+    ("troubles", troubles::cases),
     ("certificates", certificates::cases),
     ("crowd", crowd::cases),
     ("trace", access::trace),
+    ("dashboard", dashboard::cases),
     ("without", refused::without_webhooks),
 ];
 
 /// Every subject, or those named in `only`.
 pub(crate) fn all(world: &mut World, report: &mut Report, only: &[String]) -> Result<(), Failure> {
+    let wanted = |name: &str| only.is_empty() || only.iter().any(|wanted| wanted == name);
     chart::rendered(world, report);
+    if wanted("lifecycle") {
+        lifecycle::cases(world, report)?;
+    }
     updates::before(world)?;
     pull_secrets(world)?;
     world.install()?;
-    for (_, cases) in SUBJECTS.iter().filter(|(name, _)| only.is_empty() || only.iter().any(|wanted| wanted == name)) {
+    if wanted("dashboard") {
+        world.watcher = Some(dashboard::Watcher::start(world)?);
+    }
+    for (_, cases) in SUBJECTS.iter().filter(|(name, _)| wanted(name)) {
         cases(world, report);
     }
     Ok(())

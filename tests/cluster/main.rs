@@ -12,11 +12,25 @@
 mod audit;
 mod bench;
 mod cases;
+mod dashboard;
+mod gate;
+mod hands;
+mod net;
 mod objects;
+mod picture;
 mod report;
+mod shell;
+mod stream;
 mod world;
 
 // What more than one suite of real parts needs; none needs all of it.
+#[path = "../parts/canary.rs"]
+mod canary;
+#[path = "../parts/commands.rs"]
+mod commands;
+#[allow(dead_code, unused_imports, reason = "shared with the suites `suite` and `real`")]
+#[path = "../parts/dialects.rs"]
+mod exchanges;
 #[allow(dead_code, reason = "shared with the suite `real`")]
 #[path = "../parts/faults.rs"]
 mod faults;
@@ -50,6 +64,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let outcome = match arguments.first().map(String::as_str) {
         Some("--bench") => measured(),
+        Some("--build") => shell::build(&arguments[1..]).map(|()| Report::default()),
         Some("--echo") => bench::echo(&arguments[1..]).map(|()| Report::default()),
         _ => run(started, &arguments),
     };

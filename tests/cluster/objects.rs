@@ -8,9 +8,9 @@ use crate::Failure;
 use crate::kubectl::{Kubectl, until};
 
 /// A user name and a password that the registries know.
-pub(crate) const ALICE: (&str, &str) = ("alice", "wonderland");
+pub(crate) const ALICE: (&str, &str) = ("alice", "canary-wonderland");
 /// And one that they do not. Only this one: a registry sees a bounded number of failed logins.
-pub(crate) const WRONG: (&str, &str) = ("alice", "looking-glass");
+pub(crate) const WRONG: (&str, &str) = ("alice", "canary-looking-glass");
 
 /// The kinds with a pod template, and where it lies.
 pub(crate) const TEMPLATES: [(&str, &str); 7] = [

@@ -2,8 +2,7 @@
 //! all in one temporary directory.
 
 use std::fs;
-use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -12,9 +11,13 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::Failure;
+use crate::dashboard::Watcher;
+use crate::exchanges::Stage;
 use crate::faults::{self, Port, Site};
+use crate::gate::Gate;
 use crate::images::{self, Images};
-use crate::kubectl::{Kubectl, until};
+use crate::kubectl::{Kubectl, Said, until};
+use crate::net::{self, Net};
 use crate::objects;
 use crate::parts::{Login, Part, Workshop, free_ports};
 use crate::pki::{Authority, TokenKey};
@@ -29,6 +32,12 @@ pub(crate) const OTHER_TEAM: &str = "other-team";
 pub(crate) const WARNED: &str = "warned";
 pub(crate) const AUDITED: &str = "audited";
 pub(crate) const LEGACY: &str = "legacy";
+/// Where the troubles of the page are.
+pub(crate) const SHOP: &str = "shop";
+
+/// Clouds' hosts whose nodes have no identity of their own here: a cluster that is elsewhere.
+const WITHOUT_IDENTITY: [&str; 4] =
+    ["123456789012.dkr.ecr.eu-west-1.amazonaws.com", "europe-docker.pkg.dev", "acme.azurecr.io", "public.ecr.aws"];
 
 /// `host:port` of everything that an image can come from here.
 pub(crate) struct Places {
@@ -58,18 +67,21 @@ pub(crate) struct World {
     pub(crate) bearer: Part,
     pub(crate) doomed: Option<Part>,
     pub(crate) gate: Option<Gate>,
+    pub(crate) watcher: Option<Watcher>,
     pub(crate) authority: Authority,
+    /// The recorded answers of the clouds' hosts, behind [`Net`]'s proxy.
+    pub(crate) stage: Stage,
+    /// What signs for the registries and for the recorded hosts.
+    pub(crate) all_ca: PathBuf,
+    /// Whether names can be looked up where nobody is known; only root can arrange that.
+    pub(crate) name_server: bool,
+    _net: Net,
     ca: PathBuf,
     registries: Vec<Part>,
 }
 
-/// The running pullgate.
-pub(crate) struct Gate {
-    pub(crate) webhook: u16,
-    admin: u16,
-    pub(crate) config: PathBuf,
-    pub(crate) part: Part,
-}
+/// A registry whose certificate nobody here knows.
+pub(crate) const UNKNOWN_AUTHORITY: &str = "private.corp.io";
 
 // === impl World ===
 
@@ -81,7 +93,7 @@ impl World {
         let needed: Vec<&str> = needed.iter().map(String::as_str).collect();
         let workshop = Workshop::new(dir, &needed)?;
         let authority = Authority::new("pullgate test authority")?;
-        let leaf = authority.issue(&["127.0.0.1", "localhost"])?;
+        let leaf = authority.issue(&["127.0.0.1", "localhost", "registry.corp.io", "public.corp.io"])?;
         let ca = workshop.file("ca.pem", &authority.pem)?;
 
         let [open, basic, bearer, doomed, seed, token] = free_ports()?;
@@ -116,8 +128,14 @@ impl World {
             silent: fault(Port::Silent)?,
             seed,
         };
+        let stage = Stage::open()?;
+        let all_ca = workshop.file("all-ca.pem", format!("{}{}", authority.pem, stage.ca()))?;
         let (stack, kubectl) = Stack::start(&workshop, &authority)?;
         let world = Self {
+            _net: Net::open(named(&places)?, &stage)?,
+            stage,
+            all_ca,
+            name_server: net::knows_nobody().is_ok(),
             workshop,
             stack,
             kubectl,
@@ -126,6 +144,7 @@ impl World {
             bearer: bearer_part,
             doomed: Some(doomed_part),
             gate: None,
+            watcher: None,
             authority,
             ca,
             registries,
@@ -136,7 +155,7 @@ impl World {
 
     /// Pods are refused until the controller manager has made a namespace's `ServiceAccount`.
     fn namespaces(&self) -> Result<(), Failure> {
-        let names = [OWN_NAMESPACE, TEAM, OTHER_TEAM, WARNED, AUDITED, LEGACY];
+        let names = [OWN_NAMESPACE, TEAM, OTHER_TEAM, WARNED, AUDITED, LEGACY, SHOP];
         self.kubectl.apply(&objects::list(names.iter().map(|name| objects::namespace(name))))?.succeeded()?;
         for name in names {
             until("the ServiceAccount of a namespace", || {
@@ -155,6 +174,15 @@ impl World {
             .map(|host| json!({ "host": host, "caFile": self.ca, "nodeAccess": "none" }))
             .collect();
         registries.push(json!({ "host": silent, "caFile": self.ca, "nodeAccess": "none", "timeout": "1s" }));
+        for host in [net::REFUSED, net::TIMEOUT, net::UNKNOWN] {
+            registries.push(json!({ "host": host, "proxy": "none", "timeout": "1s" }));
+        }
+        let proxy = format!("http://{}", net::PROXY);
+        registries.push(json!({ "host": UNKNOWN_AUTHORITY, "proxy": proxy }));
+        for host in WITHOUT_IDENTITY {
+            registries.push(json!({ "host": host, "caFile": self.all_ca, "proxy": proxy, "nodeAccess": "none" }));
+        }
+        registries.push(json!({ "host": "*", "caFile": self.all_ca, "proxy": proxy }));
         let exception = |repository: &str, until: &str| {
             let image = self.open(repository);
             json!({ "namespace": LEGACY, "image": image, "code": "TagNotFound", "until": until })
@@ -171,6 +199,7 @@ impl World {
             ],
             "kinds": [{ "group": "example.com", "kind": "Widget", "path": "spec.template" }],
             "registries": registries,
+            "pin": { "skip": ["public.corp.io/unpinned/*"] },
             "guard": { "allowAddresses": ["127.0.0.0/8"] },
         })
     }
@@ -178,85 +207,32 @@ impl World {
     /// Installs the chart with helm, starts pullgate with the configuration and the rights that the chart made, and
     /// points the chart's webhooks at it.
     pub(crate) fn install(&mut self) -> Result<(), Failure> {
-        let values = json!({
-            "config": self.config(),
-            "webhooks": { "caBundle": STANDARD.encode(&self.authority.pem) },
-        });
-        let values = self.workshop.file("values.json", values.to_string())?.display().to_string();
-        let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/pullgate").display().to_string();
-        self.kubectl.helm(&["install", "pullgate", &chart, "-n", OWN_NAMESPACE, "-f", &values])?.succeeded()?;
+        self.chart(&["install", "pullgate"], OWN_NAMESPACE, &json!({}))?.succeeded()?;
         self.gate = Some(self.start_gate()?);
         self.register()
     }
 
-    fn start_gate(&self) -> Result<Gate, Failure> {
-        let [webhook, admin] = free_ports()?;
-        let template = "go-template={{index .data \"config.yaml\"}}";
-        let read = ["-n", OWN_NAMESPACE, "get", "configmap", "pullgate", "-o", template];
-        let config = self.workshop.file("config.yaml", self.kubectl.run_with(&read, None)?.succeeded()?.stdout)?;
-        // The rights of the pod that the chart would run, and no others: its ServiceAccount's token. Another context
-        // is the current one, without any right.
-        let token = self.kubectl.get(&format!("-n {OWN_NAMESPACE} create token pullgate"))?;
-        let nobody = json!({ "token": "nobody" });
-        let mut kubeconfig = stack::kubeconfig(&self.stack.server, &self.authority, &nobody);
-        let pullgate = json!({ "name": "pullgate", "user": { "token": token.trim() } });
-        kubeconfig["users"].as_array_mut().ok_or("a kubeconfig has users")?.push(pullgate);
-        let context = json!({ "name": "pullgate", "context": { "cluster": "main", "user": "pullgate" } });
-        kubeconfig["contexts"].as_array_mut().ok_or("a kubeconfig has contexts")?.push(context);
-        let kubeconfig = self.workshop.file("pullgate.kubeconfig", kubeconfig.to_string())?;
-        let serving = self.authority.issue(&["127.0.0.1", "pullgate.pullgate-system.svc"])?;
-        let part = self
-            .workshop
-            .start(
-                "pullgate",
-                Path::new(env!("CARGO_BIN_EXE_pullgate")),
-                &[
-                    "serve".into(),
-                    "--kubeconfig".into(),
-                    kubeconfig.into(),
-                    "--context=pullgate".into(),
-                    "--config".into(),
-                    config.clone().into(),
-                    "--tls-cert-file".into(),
-                    self.workshop.file("tls.crt", serving.certificate_pem())?.into(),
-                    "--tls-private-key-file".into(),
-                    self.workshop.file("tls.key", serving.key_pem())?.into(),
-                    format!("--listen=127.0.0.1:{webhook}").into(),
-                    format!("--admin-listen=127.0.0.1:{admin}").into(),
-                    format!("--own-namespace={OWN_NAMESPACE}").into(),
-                    "--log-format=text".into(),
-                ],
-            )?
-            .wait_for(webhook)?;
-        Ok(Gate { webhook, admin, config, part })
+    /// Runs helm on the chart with these values over those that every release here has.
+    pub(crate) fn chart(&self, command: &[&str], namespace: &str, values: &Value) -> Result<Said, Failure> {
+        let (kubectl, arguments) = self.chart_command(command, namespace, values)?;
+        kubectl.helm(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
-    /// Replaces the Service of the chart's webhooks, or the URL that already did so, by a port on loopback.
-    pub(crate) fn point_webhooks(&self, port: u16) -> Result<(), Failure> {
-        for (kind, path) in [("mutatingwebhookconfiguration", "mutate"), ("validatingwebhookconfiguration", "validate")]
-        {
-            let patch = json!([{
-                "op": "add", "path": "/webhooks/0/clientConfig",
-                "value": {
-                    "url": format!("https://127.0.0.1:{port}/{path}"), "caBundle": STANDARD.encode(&self.authority.pem),
-                },
-            }]);
-            let patch = patch.to_string();
-            self.kubectl.run_with(&["patch", kind, "pullgate", "--type=json", "-p", &patch], None)?.succeeded()?;
-        }
-        Ok(())
-    }
-
-    /// Points the webhooks at pullgate and waits until the API server calls both.
-    fn register(&self) -> Result<(), Failure> {
-        self.point_webhooks(self.gate()?.webhook)?;
-        let probe = objects::pod(TEAM, "probe", &self.open("alice/app:v1"));
-        until("the API server to call both webhooks", || {
-            let said = self.kubectl.feed("apply --dry-run=server -o yaml -f -", &probe)?;
-            let bad = objects::pod(TEAM, "probe", "NO REFERENCE");
-            let refused = self.kubectl.feed("apply --dry-run=server -f -", &bad)?.refused("InvalidImageName");
-            Ok((said.stdout.contains("@sha256:") && refused.is_ok()).then_some(()))
-        })
+    /// The same, not yet run.
+    pub(crate) fn chart_command(
+        &self,
+        command: &[&str],
+        namespace: &str,
+        values: &Value,
+    ) -> Result<(&Kubectl, Vec<String>), Failure> {
+        // Certificates are this suite's own: the keeper's pod does not run here.
+        let tls = json!({ "mode": "files", "caBundle": STANDARD.encode(&self.authority.pem) });
+        let base = json!({ "config": self.config(), "tls": tls });
+        let base = self.workshop.file("base-values.json", base.to_string())?.display().to_string();
+        let values = self.workshop.file("values.json", values.to_string())?.display().to_string();
+        let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/pullgate").display().to_string();
+        let files = [&chart, "-n", namespace, "-f", &base, "-f", &values];
+        Ok((&self.kubectl, command.iter().copied().chain(files).map(str::to_owned).collect()))
     }
 
     pub(crate) fn gate(&self) -> Result<&Gate, Failure> {
@@ -317,32 +293,17 @@ impl World {
     }
 }
 
-/// A page of an admin port, with its head.
-pub(crate) fn page(port: u16, path: &str) -> Result<String, Failure> {
-    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
-    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").as_bytes())?;
-    let mut page = String::new();
-    stream.read_to_string(&mut page)?;
-    Ok(page)
-}
-
-// === impl Gate ===
-
-impl Gate {
-    /// The page of `/metrics`.
-    pub(crate) fn metrics(&self) -> Result<String, Failure> {
-        page(self.admin, "/metrics")
-    }
-
-    /// The sum of all samples of one family that carry all of these labels (`code="TagNotFound"`).
-    pub(crate) fn count(&self, family: &str, labels: &[&str]) -> Result<u64, Failure> {
-        let mut sum = 0;
-        for line in self.metrics()?.lines() {
-            let Some(rest) = line.strip_prefix(family) else { continue };
-            if rest.starts_with(['{', ' ']) && labels.iter().all(|label| rest.contains(label)) {
-                sum += rest.rsplit(' ').next().unwrap_or_default().parse::<u64>()?;
-            }
-        }
-        Ok(sum)
-    }
+/// What the company calls its registries.
+fn named(places: &Places) -> Result<Vec<(String, SocketAddr)>, Failure> {
+    let private = Authority::new("Corp Internal CA")?.issue(&[UNKNOWN_AUTHORITY])?;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let site = Site { own: UNKNOWN_AUTHORITY.to_owned(), elsewhere: String::new(), witness: None };
+    let private = faults::listen(listener, &private, Port::Registry, site)?;
+    let (basic, open) = (places.basic.parse()?, places.open.parse()?);
+    Ok(vec![
+        ("registry.corp.io:443".to_owned(), basic),
+        ("registry.corp.io:5000".to_owned(), basic),
+        ("public.corp.io:443".to_owned(), open),
+        (format!("{UNKNOWN_AUTHORITY}:443"), private),
+    ])
 }

@@ -16,10 +16,10 @@ use crate::scene::Scene;
 /// User name and password.
 pub(crate) type Login = (&'static str, &'static str);
 
-const ALICE: Login = ("alice", "wonderland");
-const BOB: Login = ("bob", "builder");
-const CAROL: Login = ("carol", "pa:ss:word");
-const WRONG: Login = ("alice", "looking-glass");
+const ALICE: Login = ("alice", "canary-wonderland");
+const BOB: Login = ("bob", "canary-builder");
+const CAROL: Login = ("carol", "canary-pa:ss:word");
+const WRONG: Login = ("alice", "canary-looking-glass");
 const STALE: Login = ("alice", "the password before");
 
 /// A pull secret as it is stored.

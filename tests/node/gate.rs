@@ -26,6 +26,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::Failure;
+use crate::canary;
 use crate::pods::NAMESPACE;
 
 /// More than any row needs, in a debug build on a busy machine.
@@ -67,5 +68,9 @@ async fn verdict(policy: &Policy, engine: Engine, pod: &Value) -> Result<Verdict
     let text = pod.to_string();
     let object: Object<'_> = serde_json::from_str(&text)?;
     let workload = extract::from_object(&object, meta, true).ok_or("pullgate finds no image in the pod")?;
-    Ok(engine.check(policy, &workload, Purpose::Judge, Instant::now() + PATIENCE).await)
+    let verdict = engine.check(policy, &workload, Purpose::Judge, Instant::now() + PATIENCE).await;
+    match canary::trace(&format!("{verdict:?}")) {
+        Some(trace) => Err(format!("the verdict holds a password: {trace}").into()),
+        None => Ok(verdict),
+    }
 }

@@ -18,6 +18,8 @@ mod scene;
 mod stock;
 
 // What more than one suite of real parts needs; none needs all of it.
+#[path = "../parts/canary.rs"]
+mod canary;
 #[allow(dead_code, reason = "shared with the suite `real`")]
 #[path = "../parts/faults.rs"]
 mod faults;

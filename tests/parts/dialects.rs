@@ -93,7 +93,8 @@ impl Family {
         paths.iter().map(|path| Self::read(path)).collect()
     }
 
-    fn read(path: &Path) -> Self {
+    /// One file.
+    pub(crate) fn read(path: &Path) -> Self {
         let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let bad = |what: &str, line: &str| -> ! { panic!("{}: {what}: {line:?}", path.display()) };
         let title = text.lines().next().and_then(|line| line.strip_prefix("# ")).unwrap_or_else(|| bad("no title", ""));

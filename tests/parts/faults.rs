@@ -182,6 +182,10 @@ fn answer(request: &Request, site: &Site) -> Answer {
     let login = request.authorization.as_deref();
     match kind.unwrap_or_default() {
         "rate" => error("429 Too Many Requests", "TOOMANYREQUESTS").with("Retry-After", "7"),
+        // Docker Hub's own way of saying it.
+        "counted" => {
+            manifest(&sha256(MANIFEST)).with("RateLimit-Limit", "100;w=21600").with("RateLimit-Remaining", "76;w=21600")
+        }
         "internal" => error("500 Internal Server Error", "UNKNOWN"),
         "gateway" => Answer::html("502 Bad Gateway"),
         "unavailable" => Answer::html("503 Service Unavailable"),

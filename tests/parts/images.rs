@@ -74,8 +74,8 @@ pub(crate) fn push_all(to: SocketAddr) -> Result<Images, Failure> {
     let docker_arm64 = image(to, "alice/app", "docker-arm64", DOCKER_MANIFEST, "arm64", "docker")?;
     let amd64 = image(to, "alice/app", "multi-amd64", OCI_MANIFEST, "amd64", "multi")?;
     let arm64 = image(to, "alice/app", "multi-arm64", OCI_MANIFEST, "arm64", "multi")?;
-    let index = manifest_list(to, "multi", OCI_INDEX, &[("amd64", &amd64), ("arm64", &arm64)])?;
-    let list = manifest_list(to, "list", DOCKER_LIST, &[("amd64", &docker), ("arm64", &docker_arm64)])?;
+    let index = manifest_list(to, "alice/app", "multi", OCI_INDEX, &[("amd64", &amd64), ("arm64", &arm64)])?;
+    let list = manifest_list(to, "alice/app", "list", DOCKER_LIST, &[("amd64", &docker), ("arm64", &docker_arm64)])?;
     Ok(Images {
         single: single.digest,
         docker: docker.digest,
@@ -120,8 +120,17 @@ pub(crate) fn image(
     put_manifest(to, repository, tag, media_type, &manifest)
 }
 
+/// Pushes an OCI index with one image for each architecture.
+pub(crate) fn index(to: SocketAddr, repository: &str, tag: &str, architectures: &[&str]) -> Result<String, Failure> {
+    let child = |arch: &&str| image(to, repository, &format!("{tag}-{arch}"), OCI_MANIFEST, arch, tag);
+    let children = architectures.iter().map(child).collect::<Result<Vec<Pushed>, Failure>>()?;
+    let children: Vec<(&str, &Pushed)> = architectures.iter().copied().zip(&children).collect();
+    manifest_list(to, repository, tag, OCI_INDEX, &children)
+}
+
 fn manifest_list(
     to: SocketAddr,
+    repository: &str,
     tag: &str,
     media_type: &'static str,
     children: &[(&str, &Pushed)],
@@ -136,7 +145,7 @@ fn manifest_list(
         })
         .collect();
     let list = json!({ "schemaVersion": 2, "mediaType": media_type, "manifests": children });
-    Ok(put_manifest(to, "alice/app", tag, media_type, &list)?.digest)
+    Ok(put_manifest(to, repository, tag, media_type, &list)?.digest)
 }
 
 /// Pushes a manifest of any media type.

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::Failure;
+use crate::canary;
 
 /// How long anything may take that happens by itself.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -62,6 +63,14 @@ impl Kubectl {
         self.command(&self.binary, "kubectl", arguments, input)
     }
 
+    /// The same for another thread: what a command prints goes through files of its own.
+    #[allow(dead_code, reason = "not every suite has two threads of commands")]
+    pub(crate) fn another(&self, name: &str) -> Result<Self, Failure> {
+        let home = self.home.join(name);
+        std::fs::create_dir_all(&home)?;
+        Ok(Self { home, ..self.clone() })
+    }
+
     /// Runs `helm`.
     pub(crate) fn helm(&self, arguments: &[&str]) -> Result<Said, Failure> {
         self.command(&self.helm, "helm", arguments, None)
@@ -88,18 +97,24 @@ impl Kubectl {
             if let Some(status) = child.try_wait()? {
                 break status;
             }
-            if started.elapsed() > 2 * PATIENCE {
+            // Helm waits for hooks.
+            if started.elapsed() > PATIENCE * if name == "helm" { 10 } else { 2 } {
                 child.kill()?;
                 child.wait()?;
                 return Err(format!("{name} {} does not end", words.join(" ")).into());
             }
             thread::sleep(Duration::from_millis(3));
         };
+        let stderr = std::fs::read_to_string(stderr)?;
+        // Denials and warnings, word for word.
+        if let Some(trace) = canary::trace(&stderr) {
+            return Err(format!("kubectl prints a password: {trace}").into());
+        }
         Ok(Said {
             command: format!("{name} {}", words.join(" ")),
             code: status.code(),
             stdout: std::fs::read_to_string(stdout)?,
-            stderr: std::fs::read_to_string(stderr)?,
+            stderr,
         })
     }
 }

@@ -18,10 +18,10 @@ use tokio::net::TcpSocket;
 use crate::Failure;
 use crate::pki::Leaf;
 
-/// `user:bcrypt` of alice (wonderland), bob (builder) and carol (pa:ss:word), at bcrypt's lowest cost.
-const HTPASSWD: &str = "alice:$2a$04$QCZdPN92IsfUPXMQKCD0xuIADZKxTEP1CXB6v4J8JPlxJ1gOehzuq
-bob:$2a$04$UvpEQFKZykay1d6ax6WpeuUAyJh/GxK1phdXDvT9yUTNx9zjF3oOC
-carol:$2a$04$V.i48tuPArMG8npThe/JC.qzU7BOdq6B8a3UBX2KgVCVNYno0aMrq
+/// `user:bcrypt` of alice (canary-wonderland), bob (canary-builder) and carol (canary-pa:ss:word), at bcrypt's lowest cost.
+const HTPASSWD: &str = "alice:$2a$04$QCZdPN92IsfUPXMQKCD0xu118GEJ5e7UPJuETudGrMlALlnT0vhAC
+bob:$2a$04$QCZdPN92IsfUPXMQKCD0xucC43psC2kx3Y/7kfS1SCLzhh2yLPzuW
+carol:$2a$04$QCZdPN92IsfUPXMQKCD0xu2eLuIZIGCmn/7tdG258bD80lcD1Uq5C
 ";
 
 /// The name by which token server and registry know each other.

@@ -222,6 +222,8 @@ fn api_server_arguments(
         ("service-cluster-ip-range", "10.0.0.0/24"),
         ("allow-privileged", "true"),
         ("endpoint-reconciler-type", "none"),
+        // There is no kube-proxy: Services of webhooks are reached at the addresses of their pods.
+        ("enable-aggregator-routing", "true"),
         ("audit-policy-file", &shown(&workshop.file("cluster/audit.yaml", AUDIT_POLICY)?)),
         ("audit-log-path", &shown(&workshop.dir.join("audit.log"))),
     ]))

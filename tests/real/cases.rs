@@ -18,10 +18,10 @@ use crate::scene::Places;
 /// User name and password.
 pub(crate) type Login = (&'static str, &'static str);
 
-pub(crate) const ALICE: Login = ("alice", "wonderland");
-pub(crate) const BOB: Login = ("bob", "builder");
-pub(crate) const CAROL: Login = ("carol", "pa:ss:word");
-pub(crate) const WRONG: Login = ("alice", "looking-glass");
+pub(crate) const ALICE: Login = ("alice", "canary-wonderland");
+pub(crate) const BOB: Login = ("bob", "canary-builder");
+pub(crate) const CAROL: Login = ("carol", "canary-pa:ss:word");
+pub(crate) const WRONG: Login = ("alice", "canary-looking-glass");
 /// What the kubelet asks with when it has nothing, and what the runtime makes of a login without a user.
 pub(crate) const NOBODY: Login = ("", "");
 

@@ -13,6 +13,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::Failure;
+use crate::canary;
 use crate::cases::{Case, Form, Secret};
 
 const NAMESPACE: &str = "real";
@@ -131,6 +132,9 @@ impl Gate {
             thread::sleep(Duration::from_millis(2));
         };
         let (stdout, stderr) = (fs::read_to_string(stdout)?, fs::read_to_string(stderr)?);
+        if let Some(trace) = canary::trace(&stdout).or_else(|| canary::trace(&stderr)) {
+            return Err(format!("check prints a password: {trace}").into());
+        }
         let report: Report = serde_json::from_str(&stdout)
             .map_err(|error| format!("{status}, and no JSON of check ({error}):\n{stdout}{stderr}"))?;
         let pods = report.results.into_iter().map(|pod| (pod.object.name.clone(), pod)).collect();

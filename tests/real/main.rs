@@ -20,6 +20,8 @@ mod keyring;
 mod scene;
 
 // What more than one suite of real parts needs; none needs all of it.
+#[path = "../parts/canary.rs"]
+mod canary;
 #[allow(dead_code, reason = "shared with the suite `cluster`")]
 #[path = "../parts/faults.rs"]
 mod faults;

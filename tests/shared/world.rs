@@ -38,7 +38,7 @@ const REVIEW: Duration = Duration::from_secs(10);
 
 /// Who pulls.
 const USER: &str = "ann-of-accounting";
-const PASSWORD: &str = "wonderland-7";
+const PASSWORD: &str = "canary-wonderland-7";
 
 /// Everything that the scenes have in common.
 pub(crate) struct World {

@@ -3,6 +3,7 @@
 
 mod explain;
 mod formats;
+mod rbac;
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -327,7 +328,7 @@ async fn a_mistake_is_one_sentence_and_ends_with_2() {
     let bad_config = desk.manifest("bad-config.yaml", "mode: enforce\nmodes: warn\n");
     let bad_glob = desk.manifest("bad-glob.yaml", "guard:\n  allowAddresses: [10.0.0.0/33]\n");
     let bad_cluster =
-        desk.manifest("bad-cluster.yaml", "kind: Secret\nmetadata: { name: s }\ndata: { a: '%%hunter2%%' }\n");
+        desk.manifest("bad-cluster.yaml", "kind: Secret\nmetadata: { name: s }\ndata: { a: '%%canary-hunter2%%' }\n");
     for (args, expected) in [
         (
             vec!["check", "-f", "/nowhere/pod.yaml"],
@@ -376,7 +377,7 @@ async fn a_mistake_is_one_sentence_and_ends_with_2() {
         let done = desk.bare(&args, "").await;
         assert_eq!(done.code, 2, "{args:?}: {}{}", done.out, done.err);
         assert!(done.err.starts_with(expected), "{args:?}: {}", done.err);
-        assert!(done.out.is_empty() && !done.err.contains("hunter2"), "{args:?}: {}", done.err);
+        assert!(done.out.is_empty() && !done.err.contains("canary-hunter2"), "{args:?}: {}", done.err);
         assert!(done.err.starts_with("error: ") || done.err.lines().count() == 1, "{args:?}: {}", done.err);
     }
     assert!(desk.registry.requests().is_empty());

@@ -13,7 +13,7 @@ use crate::support::{PATIENCE, TEAM, World, cluster, codes, pod};
 const ACR_USER: &str = "00000000-0000-0000-0000-000000000000";
 
 /// Part of every password here: found wherever one leaks.
-const CANARY: &str = "hunter2-Kq7vXw3z";
+const CANARY: &str = "canary-hunter2-Kq7vXw3z";
 
 fn ecr(end: i64) -> String {
     STANDARD.encode(json!({ "payload": CANARY, "type": "DATA_KEY", "expiration": end }).to_string())

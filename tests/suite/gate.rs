@@ -14,7 +14,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use pullgate::admission::callers::Callers;
 use pullgate::admission::{self, Snapshot};
-use pullgate::check::Engine;
+use pullgate::check::{Engine, Purpose};
 use pullgate::cluster::files::{Contents, FileCluster};
 use pullgate::credentials::IdentityKey;
 use pullgate::demo::registry::{Authority, LOOPBACK_NAMES, Login, Registry, RegistrySpec};
@@ -27,23 +27,24 @@ use pullgate::registry::proxies::Proxies;
 use pullgate::resolver::Resolver;
 use pullgate::server::{self, Certificate, Limits, TlsFiles};
 use pullgate::time::Clock;
+use pullgate::verdict::Verdict;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::watch;
 
 pub(crate) use self::answer::Answer;
-pub(crate) use self::scenes::scene;
+pub(crate) use self::scenes::{Scene, noticed, scene};
 
 /// The namespace of the recorded reviews.
 pub(crate) const TEAM: &str = "team-a";
 
 /// May pull what is private to ann; a value that is found wherever it leaks.
-pub(crate) const PASSWORD: &str = "hunter2-Kq7vXw3z";
+pub(crate) const PASSWORD: &str = "canary-hunter2-Kq7vXw3z";
 /// A login that the registry knows, and that may pull nothing private.
-pub(crate) const OTHER_PASSWORD: &str = "swordfish-Jm4tRb8n";
+pub(crate) const OTHER_PASSWORD: &str = "canary-swordfish-Jm4tRb8n";
 /// A login that no registry knows.
-pub(crate) const WRONG_PASSWORD: &str = "letmein-Pd6gHs2c";
+pub(crate) const WRONG_PASSWORD: &str = "canary-letmein-Pd6gHs2c";
 
 /// What a gate is made from.
 pub(crate) struct GateSpec {
@@ -188,6 +189,17 @@ impl Gate {
         review["request"]["oldObject"] = self.pod(old, secrets)["request"]["object"].take();
         review["request"]["operation"] = json!("UPDATE");
         review
+    }
+
+    /// The verdict that `/validate` comes to, without its way back through the API server.
+    pub(crate) async fn verdict(&self, review: &Value) -> Verdict {
+        self.advance(Duration::from_millis(1));
+        let snapshot = self.snapshot();
+        let body = review.to_string();
+        let review = admission::review::parse(body.as_bytes()).unwrap();
+        let admission::review::Subject::Judge(workload) = &review.subject else { unreachable!("a pod") };
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+        snapshot.engine.check(&snapshot.policy, workload, Purpose::Judge, deadline).await
     }
 
     /// Sends a review to `/validate`.

@@ -166,7 +166,7 @@ async fn reviews_and_findings_are_counted() {
         (r#"pullgate_reviews_total{path="validate",verdict="deny"}"#, 2),
         (r#"pullgate_reviews_total{path="validate",verdict="allow"}"#, 2),
         (r#"pullgate_reviews_total{path="mutate",verdict="patch"}"#, 1),
-        (r#"pullgate_findings_total{code="TagNotFound",cause="",certain="true"}"#, 3),
+        (r#"pullgate_findings_total{code="TagNotFound",cause="",certain="true",mode="#, 3),
         (r#"pullgate_review_seconds_count{path="validate"}"#, 4),
         ("pullgate_admitted_unchecked_total", 0),
     ] {
@@ -182,7 +182,12 @@ async fn what_was_admitted_unchecked_is_counted_once_a_review() {
     gate.validate(&both).await;
     assert_eq!(gate.metric("pullgate_admitted_unchecked_total"), 2);
     assert_eq!(gate.metric(r#"pullgate_reviews_total{path="validate",verdict="unchecked"}"#), 2);
-    assert_eq!(gate.metric(r#"pullgate_findings_total{code="RegistryError",cause="",certain="false"}"#), 3);
+    assert_eq!(
+        gate.metric(
+            r#"pullgate_findings_total{code="RegistryError",cause="",certain="false",mode="enforce",registry="other"}"#
+        ),
+        3
+    );
     gate.put(gate.policy("mode: enforce\nonUncertain: deny"));
     gate.validate(&review).await;
     assert_eq!(gate.metric("pullgate_admitted_unchecked_total"), 2, "what was denied was not admitted");
@@ -209,7 +214,16 @@ async fn names_chosen_by_tenants_are_no_labels() {
         let review = gate.pod(&[&format!("127.0.0.1:{}/made-up-{number}:v{number}", 1 + number)], &[]);
         gate.validate(&review).await;
     }
+    let fine = gate.pod(&[&gate.image("open:v1")], &[]);
+    gate.validate(&fine).await;
     let text = gate.metrics.render();
     assert!(!text.contains("made-up"), "{text}");
+    assert!(!text.contains("registry=\"127.0.0.1:1\""), "no label for a name alone: {text}");
+    let served = format!("pullgate_registry_requests_total{{registry=\"{}\",status=\"200\"}}", gate.registry.host());
+    assert_eq!(
+        gate.metric(&served),
+        1,
+        "a registry that serves an image has its label, whatever was asked before: {text}"
+    );
     assert!(text.matches("pullgate_registry_requests_total{").count() <= 51, "{text}");
 }

@@ -115,11 +115,19 @@ async fn a_mismatch_says_what_there_is_what_is_needed_and_what_the_node_would_sa
              {digest}: not found"
         )
     );
-    assert!(
-        finding.fix.starts_with("build it for linux/amd64: docker buildx build --platform linux/amd64 …"),
-        "{}",
-        finding.fix
-    );
+    let build = format!("docker buildx build --platform linux/arm64,linux/arm/v7,linux/amd64 -t {image} --push .");
+    let prose = "build it for these nodes, too; the cluster has none that it is for:";
+    assert_eq!(finding.fix, format!("{prose}\n  {build}"));
+    // The pod is kept from nodes that would do.
+    let engine =
+        world.engine(&cluster(&[node("amd-1", "amd64", CONTAINERD, &[]), node("arm-1", "arm64", CONTAINERD, &[])]));
+    let verdict = world.check(&engine, &onto(of(&world, "arm:1"), "amd64")).await;
+    let fix = &verdict.findings[0].fix;
+    assert!(fix.ends_with("\n  nodeSelector: {kubernetes.io/arch: arm64}"), "{fix}");
+    // A single manifest is pulled, and does not start on one of the two.
+    let verdict = world.check(&engine, &of(&world, "single:1")).await;
+    let notice = verdict.notices.iter().find(|notice| notice.code == NoticeCode::WrongArchitecture).unwrap();
+    assert!(notice.fix.as_deref().unwrap().contains("\n  nodeSelector: {kubernetes.io/arch: "), "{notice:?}");
 }
 
 #[tokio::test]

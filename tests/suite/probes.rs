@@ -217,7 +217,11 @@ async fn that_an_image_is_public_is_said_and_admits_nothing() {
         assert_eq!(probed(&verdict).public, Some(true));
         let finding = &verdict.findings[0];
         assert!(finding.message.ends_with("; the image itself is public"), "{}", finding.message);
-        assert!(finding.fix.starts_with("no longer name Secret \"regcred\", or renew it: kubectl"), "{}", finding.fix);
+        assert!(
+            finding.fix.starts_with("no longer name Secret \"regcred\", or renew it:\n  kubectl"),
+            "{}",
+            finding.fix
+        );
         assert!(verdict.images[0].digest.is_none() && !verdict.images[0].pinnable);
     }
 }

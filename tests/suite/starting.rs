@@ -233,7 +233,10 @@ fn a_good_start_is_ready_and_sigterm_ends_it_with_0() {
     assert!(server.get("/livez").starts_with("HTTP/1.1 200 OK\r\n"));
     let metrics = server.get("/metrics");
     assert!(metrics.contains("# TYPE pullgate_admitted_unchecked counter\n"), "{metrics}");
-    assert!(metrics.contains("pullgate_admitted_unchecked_total 0\n"), "{metrics}");
+    assert!(
+        metrics.contains("pullgate_admitted_unchecked_total{mode=\"enforce\",code=\"NotChecked\"} 0\n"),
+        "{metrics}"
+    );
     server.signal("TERM");
     let log = server.log.clone();
     let status = server.end();

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use pullgate::credentials::Candidate;
-use pullgate::demo::registry::{Answer, Behaviour, Login, RegistrySpec, Target};
+use pullgate::demo::registry::{Answer, Behaviour, Login, OCI_INDEX, OCI_MANIFEST, RegistrySpec, Target};
 use pullgate::finding::Code;
 use pullgate::resolver::fact::Freshness;
 use pullgate::verdict::{Decision, Verdict};
@@ -32,7 +32,10 @@ async fn judged(world: &World, image: &str) -> Verdict {
 async fn a_tag_that_is_not_there_is_answered_with_those_that_were_meant() {
     let world = world(Login::bearer()).await;
     for (tag, expected) in [
-        ("v1.4.3", "did you mean v1.4.2 or v1.4.3-rc1? newer than every version there: perhaps not pushed yet; see"),
+        (
+            "v1.4.3",
+            "did you mean v1.4.2 or v1.4.3-rc1? newer than every version there: perhaps not pushed yet; see which exist:\n  skopeo list-tags docker://",
+        ),
         ("1.4.2", "did you mean v1.4.2 or v1.4.1?"),
         ("lates", "did you mean latest?"),
         ("nothing-like-it", "pushed under another tag, or not pushed yet; see which exist"),
@@ -94,4 +97,76 @@ async fn a_review_whose_time_is_up_while_the_list_is_read_has_its_refusal() {
     };
     let (waited, hurried) = tokio::join!(waiting, hurried);
     assert_eq!((failed(&hurried[0]).0, failed(&waited[0]).0), (Code::TagNotFound, Code::TagNotFound));
+}
+
+#[tokio::test]
+async fn a_version_after_a_recent_build_is_perhaps_not_pushed_yet() {
+    let (recent, old) =
+        ("v1.4.2 was built 10 min ago: v1.4.3 perhaps not pushed yet; see", "newer than every version there; see");
+    for (minutes, index, expected) in
+        [(12, false, recent), (12, true, recent), (60 * 48, false, old), (60 * 48, true, old)]
+    {
+        let world = World::with(Login::bearer()).await;
+        let built = world.clock.now() - Duration::from_mins(minutes);
+        world.registry.push_built("team/api", "v1.4.2", &built.to_string(), index);
+        let engine = world.engine(&cluster(&[world.secret(TEAM, "regcred", "ann", "right")]));
+        world.registry.private("team", &["ann"]);
+        world.registry.set_password("ann", "right");
+        let pod = pod(TEAM, &[world.image("team/api:v1.4.3")], &["regcred"]);
+        let verdict = world.check(&engine, &pod).await;
+        assert_eq!((verdict.decision, codes(&verdict)), (Decision::Deny, vec![Code::TagNotFound]));
+        assert!(verdict.findings[0].fix.contains(expected), "{index}: {}", verdict.findings[0].fix);
+        let seen = world.seen();
+        let count = |what: &str| seen.iter().filter(|line| line.starts_with(what)).count();
+        assert_eq!((count("GET manifest 200"), count("GET Blob 200")), (1 + usize::from(index), 1), "{seen:?}");
+        world.check(&engine, &pod).await;
+        assert!(world.seen().iter().all(|line| !line.starts_with("GET") || line.contains("404")), "held");
+    }
+}
+
+#[tokio::test]
+async fn a_commit_beside_a_recent_build_is_perhaps_not_pushed_yet() {
+    let world = World::with(Login::None).await;
+    let built = world.clock.now() - Duration::from_mins(61);
+    world.registry.push_built("team/api", "sha-0a1b2c3", &built.to_string(), true);
+    let verdict = judged(&world, "team/api:sha-3f2a91c").await;
+    let expected = "sha-0a1b2c3 was built 1 h ago: sha-3f2a91c perhaps not pushed yet; see";
+    assert!(verdict.findings[0].fix.contains(expected), "{}", verdict.findings[0].fix);
+}
+
+#[tokio::test]
+async fn a_build_that_does_not_say_when_it_was_made_changes_nothing() {
+    let digest = format!("sha256:{}", "0".repeat(64));
+    for (media_type, body) in [
+        (OCI_MANIFEST, "{}".to_owned()),
+        (OCI_MANIFEST, "[]".to_owned()),
+        (OCI_MANIFEST, r#"{"config":{"digest":"nonsense"}}"#.to_owned()),
+        (OCI_MANIFEST, format!(r#"{{"config":{{"digest":"{digest}"}}}}"#)),
+        (OCI_INDEX, r#"{"manifests":[]}"#.to_owned()),
+        (OCI_INDEX, format!(r#"{{"manifests":[{{"digest":"{digest}"}}]}}"#)),
+        (OCI_INDEX, r#"{"manifests":[{"digest":"nonsense"}]}"#.to_owned()),
+        (OCI_MANIFEST, " ".repeat(300_000)),
+    ] {
+        let world = World::with(Login::None).await;
+        world.registry.push_raw("team/api", "v1.4.2", media_type, body.clone());
+        let verdict = judged(&world, "team/api:v1.4.3").await;
+        assert_eq!((verdict.decision, codes(&verdict)), (Decision::Deny, vec![Code::TagNotFound]), "{body:.90}");
+        let expected = "did you mean v1.4.2? newer than every version there: perhaps not pushed yet; see";
+        assert!(verdict.findings[0].fix.contains(expected), "{body:.90}: {}", verdict.findings[0].fix);
+    }
+}
+
+#[tokio::test]
+async fn a_build_that_is_slow_to_say_when_it_was_made_is_not_waited_for() {
+    let world = World::start(|spec| spec, Duration::from_secs(20)).await;
+    world.registry.push_built("team/api", "v1.4.2", &world.clock.now().to_string(), false);
+    // The reason comes by GET, too, and has more time than a question beside it.
+    world.registry.behave(
+        Target::repository("team/api").only("GET".parse().unwrap()),
+        Behaviour::Slow(Duration::from_millis(1200)),
+    );
+    let verdict = judged(&world, "team/api:v1.4.3").await;
+    assert_eq!((verdict.decision, codes(&verdict)), (Decision::Deny, vec![Code::TagNotFound]));
+    assert!(verdict.findings[0].fix.contains("perhaps not pushed yet"), "{}", verdict.findings[0].fix);
+    assert!(!verdict.findings[0].fix.contains("was built"), "{}", verdict.findings[0].fix);
 }

@@ -9,8 +9,9 @@ use pullgate::demo::registry::{Access, Login};
 use pullgate::finding::Code;
 use pullgate::resolver::fact::Freshness;
 use pullgate::verdict::Verdict;
+use pullgate::workload::{PullSecretNames, Workload};
 
-use crate::support::{Ask, PATIENCE, World, cluster, codes, failed, login, pod, soon};
+use crate::support::{Ask, PATIENCE, World, cluster, codes, failed, login, pod, secret, soon};
 
 const ANN: &str = "team-ann";
 const BOB: &str = "team-bob";
@@ -193,4 +194,32 @@ async fn anonymous_is_not_tried_after_a_login_failed() {
     world.registry.set_access(Access::default());
     let engine = world.engine(&cluster(&wrong));
     assert_eq!(codes(&world.check(&engine, &public).await), [Code::CredentialsRejected]);
+}
+
+#[tokio::test]
+async fn one_more_pull_secret_is_named_where_those_of_the_pod_come_from() {
+    let (world, _) = world(Login::Basic).await;
+    let account = |names: &[&str]| {
+        let names: Vec<_> = names.iter().map(|name| serde_json::json!({ "name": name })).collect();
+        let metadata = serde_json::json!({ "name": "default", "namespace": ANN });
+        serde_json::json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata, "imagePullSecrets": names })
+            .to_string()
+    };
+    let elsewhere = secret(ANN, "elsewhere", "ghcr.io", "ann", "a");
+    let listed = PullSecretNames::Final(vec!["elsewhere".to_owned()]);
+    for (objects, names, expected) in [
+        // As the API server leaves a pod that names none.
+        (vec![account(&["elsewhere"])], listed.clone(), "patch serviceaccount default --type=json"),
+        (vec![account(&["theirs"])], listed.clone(), "(those of ServiceAccount \"default\", theirs, do not count"),
+        (vec![account(&[])], listed.clone(), "\nthen add regcred to imagePullSecrets"),
+        (vec![], listed, "\nthen add regcred to imagePullSecrets"),
+        (vec![account(&["theirs"])], PullSecretNames::Nameless, "has an entry without a name, so that not even those"),
+    ] {
+        let engine = world.engine(&cluster(&[objects, vec![elsewhere.clone()]].concat()));
+        let pod = Workload { pull_secrets: names, ..pod(ANN, &[world.image("team/api:v1")], &[]) };
+        let verdict = world.check(&engine, &pod).await;
+        assert_eq!(codes(&verdict), [Code::CredentialsMissing]);
+        let fix = &verdict.findings[0].fix;
+        assert!(fix.contains(expected), "{expected}: {fix}");
+    }
 }

@@ -7,12 +7,15 @@ use std::sync::{Arc, Mutex};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use pullgate::demo::registry::{Access, Bearer, Login, Realm};
-use pullgate::finding::Code;
+use pullgate::finding::{Code, NoticeCode};
+use pullgate::message::{noted, warning};
 use secrecy::ExposeSecret as _;
 use serde_json::json;
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::gate::{Answer, Gate, GateSpec, OTHER_PASSWORD, PASSWORD, TEAM, WRONG_PASSWORD, scene, secret};
+use crate::gate::{
+    Answer, Gate, GateSpec, OTHER_PASSWORD, PASSWORD, Scene, TEAM, WRONG_PASSWORD, noticed, scene, secret,
+};
 
 /// What `kubectl` prints, with long runs of one digit cut.
 fn shown(answer: &Answer) -> String {
@@ -81,15 +84,50 @@ async fn the_words_about_pull_secrets_that_do_not_help() {
     insta::assert_snapshot!("the_words_about_pull_secrets_that_do_not_help", text);
 }
 
-#[tokio::test]
-async fn the_words_of_notices() {
-    let gate = GateSpec::new().login(Login::None).policy("mode: warn\npin: { enabled: false }").start().await;
-    gate.registry.push("open", "latest");
-    let mut review = gate.pod(&[&gate.image("open"), &gate.image("open:v1")], &["not-there"]);
-    for index in 0..2 {
-        review["request"]["object"]["spec"]["containers"][index]["imagePullPolicy"] = json!("IfNotPresent");
+/// Every text of a verdict, whole, whatever the mode makes of it.
+async fn whole(scene: &Scene) -> String {
+    let verdict = scene.gate.verdict(&scene.review).await;
+    let mut text = String::new();
+    for finding in &verdict.findings {
+        text.push_str(&format!("{}\nfix: {}\nwarning: {}\n", finding.message, finding.fix, warning(finding)));
     }
-    insta::assert_snapshot!("the_words_of_notices", shown(&gate.validate(&review).await));
+    for notice in &verdict.notices {
+        let fix = notice.fix.as_deref().unwrap_or("-");
+        text.push_str(&format!("{}\nfix: {fix}\nwarning: {}\n", notice.message, noted(notice)));
+    }
+    for line in text.lines().filter(|line| line.starts_with("warning: ")) {
+        assert!(line.len() <= "warning: ".len() + 256, "{line}");
+    }
+    commands(&text);
+    text.replace(&scene.gate.registry.host(), "R")
+}
+
+/// A line to type stands alone: nothing is in front of it, and no words are behind it.
+fn commands(text: &str) {
+    for line in text.lines().filter(|line| !line.starts_with("warning: ")) {
+        let tools = ["kubectl ", "skopeo ", "docker buildx"];
+        let typed = line.starts_with("  ");
+        assert!(typed || !tools.iter().any(|tool| line.contains(tool)), "{line}");
+        assert!(!typed || !line.contains("; ") && !line.contains('…'), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn every_code_has_its_message_its_fix_and_its_warning() {
+    for code in Code::ALL {
+        let text = whole(&scene(code).await).await;
+        assert!(text.contains(&format!("warning: {code}: ")), "{code}: {text}");
+        insta::assert_snapshot!(format!("code_{code}"), text);
+    }
+}
+
+#[tokio::test]
+async fn every_notice_has_its_message_its_fix_and_its_warning() {
+    for code in NoticeCode::ALL {
+        let text = whole(&noticed(code).await).await;
+        assert!(text.contains(&format!("warning: {}: ", code.as_str())), "{code:?}: {text}");
+        insta::assert_snapshot!(format!("notice_{}", code.as_str()), text);
+    }
 }
 
 #[tokio::test]

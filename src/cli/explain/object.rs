@@ -11,7 +11,7 @@ use crate::printable;
 
 /// Pretty JSON with a newline at the end.
 pub(super) fn json(explanation: &Explanation) -> String {
-    let Explanation { reference, secrets, candidates, exchanges, judged, passed_over, .. } = explanation;
+    let Explanation { reference, secrets, candidates, exchanges, judged, passed_over, suppressed, .. } = explanation;
     let unreadable = |(what, why): &(String, Unreadable)| match why {
         Unreadable::Forbidden => json!({ "object": what, "reason": "forbidden" }),
         Unreadable::Unavailable(why) => json!({ "object": what, "reason": why }),
@@ -26,6 +26,7 @@ pub(super) fn json(explanation: &Explanation) -> String {
         "pullSecrets": {
             "account": secrets.account,
             "missing": secrets.missing,
+            "suppressed": suppressed,
             "ignored": secrets.ignored.iter()
                 .map(|(name, why)| json!({ "secret": name, "reason": why.to_string() }))
                 .collect::<Vec<_>>(),

@@ -45,11 +45,23 @@ fn name(page: &mut Page, Explanation { image, reference, .. }: &Explanation) {
     page.plain(format!("  normal form {reference}"));
 }
 
-fn secrets(page: &mut Page, Explanation { pod, secrets, candidates, passed_over, .. }: &Explanation) {
+fn secrets(page: &mut Page, explanation: &Explanation) {
+    let Explanation { pod, secrets, candidates, passed_over, suppressed, .. } = explanation;
     page.heading(format!("pull secrets in namespace {}", pod.object.namespace));
     let Secrets { account, missing, ignored, unreadable, keyring, named_by: _ } = secrets;
     if let Some(account) = account {
         page.plain(format!("  named by ServiceAccount \"{account}\""));
+    }
+    if !suppressed.is_empty() {
+        let named: Vec<String> = suppressed.iter().map(|name| format!("Secret \"{name}\"")).collect();
+        page.line(
+            Style::Bad,
+            format!(
+                "  {}: not used; ServiceAccount \"{}\" names it, but the pod has a list of its own (--docker-config and --pull-secret make one)",
+                named.join(", "),
+                pod.account
+            ),
+        );
     }
     for name in missing {
         page.line(Style::Bad, format!("  Secret \"{name}\": not there"));
@@ -152,7 +164,7 @@ fn exchanges(page: &mut Page, exchanges: &[Exchange]) {
 fn attempts(page: &mut Page, explanation: &Explanation, facts: &Facts) {
     let Some(image) = facts.images.first() else { return };
     page.heading("attempts, as a node makes them");
-    for Attempt { source, outcome, expiry: _, login, age: _, stale: _, nothing_left } in &image.attempts {
+    for Attempt { source, outcome, expiry: _, login, age: _, stale: _, nothing_left, id: _ } in &image.attempts {
         let who = if *login || *source == Source::Anonymous { "" } else { " (as nobody)" };
         match outcome {
             Ok(manifest) => page.line(Style::Good, format!("  {source}{who}: {}", manifest.digest)),

@@ -15,6 +15,7 @@ use crate::certificates::{keys, service_name};
 use crate::cli::{CommandError, POLL};
 use crate::cluster::KubeOptions;
 use crate::cluster::own::{Hook, HookObject, Own, OwnError};
+use crate::metrics::Metrics;
 use crate::metrics::certificates::{CertificateMetrics, Which};
 use crate::server::reload::FileWatch;
 use crate::server::shutdown::Hangups;
@@ -109,11 +110,13 @@ impl Serving {
     }
 
     /// Keeps everything up to date from now on.
-    pub(super) fn keep(self, readiness: Arc<Readiness>, metrics: CertificateMetrics, hangups: &Hangups) {
+    pub(super) fn keep(self, readiness: Arc<Readiness>, metrics: &Metrics, hangups: &Hangups) {
         let Self { certificate, callers, watches, mut upkeep, .. } = self;
-        for (watch, load) in watches {
-            tokio::spawn(watch.run(POLL, hangups.clone(), load));
+        for (watch, mut load) in watches {
+            let (name, metrics) = (watch.name(), metrics.clone());
+            tokio::spawn(watch.run(POLL, hangups.clone(), move || metrics.reloaded(name, load())));
         }
+        let metrics = metrics.certificates();
         if upkeep.secret.is_none() && !callers.are_told_apart() {
             everybody_is_known();
         }

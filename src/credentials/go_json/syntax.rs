@@ -8,9 +8,10 @@ const MAX_DEPTH: usize = 10_000;
 /// Checks that a document is one valid JSON value.
 ///
 /// # Errors
-/// Go's text for the first syntax error.
-pub(super) fn check(document: &[u8]) -> Result<(), String> {
-    Checker { text: document, at: 0 }.check()
+/// Go's text for the first syntax error, and the byte at which it is.
+pub(super) fn check(document: &[u8]) -> Result<(), (String, usize)> {
+    let mut checker = Checker { text: document, at: 0 };
+    checker.check().map_err(|text| (text, checker.at))
 }
 
 struct Checker<'a> {
@@ -21,7 +22,7 @@ struct Checker<'a> {
 // === impl Checker ===
 
 impl Checker<'_> {
-    fn check(mut self) -> Result<(), String> {
+    fn check(&mut self) -> Result<(), String> {
         let mut open: Vec<u8> = Vec::new();
         'value: loop {
             let first = self.significant()?;
@@ -216,7 +217,7 @@ mod tests {
     use super::*;
 
     fn error(document: &[u8]) -> String {
-        check(document).err().unwrap_or_default()
+        check(document).err().unwrap_or_default().0
     }
 
     #[test]

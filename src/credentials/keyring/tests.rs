@@ -169,6 +169,18 @@ fn one_malformed_secret_fails_the_keyring() {
 }
 
 #[test]
+fn a_value_that_is_no_json_says_at_which_byte() {
+    for (value, byte) in [
+        (r#"{"auths":{"a.io":{"auth":"dTpw"},}}"#, Some(33)),
+        ("eyJhdXRocyI6e319", Some(0)),
+        (r#"{"auths":{"#, Some(10)),
+        (r#"{"auths":{"a.io":{"auth":"!"}}}"#, None),
+    ] {
+        assert_eq!(Keyring::from_pull_secrets([&secret("s", value)]).unwrap_err().byte, byte, "{value}");
+    }
+}
+
+#[test]
 fn the_name_of_a_malformed_entry_shows_no_login() {
     let entry = |name: &str| {
         let json = serde_json::json!({"auths": {name: {"auth": "!"}}}).to_string();

@@ -48,8 +48,16 @@ impl Contents {
 
     /// Stores an image for `platform` (`os/architecture[/variant]`), untagged.
     pub(super) fn push_image(&mut self, repository: &str, tag: &str, platform: &str) -> Manifest {
+        self.push_built(repository, tag, platform, None)
+    }
+
+    /// The same, built at this time (RFC 3339).
+    pub(super) fn push_built(&mut self, repository: &str, tag: &str, platform: &str, at: Option<&str>) -> Manifest {
         let layer = sha256(&EMPTY_TAR);
         let mut config = platform_of(platform);
+        if let Some(at) = at {
+            config["created"] = at.into();
+        }
         config["config"] = json!({"Labels": {"org.opencontainers.image.ref.name": format!("{repository}:{tag}")}});
         config["rootfs"] = json!({"type": "layers", "diff_ids": [layer]});
         let config = Bytes::from(config.to_string());
@@ -75,6 +83,18 @@ impl Contents {
                     "platform": platform_of(platform)})
             })
             .collect();
+        let index = json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": manifests});
+        self.push_raw(repository, OCI_INDEX, index.to_string().into())
+    }
+
+    /// Stores an index with `image` behind an attestation, untagged.
+    pub(super) fn push_attested(&mut self, repository: &str, image: &Manifest) -> Manifest {
+        let attestation = self.push_image(repository, "attestation", "unknown/unknown");
+        let entry = |manifest: &Manifest, platform| {
+            json!({"mediaType": manifest.media_type, "digest": manifest.digest, "size": manifest.bytes.len(),
+                "platform": platform_of(platform)})
+        };
+        let manifests = [entry(&attestation, "unknown/unknown"), entry(image, "linux/amd64")];
         let index = json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": manifests});
         self.push_raw(repository, OCI_INDEX, index.to_string().into())
     }

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::credentials::{self, Keyring, PullSecret};
-use crate::facts::{Attempt, NamedBy, Secrets};
+use crate::facts::{Attempt, Meant, NamedBy, Secrets};
 use crate::finding::Code;
 use crate::reference::Reference;
 use crate::registry::failure::Failure;
@@ -49,10 +49,21 @@ fn held(found: &[PullSecret], named_by: NamedBy) -> Secrets {
 
 /// Message and fix for an image whose every attempt ends in `code`.
 fn words(image: &str, secrets: &Secrets, code: Code) -> (String, String) {
+    let words = with_draft(image, secrets, code, |draft, failure| {
+        (super::super::sentence(draft, code, true, Some(failure)), super::super::fix(draft, code, true, Some(failure)))
+    });
+    assert!(!words.0.contains(CANARY) && !words.1.contains(CANARY), "{words:?}");
+    assert!(words.1.len() < 700, "{} bytes: {}", words.1.len(), words.1);
+    words
+}
+
+/// What is made of an image whose every attempt ends in `code`.
+fn with_draft<T>(image: &str, secrets: &Secrets, code: Code, make: impl FnOnce(&Draft<'_>, &Failure) -> T) -> T {
     let reference = Reference::parse(image).unwrap();
     let failure = Failure { code, ..Failure::nonsense("", None) };
     let attempt = |candidate: credentials::Candidate| Attempt {
         source: candidate.source,
+        id: credentials::CredentialId::ANONYMOUS,
         login: candidate.credential.is_some_and(|credential| credential.login().is_some()),
         expiry: None,
         outcome: Err(failure.clone()),
@@ -76,16 +87,11 @@ fn words(image: &str, secrets: &Secrets, code: Code) -> (String, String) {
         image: &image,
         reference: Some(&reference),
         attempts: &attempts,
+        meant: &Meant::default(),
         now: Timestamp::UNIX_EPOCH,
     };
     let failure = Failure { detail: None, ..failure };
-    let words = (
-        super::super::sentence(&draft, code, true, Some(&failure)),
-        super::super::fix(&draft, code, true, Some(&failure)),
-    );
-    assert!(!words.0.contains(CANARY) && !words.1.contains(CANARY), "{words:?}");
-    assert!(words.1.len() < 700, "{} bytes: {}", words.1.len(), words.1);
-    words
+    make(&draft, &failure)
 }
 
 #[test]
@@ -98,13 +104,13 @@ fn a_pull_secret_that_matches_nothing_is_named_with_the_reason_and_the_lines_tha
         (
             corp,
             held(&[login("regcred", "registry.corp.io")], object()),
-            r#"Secret "regcred" is for registry.corp.io, which does not match registry.corp.io:5000 (another port); add one for registry.corp.io:5000: "#,
+            r#"Secret "regcred" is for registry.corp.io, which does not match registry.corp.io:5000 (another port); add one for registry.corp.io:5000:"#,
             corp_create,
         ),
         (
             corp,
             held(&[login("a", "registry.corp.io:5000/other")], object()),
-            r#"Secret "a" is for registry.corp.io:5000/other, which is no beginning of this image's repository; "#,
+            r#"Secret "a" is for registry.corp.io:5000/other, which does not match registry.corp.io:5000/team/api (another path); "#,
             corp_create,
         ),
         (
@@ -146,7 +152,7 @@ fn a_pull_secret_that_matches_nothing_is_named_with_the_reason_and_the_lines_tha
         (
             corp,
             held(&[login("a", "ghcr.io"), login("b", "quay.io")], object()),
-            "the pod's pull secrets are for ghcr.io, quay.io only; add one for registry.corp.io:5000: ",
+            "the pod's pull secrets are for ghcr.io, quay.io only; add one for registry.corp.io:5000:",
             corp_create,
         ),
         (
@@ -164,7 +170,7 @@ fn a_pull_secret_that_matches_nothing_is_named_with_the_reason_and_the_lines_tha
         (
             corp,
             Secrets { missing: vec!["theirs".to_owned()], ..Secrets::default() },
-            r#"Secret "theirs" is named, but it is not in namespace "team", and Secrets do not cross namespaces: kubectl -n team create secret docker-registry theirs "#,
+            "Secret \"theirs\" is named, but it is not in namespace \"team\", and Secrets do not cross namespaces:\n  kubectl -n team create secret docker-registry theirs ",
             corp_create,
         ),
     ];
@@ -179,7 +185,7 @@ fn one_more_pull_secret_is_attached_where_the_others_are_named_and_those_stay() 
             corp,
             held(&[], NamedBy::Nobody("builder".to_owned())),
             r#"no pull secret is named, neither in the pod nor in ServiceAccount "builder"; "#,
-            r#"; then attach it: kubectl -n team patch serviceaccount builder -p '{"imagePullSecrets":[{"name":"regcred"}]}'"#,
+            r#"  kubectl -n team patch serviceaccount builder -p '{"imagePullSecrets":[{"name":"regcred"}]}'"#,
         ),
         (
             corp,
@@ -189,9 +195,24 @@ fn one_more_pull_secret_is_attached_where_the_others_are_named_and_those_stay() 
         ),
         (
             corp,
-            held(&[login("a", "ghcr.io")], NamedBy::ObjectNot("builder".to_owned())),
+            held(&[login("a", "ghcr.io")], NamedBy::ObjectNot { account: "builder".to_owned(), theirs: Vec::new() }),
             "the pod's pull secrets are for ghcr.io only; ",
-            r#"; then add regcred to imagePullSecrets (those of ServiceAccount "builder" do not count, for the pod has its own)"#,
+            "\nthen add regcred to imagePullSecrets (those of ServiceAccount \"builder\" do not count, for the pod has its own)",
+        ),
+        (
+            corp,
+            held(
+                &[login("a", "ghcr.io")],
+                NamedBy::ObjectNot { account: "builder".to_owned(), theirs: vec!["x".to_owned(), "y".to_owned()] },
+            ),
+            "the pod's pull secrets are for ghcr.io only; ",
+            "(those of ServiceAccount \"builder\", x, y, do not count, for the pod has its own)",
+        ),
+        (
+            corp,
+            held(&[], NamedBy::Nameless("builder".to_owned())),
+            r#"imagePullSecrets has an entry without a name, so that not even those of ServiceAccount "builder" count; "#,
+            "\nthen put regcred in place of the entry without a name in imagePullSecrets",
         ),
     ]);
 }
@@ -206,6 +227,7 @@ fn hold(table: Vec<Scenario<'_>>) {
         assert!(fix.starts_with(starts) && fix.contains(holds) && fix.contains(CREATE), "{fix}\n{starts}\n{holds}");
         // A registry that hides what is private says less; the reason is the same.
         let (_, fix) = words(image, &secrets, Code::NotFoundOrNoAccess);
+        let fix = fix.strip_prefix("no registry is written, so docker.io/acme/api is meant; ").unwrap_or(&fix);
         assert!(fix.starts_with(&format!("check the spelling; if it is private: {starts}")), "{fix}");
     }
 }
@@ -220,45 +242,45 @@ fn a_refused_login_with_a_mistake_in_it_is_told_which() {
             "a.io",
             password(&format!("{CANARY}\n")),
             Code::CredentialsRejected,
-            r#"the password in Secret "s" ends with a line end, as a file or echo leaves one; renew it: "#,
+            r#"the password in Secret "s" ends with a line end, as a file or echo leaves one; renew it:"#,
         ),
         (
             "a.io/x:1",
             "a.io",
             password(&format!(" {CANARY}")),
             Code::CredentialsRejected,
-            r#"the password in Secret "s" begins or ends with a blank; renew it: "#,
+            r#"the password in Secret "s" begins or ends with a blank; renew it:"#,
         ),
         (
             "a.io/x:1",
             "a.io",
             json!({ "username": "ann ", "password": CANARY }),
             Code::CredentialsRejected,
-            r#"the user name in Secret "s" begins or ends with a blank or line end; renew it: "#,
+            r#"the user name in Secret "s" begins or ends with a blank or line end; renew it:"#,
         ),
         (
             "1.dkr.ecr.eu-west-1.amazonaws.com/x:1",
             "1.dkr.ecr.eu-west-1.amazonaws.com",
             json!({ "username": "AWS", "password": ecr }),
             Code::CredentialsRejected,
-            r#"the password in Secret "s" is ECR's whole authorizationToken: only what follows AWS: in it is the password (aws ecr get-login-password); renew it: "#,
+            r#"the password in Secret "s" is ECR's whole authorizationToken: only what follows AWS: in it is the password (aws ecr get-login-password); renew it:"#,
         ),
         (
             "acme/x:1",
             "https://index.docker.io/v1/",
             json!({ "username": "ann@acme.io", "password": CANARY }),
             Code::CredentialsRejected,
-            r#"the user in Secret "s" is an e-mail address; Docker Hub wants the Docker ID; renew it: "#,
+            r#"the user in Secret "s" is an e-mail address; Docker Hub wants the Docker ID; renew it:"#,
         ),
         (
             "a.io/x:1",
             "a.io",
             json!({ "auth": STANDARD.encode("ann:"), "identitytoken": CANARY }),
             Code::CredentialsMissing,
-            r#"Secret "s" has only an identitytoken, which kubelets ignore: they need user and password; renew it: "#,
+            r#"Secret "s" has only an identitytoken, which kubelets ignore: they need user and password; renew it:"#,
         ),
-        ("a.io/x:1", "a.io", json!({ "username": "ann" }), Code::CredentialsMissing, "renew it: "),
-        ("a.io/x:1", "a.io", password(CANARY), Code::CredentialsRejected, "renew it: "),
+        ("a.io/x:1", "a.io", json!({ "username": "ann" }), Code::CredentialsMissing, "renew it:"),
+        ("a.io/x:1", "a.io", password(CANARY), Code::CredentialsRejected, "renew it:"),
         (
             "a.io/x:1",
             "a.io",
@@ -271,6 +293,49 @@ fn a_refused_login_with_a_mistake_in_it_is_told_which() {
         let (_, fix) = words(image, &secrets, code);
         assert!(fix.starts_with(starts), "{fix}\n{starts}");
     }
+}
+
+#[test]
+fn a_secret_that_does_not_decode_says_where_and_is_made_anew_in_one_line() {
+    let line = |server: &str| {
+        format!(
+            ":\n  kubectl -n team delete secret s && {CREATE}s --docker-server={server} --docker-username=USER --docker-password=PASSWORD"
+        )
+    };
+    let json = |text: &str| BTreeMap::from([(".dockerconfigjson".to_owned(), text.as_bytes().to_vec())]);
+    for (value, expected) in [
+        (
+            r#"{"auths":{"b.io":{"auth":"dTp!"}}}"#,
+            format!(r#"make Secret "s" anew (illegal base64 data at input byte 3, entry "b.io"){}"#, line("b.io")),
+        ),
+        (
+            r#"{"auths":{},}"#,
+            format!(
+                r#"make Secret "s" anew (invalid character '}}' looking for beginning of object key string, no JSON from byte 12 of its value on){}"#,
+                line("a.io:5000")
+            ),
+        ),
+    ] {
+        let secret = PullSecret::new("s", "kubernetes.io/dockerconfigjson", json(value));
+        let malformed = Keyring::from_pull_secrets([&secret]).unwrap_err();
+        let secrets = held(&[], NamedBy::Object);
+        let code = Code::PullSecretMalformed;
+        let fix =
+            with_draft("a.io:5000/x:1", &secrets, code, |draft, _| super::super::fix_malformed(draft, &malformed));
+        assert_eq!(fix, expected);
+    }
+}
+
+#[test]
+fn a_secret_with_further_logins_says_that_they_have_to_be_put_in_again() {
+    let login = json!({ "username": "ann", "password": CANARY });
+    let config = json!({ "auths": { "a.io": login, "b.io": login } });
+    let secrets = held(&[secret("s", "kubernetes.io/dockerconfigjson", &config)], NamedBy::Object);
+    let (_, fix) = words("a.io/x:1", &secrets, Code::CredentialsRejected);
+    assert!(
+        fix.starts_with("renew it (it has a login for b.io, too, which has to be put in again):\n  kubectl"),
+        "{fix}"
+    );
 }
 
 #[test]
@@ -287,4 +352,22 @@ fn half_a_login_says_which_half() {
         let (message, _) = words("a.io/x:1", &secrets, Code::CredentialsMissing);
         assert!(message.ends_with(expected), "{message}");
     }
+}
+
+#[test]
+fn a_limit_has_two_ways_out_and_docker_hub_has_its_figures() {
+    let nobody = || held(&[], NamedBy::Nobody("default".to_owned()));
+    let figures = "100 times in 6 hours, a free account 200 times";
+    let (message, fix) = words("nginx:1.27", &nobody(), Code::RateLimited);
+    assert!(message.ends_with("was not checked: docker.io limits an anonymous caller"), "{message}");
+    assert!(fix.contains(figures) && fix.contains("; or log in:\n  kubectl -n team create secret"), "{fix}");
+    assert!(fix.contains("--docker-server=https://index.docker.io/v1/ "), "{fix}");
+    assert!(fix.ends_with("-p '{\"imagePullSecrets\":[{\"name\":\"regcred\"}]}'"), "{fix}");
+    let (_, fix) = words("a.io/nginx:1.27", &nobody(), Code::RateLimited);
+    assert!(fix.starts_with("let nodes pull through a mirror") && !fix.contains("Docker Hub"), "{fix}");
+    let secrets = held(&[login("hub", "https://index.docker.io/v1/")], NamedBy::Object);
+    let (message, fix) = words("nginx:1.27", &secrets, Code::RateLimited);
+    assert!(message.ends_with("docker.io limits the login in Secret \"hub\""), "{message}");
+    assert!(fix.starts_with("wait, pay for the account or let nodes") && fix.contains(figures), "{fix}");
+    assert!(!fix.contains("kubectl"), "{fix}");
 }

@@ -15,7 +15,9 @@ use crate::policy::Proxy;
 use crate::registry::guard::Guard;
 use crate::registry::http::CONNECT_TIMEOUT;
 use crate::registry::http::names::{GuardedResolver, Names};
+use crate::registry::http::phase;
 use crate::registry::http::unverified::AnyServer;
+use crate::registry::http::verifier::Verifier;
 use crate::registry::transport::{Profile, TransportError};
 
 /// The clients made so far. Profiles come from the configuration, so there are few.
@@ -91,10 +93,16 @@ fn tls(profile: &Profile) -> Result<ClientConfig, String> {
             roots.add(certificate).map_err(|error| format!("ca {}: {error}", file.display()))?;
         }
     }
+    let builder = ClientConfig::builder;
     let builder = if profile.skip_verify {
-        ClientConfig::builder().dangerous().with_custom_certificate_verifier(Arc::new(AnyServer::new()))
+        builder().dangerous().with_custom_certificate_verifier(Arc::new(AnyServer::new()))
     } else {
-        ClientConfig::builder().with_root_certificates(roots)
+        let roots = Arc::new(roots);
+        match Verifier::new(&roots) {
+            Some(verifier) => builder().dangerous().with_custom_certificate_verifier(Arc::new(verifier)),
+            // Without an authority nothing is trusted.
+            None => builder().with_root_certificates(roots),
+        }
     };
     let pair = match (&profile.client_cert_file, &profile.client_pair) {
         (Some(file), _) => Some(("clientCertFile", file, file)),
@@ -111,6 +119,7 @@ fn tls(profile: &Profile) -> Result<ClientConfig, String> {
                 .map_err(|error| format!("{setting} {}: {error}", certificate.display()))?
         }
     };
+    config.resumption = phase::noted();
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(config)
 }

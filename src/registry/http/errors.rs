@@ -1,5 +1,7 @@
 //! What reqwest, hyper, rustls and the operating system say → a cause, a sentence, and the words of a node's Go runtime.
 
+mod tls;
+
 use std::error::Error;
 use std::io;
 use std::time::Duration;
@@ -9,16 +11,42 @@ use url::Url;
 use crate::finding::Cause;
 use crate::policy::Proxy;
 use crate::registry::http::names::{NameRefused, NameUnresolved};
+use crate::registry::http::phase::{self, Phase, Wait};
 use crate::registry::http::{CONNECT_TIMEOUT, host};
-use crate::registry::said::clean;
 use crate::registry::transport::{Method, TransportError};
 
 /// The whole exchange took longer than its limit.
 pub(super) fn timeout(method: Method, url: &Url, limit: Duration) -> TransportError {
-    TransportError {
-        cause: Some(Cause::Timeout),
-        detail: format!("{} did not answer within {limit:?}", host(url)),
-        go: Some(go(method, url, "net/http: timeout awaiting response headers")),
+    let wait = phase::now().unwrap_or_else(|| Wait { host: host(url), phase: Phase::Answer });
+    // What connecting takes is limited by itself, and to less than most exchanges.
+    let phase = if limit > CONNECT_TIMEOUT { wait.phase.max(Phase::Answer) } else { wait.phase };
+    let (detail, words) = waited(url, &Wait { phase, ..wait }, limit);
+    TransportError { cause: Some(Cause::Timeout), detail, go: Some(go(method, url, &words)) }
+}
+
+/// What did not come in time, and how Go says it.
+fn waited(url: &Url, wait: &Wait, limit: Duration) -> (String, String) {
+    let Wait { host, phase } = wait;
+    match phase {
+        Phase::Lookup => (
+            format!("DNS did not answer within {limit:?} where {host} is"),
+            format!("dial tcp: lookup {}: i/o timeout", url.host_str().unwrap_or_default()),
+        ),
+        Phase::Connect => {
+            (format!("{host} did not accept a connection within {limit:?} (TCP)"), dial(url, "i/o timeout"))
+        }
+        Phase::Tls => (
+            format!("{host} accepted a connection, but no TLS handshake came about within {limit:?}"),
+            "net/http: TLS handshake timeout".to_owned(),
+        ),
+        Phase::Answer => (
+            format!("{host} accepted a connection, but sent no first byte within {limit:?}"),
+            "net/http: timeout awaiting response headers".to_owned(),
+        ),
+        Phase::Body => (
+            format!("{host} began to answer, but did not send the whole body within {limit:?}"),
+            "context deadline exceeded (Client.Timeout or context cancellation while reading body)".to_owned(),
+        ),
     }
 }
 
@@ -46,7 +74,7 @@ pub(super) fn classify(method: Method, url: &Url, proxy: &Proxy, error: &reqwest
             return made(Some(Cause::Dns), detail, words);
         }
         if let Some(tls) = link.downcast_ref::<rustls::Error>() {
-            return made(Some(Cause::Tls), tls_in_words(&host, tls), tls_in_go(url, tls));
+            return made(Some(Cause::Tls), tls::in_words(&host, tls), tls::in_go(url, tls));
         }
         if let Some(failed) = link.downcast_ref::<io::Error>()
             && let Some(found) = from_io(&host, url, failed)
@@ -55,10 +83,10 @@ pub(super) fn classify(method: Method, url: &Url, proxy: &Proxy, error: &reqwest
         }
     }
     if error.is_timeout() {
-        // The name, TCP and TLS share one limit, and nothing tells which of them took it.
-        let words = dial(url, "i/o timeout");
-        let detail =
-            format!("no connection to {host} came about within {CONNECT_TIMEOUT:?} (DNS, TCP and TLS together)");
+        // Only connecting has a limit in the client, and an address is not looked up.
+        let wait = phase::now().unwrap_or(Wait { host, phase: Phase::Connect });
+        let phase = if matches!(wait.phase, Phase::Lookup | Phase::Tls) { wait.phase } else { Phase::Connect };
+        let (detail, words) = waited(url, &Wait { phase, ..wait }, CONNECT_TIMEOUT);
         return made(Some(Cause::Timeout), detail, Some(words));
     }
     let last = chain().last().map_or_else(|| "no further reason".to_owned(), ToString::to_string);
@@ -155,82 +183,6 @@ fn unresolved_in_words(host: &str, said: &str) -> (String, Option<String>) {
     }
 }
 
-/// What is wrong with the other side of a handshake, and for whom.
-fn tls_in_words(host: &str, error: &rustls::Error) -> String {
-    use rustls::CertificateError as Certificate;
-    let day = |time: &rustls_pki_types::UnixTime| {
-        let at = i64::try_from(time.as_secs()).ok().and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
-        at.map(|at| at.strftime("%Y-%m-%d").to_string()).unwrap_or_default()
-    };
-    let wrong = match error {
-        rustls::Error::InvalidCertificate(Certificate::UnknownIssuer) => {
-            "its certificate is signed by an authority that pullgate does not know (caFile)".to_owned()
-        }
-        rustls::Error::InvalidCertificate(Certificate::ExpiredContext { not_after, .. }) => {
-            format!("the server's certificate expired on {}", day(not_after))
-        }
-        rustls::Error::InvalidCertificate(Certificate::NotValidYetContext { not_before, .. }) => {
-            format!("the server's certificate begins on {}: one of the clocks is wrong", day(not_before))
-        }
-        rustls::Error::InvalidCertificate(Certificate::NotValidForNameContext { presented, .. }) => {
-            let names: Vec<&str> = presented.iter().take(4).map(|name| bare_name(name)).collect();
-            let names = if names.is_empty() { "no name at all".to_owned() } else { names.join(", ") };
-            format!("the server's certificate is for {}, not for this host", clean(&names))
-        }
-        rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType) => {
-            "it does not speak TLS on this port; plain HTTP perhaps (plainHTTP)".to_owned()
-        }
-        other => other.to_string(),
-    };
-    format!("TLS with {host} failed: {wrong}")
-}
-
-/// `DnsName("a")` → `a`.
-fn bare_name(name: &str) -> &str {
-    let inner = name.split_once('(').and_then(|(_, inner)| inner.strip_suffix(')')).unwrap_or(name);
-    inner.trim_matches('"')
-}
-
-fn tls_in_go(url: &Url, error: &rustls::Error) -> Option<String> {
-    use rustls::CertificateError as Certificate;
-    let unverified = |what: String| Some(format!("tls: failed to verify certificate: x509: {what}"));
-    match error {
-        rustls::Error::InvalidCertificate(Certificate::UnknownIssuer) => {
-            unverified("certificate signed by unknown authority".to_owned())
-        }
-        rustls::Error::InvalidCertificate(Certificate::Expired | Certificate::ExpiredContext { .. }) => {
-            unverified("certificate has expired or is not yet valid".to_owned())
-        }
-        rustls::Error::InvalidCertificate(Certificate::NotValidForName) => {
-            unverified(format!("certificate is not valid for {}", url.host_str().unwrap_or_default()))
-        }
-        rustls::Error::InvalidCertificate(Certificate::NotValidForNameContext { presented, .. }) => {
-            unverified(wrong_name(url, presented))
-        }
-        rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType) => {
-            Some("http: server gave HTTP response to HTTPS client".to_owned())
-        }
-        _ => None,
-    }
-}
-
-/// As `crypto/x509` words a certificate for other names, which rustls lists as `DnsName("a")` or `IpAddress(…)`.
-fn wrong_name(url: &Url, presented: &[String]) -> String {
-    let host = url.host_str().unwrap_or_default();
-    let names: Vec<&str> =
-        presented.iter().filter_map(|name| name.strip_prefix("DnsName(\"")?.strip_suffix("\")")).collect();
-    if matches!(url.host(), Some(url::Host::Ipv4(_) | url::Host::Ipv6(_))) {
-        if presented.len() == names.len() {
-            return format!("cannot validate certificate for {host} because it doesn't contain any IP SANs");
-        }
-        return format!("certificate is not valid for {host}");
-    }
-    if names.is_empty() {
-        return format!("certificate is not valid for any names, but wanted to match {host}");
-    }
-    format!("certificate is valid for {}, not {host}", names.join(", "))
-}
-
 /// `failed to do request: Head "U": …` as `net/url.Error` prints it.
 fn go(method: Method, url: &Url, what: &str) -> String {
     format!("failed to do request: {} \"{url}\": {what}", method.in_go())
@@ -238,9 +190,6 @@ fn go(method: Method, url: &Url, what: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use rustls::{CertificateError, Error, InvalidMessage};
-    use rustls_pki_types::{ServerName, UnixTime};
-
     use super::*;
 
     #[test]
@@ -263,40 +212,6 @@ mod tests {
             let (detail, go) = unresolved_in_words("a.io", said);
             assert_eq!(detail, format!("a.io does not resolve: {expected}"));
             assert_eq!(go.is_some(), absent, "{said}");
-        }
-    }
-
-    #[test]
-    fn a_handshake_that_fails_names_the_side_and_the_reason() {
-        let at = |seconds| UnixTime::since_unix_epoch(Duration::from_secs(seconds));
-        let certificate = Error::InvalidCertificate;
-        for (error, expected) in [
-            (
-                certificate(CertificateError::UnknownIssuer),
-                "signed by an authority that pullgate does not know (caFile)",
-            ),
-            (
-                certificate(CertificateError::ExpiredContext { time: at(1_800_000_000), not_after: at(1_735_689_600) }),
-                "the server's certificate expired on 2025-01-01",
-            ),
-            (
-                certificate(CertificateError::NotValidYetContext { time: at(0), not_before: at(1_735_689_600) }),
-                "the server's certificate begins on 2025-01-01: one of the clocks is wrong",
-            ),
-            (
-                certificate(CertificateError::NotValidForNameContext {
-                    expected: ServerName::try_from("a.io").unwrap(),
-                    presented: vec!["DnsName(\"b.io\")".to_owned(), "IpAddress(10.0.0.1)".to_owned()],
-                }),
-                "the server's certificate is for b.io, 10.0.0.1, not for this host",
-            ),
-            (
-                Error::InvalidMessage(InvalidMessage::InvalidContentType),
-                "it does not speak TLS on this port; plain HTTP perhaps (plainHTTP)",
-            ),
-        ] {
-            let words = tls_in_words("a.io", &error);
-            assert!(words.starts_with("TLS with a.io failed: ") && words.ends_with(expected), "{words}");
         }
     }
 }

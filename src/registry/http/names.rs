@@ -10,6 +10,7 @@ use std::sync::Arc;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 use crate::registry::guard::Guard;
+use crate::registry::http::phase::{self, Phase};
 
 /// More addresses than this are not tried: an answer with thousands would make pullgate knock at thousands of doors.
 const MAX_ADDRESSES: usize = 16;
@@ -69,10 +70,12 @@ impl Resolve for GuardedResolver {
         let host = name.as_str().to_owned();
         let (looking, guard) = (self.names.look_up(host.clone()), self.guard.clone());
         Box::pin(async move {
+            phase::reached(Phase::Lookup);
             let found = match looking.await {
                 Ok(found) => found,
                 Err(source) => return Err(NameUnresolved { host, source }.into()),
             };
+            phase::reached(Phase::Connect);
             let mut refused = None;
             let mut allowed = Vec::new();
             for address in found.into_iter().take(MAX_ADDRESSES) {

@@ -18,7 +18,7 @@ pub const LOGIN_GOOD: Duration = Duration::from_mins(5);
 /// registries ban those who keep trying.
 pub const LOGIN_REFUSED: Duration = Duration::from_mins(2);
 
-/// Whether an image is public, and that a repository is there.
+/// Whether an image is public or at another registry, that a repository is there, and when a build was made.
 pub const SEEN: Duration = Duration::from_mins(1);
 
 /// That a repository is not there: "I just made it" must not be contradicted.
@@ -53,6 +53,10 @@ pub enum Probe {
     Public,
     /// Is the repository there? One tag of its list.
     Repository,
+    /// When was the build before the wanted one made? Its configuration.
+    Built,
+    /// Is the same image at another registry that the pod has a login for? A HEAD with that login.
+    Elsewhere,
 }
 
 /// What is known when a refusal is about to be reported.
@@ -145,7 +149,7 @@ pub fn lifetime(probe: Probe, said: Option<bool>) -> Duration {
         (Probe::Login, Some(true)) => LOGIN_GOOD,
         (Probe::Login, Some(false) | None) => LOGIN_REFUSED,
         (Probe::Repository, Some(false)) => ABSENT,
-        (Probe::Public | Probe::Repository, _) => SEEN,
+        (Probe::Public | Probe::Repository | Probe::Built | Probe::Elsewhere, _) => SEEN,
     }
 }
 
@@ -164,7 +168,7 @@ pub fn conclude(failure: Failure, probed: Probed) -> Failure {
 
 impl Probe {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Login, Self::Public, Self::Repository];
+    pub const ALL: [Self; 5] = [Self::Login, Self::Public, Self::Repository, Self::Built, Self::Elsewhere];
 
     /// The metric label.
     pub fn as_str(self) -> &'static str {
@@ -172,6 +176,8 @@ impl Probe {
             Self::Login => "login",
             Self::Public => "public",
             Self::Repository => "repository",
+            Self::Built => "built",
+            Self::Elsewhere => "elsewhere",
         }
     }
 }

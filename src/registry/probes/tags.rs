@@ -63,9 +63,14 @@ impl Registry {
         }
         if let Some(tag) = &wanted.tag {
             let known = || tags.iter().map(String::as_str);
+            let (near, previous) = (suggest::nearest(tag, known()), suggest::previous(tag, known()));
+            // What stands there under a name much like it was pushed.
+            let beside = || suggest::other_commit(tag, known()).filter(|_| near.is_empty());
             let nearest = Nearest {
-                tags: suggest::nearest(tag, known()).into_iter().map(str::to_owned).collect(),
-                ahead: suggest::newer_than_all(tag, known()),
+                ahead: previous.is_some(),
+                before: previous.filter(|previous| suggest::follows(tag, previous)).or_else(beside).map(str::to_owned),
+                tags: near.into_iter().map(str::to_owned).collect(),
+                built: None,
             };
             told.nearest = (nearest != Nearest::default()).then(|| Arc::new(nearest));
         }
@@ -92,7 +97,7 @@ fn tell(answer: &Response) -> Told {
         _ => None,
     };
     let words = yes.filter(|yes| !yes).and_then(|_| said.words()).map(Arc::from);
-    Told { yes, words, throttled: answer.status == 429, nearest: None }
+    Told { yes, words, throttled: answer.status == 429, ..Told::default() }
 }
 
 fn listed(answer: &Response) -> Option<Vec<String>> {

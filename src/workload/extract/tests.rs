@@ -141,8 +141,9 @@ fn pull_secrets_follow_the_service_account_plugin() {
         (json!({ "serviceAccount": "old" }), false, through(&[], "old")),
         (json!({ "serviceAccount": "old", "serviceAccountName": "new" }), false, through(&[], "new")),
         (json!({ "imagePullSecrets": [{ "name": "a" }, { "name": "" }] }), false, through(&["a"], "default")),
-        (json!({ "imagePullSecrets": [{ "name": "" }] }), false, PullSecretNames::Final(names(&[]))),
-        (json!({ "imagePullSecrets": [null] }), false, PullSecretNames::Final(names(&[]))),
+        (json!({ "imagePullSecrets": [{ "name": "" }] }), false, PullSecretNames::Nameless),
+        (json!({ "imagePullSecrets": [{ "name": "" }] }), true, PullSecretNames::Nameless),
+        (json!({ "imagePullSecrets": [null] }), false, PullSecretNames::Nameless),
     ] {
         let text = json!({ "spec": spec }).to_string();
         let object = serde_json::from_str(&text).expect("decodes");

@@ -13,10 +13,11 @@ use serde_json::{Value, json};
 
 use self::stage::{Keeper, Kept, LONG, NAME, keep, prepared, start};
 use crate::Failure;
+use crate::gate::page;
 use crate::kubectl::{until, until_within};
 use crate::objects::pod;
 use crate::report::{Report, ensure};
-use crate::world::{OWN_NAMESPACE, TEAM, World, page};
+use crate::world::{OWN_NAMESPACE, TEAM, World};
 
 pub(super) fn cases(world: &mut World, report: &mut Report) {
     let world = &*world;

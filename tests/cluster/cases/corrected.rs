@@ -35,11 +35,11 @@ pub(super) fn cases(world: &mut World, report: &mut Report) {
         let said = world.kubectl.apply(&pod)?.refused("CredentialsMissing")?;
         let command = said.stderr.lines().find_map(|line| line.split_once("kubectl ")).map(|(_, command)| command);
         let command = command.ok_or_else(|| format!("no command: {said}"))?;
-        let command = command.replace("USER", ALICE.0).replace("PASSWORD", ALICE.1);
-        world.kubectl.run(&command)?.succeeded()?;
+        let typed = command.replace("USER", ALICE.0).replace("PASSWORD", ALICE.1);
+        world.kubectl.run(&typed)?.succeeded()?;
         world.kubectl.apply(&pod)?.soundly()?;
         pins.push(("late-secret", image, world.images.single.clone()));
-        Ok(command)
+        Ok(command.to_owned())
     });
     report.case("corrected: a ServiceAccount gets its secret", |_| {
         let image = world.bearer("alice/app:v1");

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::Failure;
+use crate::hands::Hands;
 use crate::kubectl::until;
 use crate::objects::{list, pod, pod_with};
 use crate::report::{Report, ensure};
@@ -104,6 +105,7 @@ pub(super) fn cases(world: &mut World, report: &mut Report) {
 pub(super) fn without_webhooks(world: &mut World, report: &mut Report) {
     let world = &*world;
     let gone = || -> Result<(), Failure> {
+        let _hands = Hands::start(world)?;
         world.kubectl.helm(&["uninstall", "pullgate", "-n", OWN_NAMESPACE])?.succeeded()?;
         let probe = pod(TEAM, "probe", &world.open("alice/app:none"));
         until("the API server to call nobody", || {

@@ -19,21 +19,26 @@ fn entries(places: &Places) -> Vec<Row> {
     let row = |name: &str| Row::new(&format!("logins: {name}"), format!("{host}/alice/app:v1"));
     let entry = |name: &str, entry: Value| row(name).secret(Secret::entry(host, &entry));
     vec![
-        entry("username and password", json!({ "username": "alice", "password": "wonderland" })).runs(),
+        entry("username and password", json!({ "username": "alice", "password": "canary-wonderland" })).runs(),
         entry(
             "auth goes before username and password",
-            json!({ "username": "alice", "password": "x", "auth": STANDARD.encode("alice:wonderland") }),
+            json!({ "username": "alice", "password": "x", "auth": STANDARD.encode("alice:canary-wonderland") }),
         )
         .runs(),
-        entry("auth without padding", json!({ "auth": STANDARD_NO_PAD.encode("alice:wonderland") })).runs(),
-        entry("auth with a newline at its end", json!({ "auth": STANDARD.encode("alice:wonderland") + "\n" })).runs(),
-        row("member names in capitals")
-            .secret(Secret::document(&json!({ "AUTHS": { host: { "Auth": STANDARD.encode("alice:wonderland") } } })))
+        entry("auth without padding", json!({ "auth": STANDARD_NO_PAD.encode("alice:canary-wonderland") })).runs(),
+        entry("auth with a newline at its end", json!({ "auth": STANDARD.encode("alice:canary-wonderland") + "\n" }))
             .runs(),
-        entry("an unknown user", json!({ "username": "mallory", "password": "wonderland" })).fails(REFUSED),
-        row("a newline after the password").secret(Secret::login(host, ("alice", "wonderland\n"))).fails(REFUSED),
+        row("member names in capitals")
+            .secret(Secret::document(
+                &json!({ "AUTHS": { host: { "Auth": STANDARD.encode("alice:canary-wonderland") } } }),
+            ))
+            .runs(),
+        entry("an unknown user", json!({ "username": "mallory", "password": "canary-wonderland" })).fails(REFUSED),
+        row("a newline after the password")
+            .secret(Secret::login(host, ("alice", "canary-wonderland\n")))
+            .fails(REFUSED),
         row("an empty password").secret(Secret::login(host, ("alice", ""))).fails(NO_LOGIN),
-        row("a password without a user").secret(Secret::login(host, ("", "wonderland"))).fails(NO_LOGIN),
+        row("a password without a user").secret(Secret::login(host, ("", "canary-wonderland"))).fails(NO_LOGIN),
         entry("an empty entry", json!({})).fails(NO_LOGIN),
         entry("null", Value::Null).fails(NO_LOGIN),
         entry("an empty entry, then the right one", json!({})).secret(Secret::login(host, ALICE)).runs(),
@@ -58,11 +63,11 @@ fn malformed(places: &Places) -> Vec<Row> {
         entry("auth is no base64", json!({ "auth": "%%%%" })).waits("illegal base64 data", ""),
         entry("auth in the URL's alphabet", json!({ "auth": URL_SAFE.encode("alice:\u{fb}\u{ff}\u{fe}~~") }))
             .waits("illegal base64 data", ""),
-        entry("auth with a blank behind", json!({ "auth": STANDARD.encode("alice:wonderland") + " " }))
+        entry("auth with a blank behind", json!({ "auth": STANDARD.encode("alice:canary-wonderland") + " " }))
             .waits("illegal base64 data", ""),
         entry("auth is a number", json!({ "auth": 5 })).waits("cannot unmarshal number", ""),
         row("auths is a list").secret(Secret::text(r#"{"auths":[]}"#)).waits("cannot unmarshal array", ""),
-        entry("the entry is a text", json!("alice:wonderland")).waits("cannot unmarshal string", ""),
+        entry("the entry is a text", json!("alice:canary-wonderland")).waits("cannot unmarshal string", ""),
         row("an entry of another registry").secret(elsewhere.clone()).waits("illegal base64 data", ""),
         row("good, then malformed")
             .secret(Secret::login(host, ALICE))

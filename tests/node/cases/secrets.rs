@@ -43,9 +43,11 @@ fn orders(places: &Places) -> Vec<Row> {
         bearer("another user's, then the owner's").secret(token(BOB)).secret(token(ALICE)).runs(),
         bearer("wrong, then another user's: two texts").secret(token(WRONG)).secret(token(BOB)).fails(", failed"),
         bearer("a password with a newline")
-            .secret(token(("alice", "wonderland\n")))
+            .secret(token(("alice", "canary-wonderland\n")))
             .fails("failed to fetch oauth token"),
-        bearer("a password without a user").secret(token(("", "wonderland"))).fails("failed to fetch anonymous token"),
+        bearer("a password without a user")
+            .secret(token(("", "canary-wonderland")))
+            .fails("failed to fetch anonymous token"),
         Row::new("secrets: bearer: a password with colons", format!("{}/carol/app:v1", places.bearer))
             .secret(token(CAROL))
             .runs(),

@@ -105,32 +105,32 @@ fn which_login(places: &Places, images: &Images) -> Vec<Case> {
     };
     vec![
         flawed("a wrong password", WRONG),
-        flawed("an unknown user", ("mallory", "wonderland")),
+        flawed("an unknown user", ("mallory", "canary-wonderland")),
         flawed("an empty password", ("alice", "")),
-        flawed("a newline after the password", ("alice", "wonderland\n")),
-        flawed("a space before the password", ("alice", " wonderland")),
+        flawed("a newline after the password", ("alice", "canary-wonderland\n")),
+        flawed("a space before the password", ("alice", " canary-wonderland")),
         case("a password with colons").secret(login(host, CAROL)).asks_as(&[CAROL]).resolves_to(one),
         case("a password without a user is dropped")
-            .secret(login(host, ("", "wonderland")))
+            .secret(login(host, ("", "canary-wonderland")))
             .asks_as(&[NOBODY])
             .fails(&[Authorization]),
         case("username and password without auth")
-            .secret(Secret::entry(host, json!({ "username": "alice", "password": "wonderland" })))
+            .secret(Secret::entry(host, json!({ "username": "alice", "password": "canary-wonderland" })))
             .asks_as(&[ALICE])
             .resolves_to(one),
         case("auth goes before username and password")
             .secret(Secret::entry(
                 host,
-                json!({ "username": "alice", "password": "x", "auth": STANDARD.encode("alice:wonderland") }),
+                json!({ "username": "alice", "password": "x", "auth": STANDARD.encode("alice:canary-wonderland") }),
             ))
             .asks_as(&[ALICE])
             .resolves_to(one),
         case("auth without padding")
-            .secret(Secret::entry(host, json!({ "auth": STANDARD_NO_PAD.encode("alice:wonderland") })))
+            .secret(Secret::entry(host, json!({ "auth": STANDARD_NO_PAD.encode("alice:canary-wonderland") })))
             .asks_as(&[ALICE])
             .resolves_to(one),
         case("member names in capitals")
-            .secret(Secret::new(json!({ "AUTHS": { host: { "Auth": STANDARD.encode("alice:wonderland") } } })))
+            .secret(Secret::new(json!({ "AUTHS": { host: { "Auth": STANDARD.encode("alice:canary-wonderland") } } })))
             .asks_as(&[ALICE])
             .resolves_to(one),
         case("an identity token is nothing to a kubelet")

@@ -18,11 +18,11 @@ pub(super) fn cases(places: &Places, images: &Images) -> Vec<Case> {
         alice("the right login", "alice/app:v1").resolves_to(one),
         case("no secret at all", "alice/app:v1").fails(&[Authorization]),
         flawed("a wrong password", WRONG),
-        flawed("an unknown user", ("mallory", "wonderland")),
+        flawed("an unknown user", ("mallory", "canary-wonderland")),
         flawed("an empty password", ("alice", "")),
-        flawed("a newline after the password", ("alice", "wonderland\n")),
+        flawed("a newline after the password", ("alice", "canary-wonderland\n")),
         case("a password without a user is dropped", "alice/app:v1")
-            .secret(login(("", "wonderland")))
+            .secret(login(("", "canary-wonderland")))
             .asks_as(&[NOBODY])
             .fails(&[Authorization]),
         alice("another user's repository", "bob/app:v1").fails(&[Authorization]),

@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use pullgate::demo::registry::{Bearer, Login};
+use pullgate::demo::registry::{Bearer, Behaviour, Login, Target};
 use serde_json::{Value, json};
 
 use super::{Desk, Done, keys, text};
@@ -217,6 +217,34 @@ async fn explain_takes_the_local_docker_login_and_needs_no_cluster() {
     let done = desk.run(&["explain", "R/open:v1", "--docker-config", "/nowhere"]).await;
     let expected = "pullgate: --docker-config /nowhere: No such file or directory (os error 2)\n";
     assert_eq!((done.code, done.err.as_str()), (2, expected));
+}
+
+#[tokio::test]
+async fn explain_says_that_a_list_of_the_pods_own_puts_the_accounts_aside() {
+    let desk = Desk::new(Login::Basic).await;
+    let file = desk.write("docker.json", &json!({ "auths": { desk.registry.host(): { "auth": "YTpi" } } }).to_string());
+    let words =
+        "  Secret \"regcred\": not used; ServiceAccount \"builder\" names it, but the pod has a list of its own";
+    let account = ["explain", "R/team/api:v1", "--service-account", "builder", "--offline"];
+    for (more, expected) in [(&[][..], false), (&["--docker-config", &file], true), (&["--pull-secret", "bobs"], true)]
+    {
+        let done = desk.run(&[&account[..], more].concat()).await;
+        assert_eq!(done.out.contains(words), expected, "{more:?}: {}", done.out);
+        let done = desk.run(&[&account[..], more, &["-o", "json"]].concat()).await;
+        let names: Vec<&str> = expected.then_some("regcred").into_iter().collect();
+        assert_eq!(done.json()["pullSecrets"]["suppressed"], json!(names));
+    }
+}
+
+#[tokio::test]
+async fn explain_shows_where_a_redirect_led_and_not_what_opens_it() {
+    let desk = Desk::new(Login::None).await;
+    let elsewhere = format!("https://{}/v2/open/manifests/v1?X-Amz-Signature={PASSWORD}", desk.registry.host());
+    let redirect = Behaviour::Redirect { status: 307, location: elsewhere };
+    desk.registry.behave(Target::repository("from"), redirect);
+    let done = desk.run(&["explain", "R/from:v1"]).await;
+    assert!(done.out.contains("     < redirected to https://R/v2/open/manifests/v1\n"), "{}", done.out);
+    assert!(!done.out.contains(PASSWORD), "{}", done.out);
 }
 
 #[tokio::test]

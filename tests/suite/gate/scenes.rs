@@ -1,9 +1,9 @@
-//! One scene for every finding code: a gate whose registry and Secrets are so that a pod of one image comes to it.
+//! One scene for every code of findings and notices: a gate whose registry and Secrets are so that a pod of one image comes to it.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use pullgate::demo::registry::{Access, Answer, Login, NoAccess};
-use pullgate::finding::Code;
+use pullgate::demo::registry::{Access, Answer, Behaviour, Login, NoAccess};
+use pullgate::finding::{Code, NoticeCode};
 use serde_json::{Value, json};
 
 use super::{Gate, GateSpec, PASSWORD, TEAM};
@@ -82,6 +82,56 @@ pub(crate) async fn scene(code: Code) -> Scene {
         review["request"]["object"]["spec"]["containers"][0]["imagePullPolicy"] = json!("Never");
     }
     Scene { gate, review }
+}
+
+/// Builds the scene for a notice: the image is there.
+pub(crate) async fn noticed(code: NoticeCode) -> Scene {
+    let login = if code == NoticeCode::CredentialsExpireSoon { Login::Basic } else { Login::None };
+    let gate = GateSpec::new().login(login).policy("mode: enforce\npin: { enabled: false }").start().await;
+    let registry = &gate.registry;
+    let mut image = gate.image("open:v1");
+    let (mut secrets, mut policy) = (vec![], "Always");
+    let left = |left: u32| {
+        let headers =
+            [("ratelimit-limit", "100;w=21600".to_owned()), ("ratelimit-remaining", format!("{left};w=21600"))];
+        Behaviour::ExtraHeaders(headers.map(|(name, value)| (name.to_owned(), value)).to_vec())
+    };
+    match code {
+        NoticeCode::PullSecretMissing => secrets = vec!["not-there"],
+        NoticeCode::MutableTag => policy = "IfNotPresent",
+        NoticeCode::ImplicitLatest => {
+            registry.push("open", "latest");
+            image = gate.image("open");
+        }
+        // Not allowed here: what is said of the name is said all the same.
+        NoticeCode::ImplicitDockerHub => image = "nginx:1.27".to_owned(),
+        NoticeCode::PartialPlatform => {
+            registry.push_index("open", "v1", &["linux/amd64", "linux/s390x"]);
+            gate.cluster(&[node(), arm_node()]);
+        }
+        NoticeCode::WrongArchitecture => {
+            registry.push_for("open", "v1", "linux/arm64");
+            gate.cluster(&[node(), arm_node()]);
+        }
+        NoticeCode::NoPullsLeft => registry.behave("open", left(0)),
+        NoticeCode::CredentialsExpireSoon => {
+            // Half an hour after the time of the gate.
+            let password = STANDARD.encode(json!({ "type": "DATA_KEY", "expiration": 1_800_001_800 }).to_string());
+            registry.push("team/api", "v1");
+            registry.set_password("AWS", password.as_str());
+            registry.private("team", &["AWS"]);
+            gate.cluster(&[gate.login(TEAM, "ecr", "AWS", &password)]);
+            (image, secrets) = (gate.image("team/api:v1"), vec!["ecr"]);
+        }
+    }
+    let mut review = gate.pod(&[&image], &secrets);
+    review["request"]["object"]["spec"]["containers"][0]["imagePullPolicy"] = json!(policy);
+    Scene { gate, review }
+}
+
+/// The same for another processor.
+fn arm_node() -> String {
+    node().replace("amd64", "arm64").replace("\"n1\"", "\"n2\"")
 }
 
 /// A Node that has one image and takes every pod.

@@ -8,12 +8,13 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::Failure;
+use crate::gate::page;
 use crate::kubectl::{until, until_within};
 use crate::objects::{list, pod};
 use crate::parts::{Part, free_ports};
 use crate::report::ensure;
 use crate::stack;
-use crate::world::{OWN_NAMESPACE, TEAM, World, page};
+use crate::world::{OWN_NAMESPACE, TEAM, World};
 
 /// Of Service, webhook configuration and whatever is named after them.
 pub(super) const NAME: &str = "kept";

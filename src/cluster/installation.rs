@@ -1,0 +1,311 @@
+//! An API server → what `doctor` looks at: one reading an object, each of which may be refused or missing. Reads with the
+//! rights of whoever asks; creates nothing but access reviews and a dry run.
+
+use ::kube::Client;
+use ::kube::client::Body;
+use http_body_util::BodyExt as _;
+use jiff::Timestamp;
+use jiff::fmt::rfc2822::DateTimeParser;
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+use super::kube::{CALL, reading};
+use super::{KubeError, KubeOptions, Reading};
+use crate::admission::DOCTOR_IMAGE;
+use crate::doctor::{Installation, Release, Replica, Reviewed};
+use crate::reference::Reference;
+use crate::time::Clock;
+
+/// The label of every object of the chart.
+const PART_OF: &str = "labelSelector=app.kubernetes.io%2Fpart-of%3Dpullgate";
+
+/// Pods looked at for the registries of their images.
+const PODS: usize = 2000;
+
+/// The port of `/readyz` and `/metrics`, by the chart's name for it.
+const ADMIN: &str = "admin";
+
+/// What the chart is made of, for `--pre`: name, group, resource.
+const CHART: [(&str, &str, &str); 6] = [
+    ("Deployments", "apps", "deployments"),
+    ("Secrets", "", "secrets"),
+    ("ClusterRoles", "rbac.authorization.k8s.io", "clusterroles"),
+    ("ClusterRoleBindings", "rbac.authorization.k8s.io", "clusterrolebindings"),
+    ("ValidatingWebhookConfigurations", "admissionregistration.k8s.io", "validatingwebhookconfigurations"),
+    ("MutatingWebhookConfigurations", "admissionregistration.k8s.io", "mutatingwebhookconfigurations"),
+];
+
+/// Reads one installation.
+pub struct Inspection {
+    client: Client,
+    clock: Clock,
+}
+
+/// What is to be looked at.
+#[derive(Clone, Debug)]
+pub struct Scope {
+    /// Before an installation.
+    pub pre: bool,
+    /// Also send a dry run.
+    pub review: bool,
+    /// The namespace of users whose rights are asked about, and of the dry run.
+    pub sample: String,
+}
+
+// === impl Inspection ===
+
+impl std::fmt::Debug for Inspection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Inspection")
+    }
+}
+
+impl Inspection {
+    /// A client for the cluster that the flags name.
+    pub async fn connect(options: &KubeOptions, clock: Clock) -> Result<Self, KubeError> {
+        Ok(Self { client: options.client(CALL).await?, clock })
+    }
+
+    /// Reads everything that `scope` asks for.
+    pub async fn look(&self, scope: &Scope) -> Installation {
+        let (version, skew) = self.version().await;
+        let configurations = "/apis/admissionregistration.k8s.io/v1";
+        let mutating = self.items(&format!("{configurations}/mutatingwebhookconfigurations")).await;
+        let (ours, others) = split(mutating);
+        let validating = split(self.items(&format!("{configurations}/validatingwebhookconfigurations")).await).0;
+        let service = match (&validating, &ours) {
+            (Reading::Found(one), Reading::Found(other)) => one.iter().chain(other).find_map(service),
+            _ => None,
+        };
+        let mut rights = Vec::new();
+        if scope.pre {
+            for (what, group, resource) in CHART {
+                let attributes = json!({ "verb": "create", "group": group, "resource": resource });
+                rights.push((what, self.may(None, &attributes).await));
+            }
+        }
+        let release = match (service, scope.pre) {
+            (Some((namespace, name)), false) => Some(self.release(&namespace, &name, scope).await),
+            _ => None,
+        };
+        Installation {
+            version,
+            skew,
+            validating,
+            mutating: ours,
+            others,
+            groups: self.get("/apis").await.map(|groups| names(&groups, "/groups", "/name")),
+            rights,
+            registries: self.registries().await,
+            release,
+            review: if scope.review { Some(self.review(&scope.sample).await) } else { None },
+        }
+    }
+
+    async fn release(&self, namespace: &str, name: &str, scope: &Scope) -> Release {
+        let core = format!("/api/v1/namespaces/{namespace}");
+        let slices = format!(
+            "/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices?labelSelector=kubernetes.io%2Fservice-name%3D{name}"
+        );
+        let slices = self.items(&slices).await;
+        let pods: Vec<String> = match &slices {
+            Reading::Found(slices) => {
+                slices.iter().flat_map(|slice| names(slice, "/endpoints", "/targetRef/name")).collect()
+            }
+            _ => Vec::new(),
+        };
+        let mut replicas = Vec::new();
+        let mut account = None;
+        for name in pods {
+            let path = format!("{core}/pods/{name}");
+            let pod = self.get(&path).await;
+            if let Reading::Found(pod) = &pod {
+                account = pod.pointer("/spec/serviceAccountName").and_then(Value::as_str).map(str::to_owned);
+            }
+            let port = pod.map(|pod| admin_port(&pod));
+            let (ready, metrics) = match port {
+                // The API server's way to a pod takes a number and no name.
+                Reading::Found(Some(port)) => {
+                    let proxy = format!("{path}:{port}/proxy");
+                    (self.text(&format!("{proxy}/readyz")).await, self.text(&format!("{proxy}/metrics")).await)
+                }
+                Reading::Found(None) => (Reading::Absent, Reading::Absent),
+                unread => (unread.clone().map(|_| String::new()), unread.map(|_| String::new())),
+            };
+            replicas.push(Replica { name, ready, metrics });
+        }
+        let mut secrets = Vec::new();
+        if let Some(account) = account {
+            let user = format!("system:serviceaccount:{namespace}:{account}");
+            for verb in ["get", "list"] {
+                let attributes = json!({ "verb": verb, "resource": "secrets", "namespace": scope.sample });
+                secrets.push((verb, self.may(Some(&user), &attributes).await));
+            }
+        }
+        Release {
+            namespace: namespace.to_owned(),
+            service: self.get(&format!("{core}/services/{name}")).await,
+            slices,
+            zones: self.items("/api/v1/nodes").await.map(|nodes| zones(&nodes)),
+            budgets: self
+                .items(&format!("/apis/policy/v1/namespaces/{namespace}/poddisruptionbudgets?{PART_OF}"))
+                .await,
+            replicas,
+            secrets,
+            sample: scope.sample.clone(),
+        }
+    }
+
+    async fn version(&self) -> (Reading<Value>, Option<i64>) {
+        let request = axum::http::Request::get("/version").body(Body::empty());
+        let Ok(request) = request else { return (Reading::Absent, None) };
+        let date = match timeout(CALL, self.client.send(request)).await {
+            Ok(Ok(response)) => response.headers().get("date").and_then(|date| date.to_str().ok().map(str::to_owned)),
+            _ => None,
+        };
+        let server: Option<Timestamp> = date.and_then(|date| DateTimeParser::new().parse_timestamp(date.as_str()).ok());
+        let skew = server.map(|server| server.as_second() - (self.clock)().as_second());
+        (self.get("/version").await, skew)
+    }
+
+    /// The hosts of all images of running pods.
+    async fn registries(&self) -> Reading<Vec<String>> {
+        let pods = self.items(&format!("/api/v1/pods?limit={PODS}")).await;
+        pods.map(|pods| {
+            let images = pods.iter().flat_map(|pod| {
+                let of = |list: &str| names(pod, &format!("/spec/{list}"), "/image");
+                of("containers").into_iter().chain(of("initContainers"))
+            });
+            let mut hosts: Vec<String> = images
+                .filter_map(|image| Reference::parse(&image).ok().map(|reference| reference.registry().to_owned()))
+                .collect();
+            hosts.sort();
+            hosts.dedup();
+            hosts
+        })
+    }
+
+    /// Whether the caller, or the named user, may do something.
+    async fn may(&self, user: Option<&str>, attributes: &Value) -> Reading<bool> {
+        let (kind, path) = match user {
+            Some(_) => ("SubjectAccessReview", "subjectaccessreviews"),
+            None => ("SelfSubjectAccessReview", "selfsubjectaccessreviews"),
+        };
+        let review = json!({
+            "apiVersion": "authorization.k8s.io/v1", "kind": kind,
+            "spec": { "user": user, "resourceAttributes": attributes },
+        });
+        let request = axum::http::Request::post(format!("/apis/authorization.k8s.io/v1/{path}"))
+            .header("content-type", "application/json")
+            .body(review.to_string().into_bytes());
+        let Ok(request) = request else { return Reading::Absent };
+        let answer = timeout(CALL, self.client.request::<Value>(request)).await;
+        reading(answer, |answer| answer.pointer("/status/allowed").and_then(Value::as_bool).unwrap_or(false))
+    }
+
+    /// A pod whose image is no reference, created in a dry run: it needs no registry, and every mode judges it.
+    async fn review(&self, namespace: &str) -> Reviewed {
+        let pod = json!({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": { "generateName": "pullgate-doctor-" },
+            "spec": { "containers": [{ "name": "doctor", "image": DOCTOR_IMAGE }] },
+        });
+        let request = axum::http::Request::post(format!("/api/v1/namespaces/{namespace}/pods?dryRun=All"))
+            .header("content-type", "application/json")
+            .body(Body::from(pod.to_string().into_bytes()));
+        let Ok(request) = request else { return Reviewed { answer: Err("no request".to_owned()) } };
+        // Warnings are headers, which a decoded answer no longer has.
+        let response = match timeout(CALL * 5, self.client.send(request)).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => return Reviewed { answer: Err(error.to_string()) },
+            Err(_) => return Reviewed { answer: Err("the API server did not answer".to_owned()) },
+        };
+        let warnings = response.headers().get_all("warning").iter();
+        let warnings: Vec<String> = warnings.filter_map(|value| warning(value.to_str().ok()?)).collect();
+        if response.status().is_success() {
+            return Reviewed { answer: Ok(warnings) };
+        }
+        let status = response.status();
+        let body = response.into_body().collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+        let said: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let said = said["message"].as_str().unwrap_or(status.as_str()).to_owned();
+        Reviewed { answer: Err(said) }
+    }
+
+    async fn get(&self, path: &str) -> Reading<Value> {
+        let Ok(request) = axum::http::Request::get(path).body(Vec::new()) else { return Reading::Absent };
+        reading(timeout(CALL, self.client.request::<Value>(request)).await, |value| value)
+    }
+
+    async fn text(&self, path: &str) -> Reading<String> {
+        let Ok(request) = axum::http::Request::get(path).body(Vec::new()) else { return Reading::Absent };
+        reading(timeout(CALL, self.client.request_text(request)).await, |text| text)
+    }
+
+    async fn items(&self, path: &str) -> Reading<Vec<Value>> {
+        self.get(path).await.map(|mut list| match list["items"].take() {
+            Value::Array(items) => items,
+            _ => Vec::new(),
+        })
+    }
+}
+
+/// Ours by label, and of the others the names of the webhooks that see pods being created.
+fn split(all: Reading<Vec<Value>>) -> (Reading<Vec<Value>>, Reading<Vec<String>>) {
+    let is_ours = |one: &Value| {
+        one.pointer("/metadata/labels/app.kubernetes.io~1part-of").and_then(Value::as_str) == Some("pullgate")
+    };
+    let others = all.clone().map(|all| {
+        let theirs =
+            all.iter().filter(|one| !is_ours(one)).flat_map(|one| one["webhooks"].as_array().into_iter().flatten());
+        theirs
+            .filter(|webhook| sees_pods(webhook))
+            .filter_map(|webhook| webhook["name"].as_str().map(str::to_owned))
+            .collect()
+    });
+    (all.map(|all| all.into_iter().filter(is_ours).collect()), others)
+}
+
+fn sees_pods(webhook: &Value) -> bool {
+    let has = |rule: &Value, key: &str, wanted: &[&str]| {
+        rule[key].as_array().into_iter().flatten().any(|entry| wanted.contains(&entry.as_str().unwrap_or_default()))
+    };
+    webhook["rules"].as_array().into_iter().flatten().any(|rule| {
+        has(rule, "resources", &["pods", "*", "*/*", "pods/*"])
+            && has(rule, "operations", &["CREATE", "*"])
+            && has(rule, "apiGroups", &["", "*"])
+    })
+}
+
+/// Namespace and name of the Service that a configuration's first webhook names.
+fn service(configuration: &Value) -> Option<(String, String)> {
+    let service = configuration.pointer("/webhooks/0/clientConfig/service")?;
+    Some((service["namespace"].as_str()?.to_owned(), service["name"].as_str()?.to_owned()))
+}
+
+/// A string of each entry of a list.
+fn names(value: &Value, list: &str, pointer: &str) -> Vec<String> {
+    let entries = value.pointer(list).and_then(Value::as_array).into_iter().flatten();
+    entries.filter_map(|entry| entry.pointer(pointer).and_then(Value::as_str).map(str::to_owned)).collect()
+}
+
+fn admin_port(pod: &Value) -> Option<u64> {
+    let containers = pod.pointer("/spec/containers")?.as_array()?.iter();
+    let mut ports = containers.flat_map(|container| container["ports"].as_array().into_iter().flatten());
+    ports.find(|port| port["name"] == ADMIN)?["containerPort"].as_u64()
+}
+
+fn zones(nodes: &[Value]) -> Vec<(String, String)> {
+    let zone = |node: &Value| {
+        let name = node.pointer("/metadata/name")?.as_str()?;
+        let zone = node.pointer("/metadata/labels/topology.kubernetes.io~1zone")?.as_str()?;
+        Some((name.to_owned(), zone.to_owned()))
+    };
+    nodes.iter().filter_map(zone).collect()
+}
+
+/// The text of `299 - "TEXT"` (RFC 7234, section 5.5).
+fn warning(header: &str) -> Option<String> {
+    let quoted = header.strip_prefix("299 ")?.split_once('"')?.1.strip_suffix('"')?;
+    Some(quoted.replace("\\\"", "\"").replace("\\\\", "\\"))
+}

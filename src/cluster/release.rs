@@ -1,0 +1,173 @@
+//! The objects of one release of the chart: waited for when it comes, deleted when it goes.
+
+use std::fmt::Debug;
+use std::time::Duration;
+
+use ::kube::api::{DeleteParams, PropagationPolicy};
+use ::kube::core::{ClusterResourceScope, NamespaceResourceScope};
+use ::kube::{Api, Client, Resource};
+use k8s_openapi::api::admissionregistration::v1::{MutatingWebhookConfiguration, ValidatingWebhookConfiguration};
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::rbac::v1::ClusterRoleBinding;
+use serde::de::DeserializeOwned;
+use tokio::time::{Instant, sleep};
+
+use crate::cluster::kube::{KubeError, KubeOptions};
+
+/// Between two looks at an object that is waited for.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Limit for one call.
+const CALL: Duration = Duration::from_secs(10);
+
+/// How long the keeper may take to stop; a pod has 30 seconds.
+const STOPPING: Duration = Duration::from_secs(90);
+
+/// What the cluster did not do.
+#[derive(Debug, thiserror::Error)]
+pub enum ReleaseError {
+    /// It took too long.
+    #[error("deployment/{name} in namespace \"{namespace}\": {state} after {waited:?}; look at kubectl describe")]
+    NotReady {
+        /// Which Deployment.
+        name: String,
+        /// Where.
+        namespace: String,
+        /// What was last seen.
+        state: String,
+        /// How long.
+        waited: Duration,
+    },
+    /// An object is still there.
+    #[error("{}", .0.join("\n"))]
+    Left(Vec<String>),
+}
+
+/// A release, by the full name of its objects.
+pub struct Release {
+    client: Client,
+    namespace: String,
+}
+
+// === impl Release ===
+
+impl Release {
+    /// The release in a namespace of the cluster that `options` name.
+    ///
+    /// # Errors
+    /// When nothing says where the cluster is, or what says it is not usable.
+    pub async fn connect(options: &KubeOptions, namespace: String) -> Result<Self, KubeError> {
+        Ok(Self { client: options.client(CALL).await?, namespace })
+    }
+
+    /// Waits until a replica of the Deployment is ready.
+    ///
+    /// # Errors
+    /// When none is before `limit` is over.
+    pub async fn ready(&self, name: &str, limit: Duration) -> Result<(), ReleaseError> {
+        let (began, api) = (Instant::now(), self.namespaced::<Deployment>());
+        loop {
+            let state = match api.get(name).await {
+                Ok(found) if found.status.as_ref().and_then(|status| status.ready_replicas).unwrap_or(0) > 0 => {
+                    return Ok(());
+                }
+                Ok(_) => "no replica is ready".to_owned(),
+                Err(error) => said(&error),
+            };
+            if began.elapsed() + PAUSE > limit {
+                let (name, namespace) = (name.to_owned(), self.namespace.clone());
+                return Err(ReleaseError::NotReady { name, namespace, state, waited: began.elapsed() });
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
+    /// Deletes both webhook configurations; gives a line for each that was there.
+    ///
+    /// # Errors
+    /// Names each that could not be deleted; the other was tried all the same.
+    pub async fn delete_webhooks(&self, name: &str) -> Result<Vec<String>, ReleaseError> {
+        let mut done = Done::default();
+        done.delete(&self.cluster::<ValidatingWebhookConfiguration>(), name).await;
+        done.delete(&self.cluster::<MutatingWebhookConfiguration>(), name).await;
+        done.finish()
+    }
+
+    /// Stops the keeper, which would make them again, and deletes what it and the hooks made.
+    ///
+    /// # Errors
+    /// Names each object that is still there.
+    pub async fn delete_rest(&self, name: &str, secrets: &[String]) -> Result<Vec<String>, ReleaseError> {
+        let (keeper, deployments) = (format!("{name}-keeper"), self.namespaced::<Deployment>());
+        let mut done = Done::default();
+        done.delete(&deployments, &keeper).await;
+        let began = Instant::now();
+        // Deleted in the foreground: it is there until its pods are gone.
+        while !matches!(deployments.get_opt(&keeper).await, Ok(None)) {
+            if began.elapsed() > STOPPING {
+                done.left.push(format!("deployment/{keeper}: it does not end"));
+                return done.finish();
+            }
+            sleep(PAUSE).await;
+        }
+        for secret in secrets {
+            done.delete(&self.namespaced::<Secret>(), secret).await;
+        }
+        done.delete(&self.namespaced::<Lease>(), &keeper).await;
+        done.delete(&self.cluster::<ClusterRoleBinding>(), &format!("{name}-armed")).await;
+        done.finish()
+    }
+
+    fn namespaced<K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>>(&self) -> Api<K> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    fn cluster<K: Resource<Scope = ClusterResourceScope, DynamicType = ()>>(&self) -> Api<K> {
+        Api::all(self.client.clone())
+    }
+}
+
+impl Debug for Release {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Release").field("namespace", &self.namespace).finish_non_exhaustive()
+    }
+}
+
+/// What was deleted, and what was not.
+#[derive(Debug, Default)]
+struct Done {
+    deleted: Vec<String>,
+    left: Vec<String>,
+}
+
+// === impl Done ===
+
+impl Done {
+    /// An object that is not there is as good as deleted.
+    async fn delete<K>(&mut self, api: &Api<K>, name: &str)
+    where
+        K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
+    {
+        let object = format!("{}/{name}", K::kind(&()).to_lowercase());
+        let how = DeleteParams { propagation_policy: Some(PropagationPolicy::Foreground), ..DeleteParams::default() };
+        match api.delete(name, &how).await {
+            Ok(_) => self.deleted.push(format!("{object} deleted")),
+            Err(::kube::Error::Api(status)) if status.code == 404 => {}
+            Err(error) => self.left.push(format!("{object}: {}", said(&error))),
+        }
+    }
+
+    fn finish(self) -> Result<Vec<String>, ReleaseError> {
+        if self.left.is_empty() { Ok(self.deleted) } else { Err(ReleaseError::Left(self.left)) }
+    }
+}
+
+/// What the API server said, or that it said nothing.
+fn said(error: &::kube::Error) -> String {
+    match error {
+        ::kube::Error::Api(status) => status.message.clone(),
+        _ => "the API server is not reachable".to_owned(),
+    }
+}
