@@ -9,6 +9,7 @@ pub mod patch;
 pub mod response;
 pub mod review;
 
+use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -293,9 +294,9 @@ fn told(review: &Review<'_>, verdict: &Verdict) -> Response {
 
 /// The verdict and its codes, for who called may be anybody.
 fn hinted(review: &Review<'_>, verdict: &Verdict) -> Response {
-    let codes: Vec<&str> = verdict.findings.iter().map(|finding| finding.code.as_str()).collect();
+    let codes: BTreeSet<&str> = verdict.findings.iter().map(|finding| finding.code.as_str()).collect();
     match verdict.decision {
-        Decision::Deny => Response::deny(review.uid.as_ref(), &codes.join(", ")),
+        Decision::Deny => Response::deny(review.uid.as_ref(), &codes.into_iter().collect::<Vec<_>>().join(", ")),
         Decision::Warn => Response::allow(review.uid.as_ref()).with_warnings(codes),
         Decision::Allow => Response::allow(review.uid.as_ref()),
     }

@@ -35,7 +35,7 @@ fn a_leaf_is_believed_for_its_names_in_its_time_by_who_trusts_its_authority_in_i
     let ((ca, leaf), (other, _)) = (made(100), made(100));
     let (short, of_short) = made(5);
     let bundle = [other.certificate.clone(), ca.certificate.clone()];
-    let chain = std::slice::from_ref(&leaf.certificate);
+    let chain = from_ref(&leaf.certificate);
     for (name, at, bundle, believed) in [
         (SERVICE, now(), &bundle[..], true),
         ("127.0.0.1", now(), &bundle, true),

@@ -53,7 +53,7 @@ impl CertificateMetrics {
         let metrics = Self::of_replica(registry);
         let help = "Written because it was missing or wrong, by what: ca, leaf, bundle, path";
         registry.register("certificate_repairs", help, metrics.repairs.clone());
-        registry.register("keeper_lease_held", "1 while this keeper holds the Lease", metrics.held.clone());
+        registry.register("keeper_lease_held", "Whether this keeper holds the Lease", metrics.held.clone());
         let help = "When the last look at all certificates came to a good end";
         registry.register("keeper_last_good_look_timestamp_seconds", help, metrics.looked.clone());
         for what in ["ca", "leaf", "bundle", "path"] {

@@ -90,7 +90,7 @@ fn first(world: &World, kept: &mut Kept) -> Result<String, Failure> {
     let took = began.elapsed();
     ensure(bundle(world)? == split(&secret(world, "kept-tls", "ca.crt")?), || "two bundles".to_owned())?;
     let metrics = page(kept.keepers[0].admin, "/metrics")?;
-    for line in ["{which=\"ca\"}", "{which=\"leaf\"}", "{which=\"bundle\"}", "pullgate_keeper_lease_held 1"] {
+    for line in ["{which=\"ca\"}", "{which=\"leaf\"}", "{which=\"bundle\"}", "\npullgate_keeper_lease_held 1\n"] {
         ensure(metrics.contains(line), || format!("no {line} in {metrics}"))?;
     }
     let metrics = page(admin, "/metrics")?;
@@ -158,6 +158,7 @@ fn renewed(world: &World, kept: &mut Kept) -> Result<String, Failure> {
     ensure(secret(world, "kept-tls", "path")? != segment, || "the path of a deleted Secret lives on".to_owned())?;
     let loads = kept.logs().matches("Loaded").count();
     kept.keeper(world, "keeper-3", ("1h", "10h"), Some("kept-tls"))?;
+    until("a new Secret", || Ok((!secret(world, "kept-tls", "tls.crt")?.is_empty()).then_some(())))?;
     kept.works(world, "for-an-hour")?;
     Ok(format!("{loads} loads"))
 }
@@ -263,9 +264,14 @@ fn replaced(world: &World, kept: &Kept, before: &[String]) -> Result<String, Fai
 fn killed(world: &World, kept: &mut Kept) -> Result<String, Failure> {
     kept.keepers.push(keep(world, "keeper-6", "1h", "10h")?);
     let held = |keeper: &Keeper| -> Result<bool, Failure> {
-        Ok(page(keeper.admin, "/metrics")?.contains("pullgate_keeper_lease_held 1"))
+        Ok(page(keeper.admin, "/metrics")?.contains("\npullgate_keeper_lease_held 1\n"))
     };
-    ensure(held(&kept.keepers[0])? && !held(&kept.keepers[1])?, || "not the first one holds the Lease".to_owned())?;
+    until("the first keeper, and no other, to hold the Lease", || {
+        Ok((held(&kept.keepers[0])? && !held(&kept.keepers[1])?).then_some(()))
+    })
+    .map_err(|failure| {
+        format!("{failure}\n{}", kept.keepers.iter().map(|keeper| keeper.part.tail()).collect::<String>())
+    })?;
     world.signal("keeper-5", "-KILL")?;
     let began = Instant::now();
     world.kubectl.run(&format!("-n {OWN_NAMESPACE} delete secret kept-tls"))?.succeeded()?;

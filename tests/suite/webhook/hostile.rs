@@ -49,7 +49,7 @@ async fn a_body_without_a_review_gets_a_sentence() {
 async fn other_paths_and_methods_are_not_served() {
     let gate = Gate::start().await;
     assert_eq!(gate.post("metrics", "{}").await.0, 404);
-    assert_eq!(gate.post("validate/", "{}").await.0, 404);
+    assert_eq!(gate.post("validates", "{}").await.0, 404);
     assert_eq!(gate.get("validate").await, 405);
 }
 
