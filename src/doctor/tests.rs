@@ -1,3 +1,5 @@
+//! An installation that is sound, and one thing after the other that is not.
+
 use serde_json::json;
 
 use super::*;

@@ -89,7 +89,6 @@ fn unknown(text: &str) -> Vec<String> {
         let histogram = ["_bucket", "_count", "_sum"].into_iter().find_map(part);
         families.contains_key(word)
             || histogram.is_some_and(|family| family.kind == "histogram")
-            || page::ELSEWHERE.contains(&word)
             || OF_THE_API_SERVER.contains(&word)
             || OF_OTHERS.contains(&word)
     };

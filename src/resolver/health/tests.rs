@@ -15,7 +15,9 @@ struct Asked {
 impl Asked {
     fn new() -> Self {
         let images = (0..8).map(|number| Reference::parse(&format!("r.io/a:{number}")).unwrap()).collect();
-        Self { health: Health::new(Metrics::new()), images }
+        let metrics = Metrics::new();
+        metrics.registries_named(["r.io"].into_iter());
+        Self { health: Health::new(metrics), images }
     }
 
     fn may_ask(&self, now: i64) -> bool {
