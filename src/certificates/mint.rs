@@ -19,7 +19,7 @@ const CLOCK_SKEW: Duration = Duration::from_hours(1);
 /// Bytes of a path segment: 192 bits.
 const SEGMENT_BYTES: usize = 24;
 
-/// The shortest segment that is taken: 128 bits in base64.
+/// The shortest segment that is taken: more than 110 bits in letters and digits.
 const SHORTEST_SEGMENT: usize = 22;
 
 /// The longest.

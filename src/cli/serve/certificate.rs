@@ -139,9 +139,8 @@ fn everybody_is_known() {
 fn take_path(callers: &Callers, file: &PathBuf) -> Result<bool, CommandError> {
     let refuse = |reason: String| CommandError::PathFile { path: file.display().to_string(), reason };
     let text = std::fs::read(file).map_err(|error| refuse(error.to_string()))?;
-    let segment = as_segment(&text).ok_or_else(|| {
-        refuse("not a path segment: give 22 to 128 random characters of A-Z, a-z, 0-9, - and _".to_owned())
-    })?;
+    let segment = as_segment(&text)
+        .ok_or_else(|| refuse("not a path segment: give 22 to 128 random characters of a-z and 0-9".to_owned()))?;
     Ok(callers.take(segment))
 }
 
