@@ -1,21 +1,28 @@
 # The image holds one static binary and the public root certificates. Nothing is compiled here, so that the binary which
 # was tested is the one which ships, and so that one file serves every architecture.
 #
-# `just image` prepares the context. By hand, for amd64:
+# `just image` does it all. By hand, for amd64:
 #
 #   rustup target add x86_64-unknown-linux-musl         # plus musl-gcc, for the C part of aws-lc-sys
-#   cargo build --locked --profile dist --features redis --target x86_64-unknown-linux-musl
-#   install -D target/x86_64-unknown-linux-musl/dist/pullgate target/image/amd64/pullgate
-#   install -D -m 0644 /etc/ssl/certs/ca-certificates.crt target/image/ca-certificates.crt
-#   docker build --tag pullgate .
+#   cargo install --locked cargo-auditable
+#   .ci/dist                                            # target/image/amd64/pullgate and the root certificates
+#   docker build --build-arg TARGETARCH=amd64 --tag pullgate .
 #
-# For arm64 put an aarch64-unknown-linux-musl binary at target/image/arm64/pullgate and build with
-# `docker buildx build --platform linux/amd64,linux/arm64`.
+# For arm64 too: `.ci/dist dist aarch64-unknown-linux-musl`, then `docker buildx build --platform linux/amd64,linux/arm64`.
 
 FROM scratch
 
-# Set by BuildKit for each platform; elsewhere pass --build-arg TARGETARCH=amd64.
+# Set by BuildKit for each platform.
 ARG TARGETARCH
+
+# Of the release; without them the labels are empty.
+ARG VERSION
+ARG REVISION
+LABEL org.opencontainers.image.title="pullgate" \
+      org.opencontainers.image.description="Kubernetes admission webhook that ends ImagePullBackOff" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
 
 # The root certificates that registries on the public internet are checked against: a PEM bundle inside the context.
 # Use your own bundle here, or mount one and set SSL_CERT_FILE, when a proxy or a private CA stands in between.

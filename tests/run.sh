@@ -131,6 +131,19 @@ for line in "${lines[@]}"; do
 	step "pullgate behind an API server of Kubernetes $line"
 	tests env TESTBED_KUBERNETES="$line" cargo test --locked --offline "${parts_of[@]}" --test cluster
 done
+step "the image, built without a network and run in it"
+musl=$(uname -m)-unknown-linux-musl
+if [ "$(id -u)" -ne 0 ]; then
+	echo "left out: buildah and chroot run as root only here; to run it, type: sudo -E tests/run.sh"
+elif ! rustup target list --installed 2>/dev/null | grep -qx "$musl"; then
+	echo "left out: the binary that ships is built for $musl; to run it, type: rustup target add $musl"
+else
+	need buildah "apt-get install -y buildah"
+	need musl-gcc "apt-get install -y musl-tools"
+	need cargo-auditable "cargo install --locked cargo-auditable auditable2cdx"
+	alone=()
+	tests tests/image.sh
+fi
 
 echo
 echo "$passed passed, $failed failed"
