@@ -74,6 +74,9 @@ pub enum KeepError {
 /// The type of a Secret with a serving certificate.
 const TLS_TYPE: &str = "kubernetes.io/tls";
 
+/// Of the Secret that holds the path segment alone.
+const PATH_TYPE: &str = "Opaque";
+
 /// A path segment, and whether nobody knows it yet.
 struct Segment {
     text: SecretString,
@@ -149,18 +152,14 @@ impl Keeper {
         leaf.map(drop).and(written)
     }
 
-    /// With certificates of somebody else: the segment, in a Secret that is there, and in the webhook objects.
+    /// With certificates of somebody else: the segment, in the webhook objects and in a Secret, which may be its own.
     async fn keep_path(&self, tls: &OwnSecret, hooks: &[HookObject]) -> Result<(), KeepError> {
         self.metrics.expires(Which::Leaf, earliest(certificates(value(tls, keys::TLS_CRT)).into_iter().take(1)));
         self.metrics.expires(Which::Bundle, earliest(bundles(hooks).iter().flat_map(|pem| certificates(pem))));
-        if tls.version.is_none() {
-            info!(secret = self.terms.tls_secret, "Waiting for the Secret of the serving certificate");
-            return Ok(());
-        }
         let segment = self.segment(mint::as_segment(value(tls, keys::PATH)))?;
         if segment.fresh {
             let data = BTreeMap::from([entry(keys::PATH, segment.text.expose_secret())]);
-            self.write_secret(&self.terms.tls_secret, TLS_TYPE, tls, &data).await?;
+            self.write_secret(&self.terms.tls_secret, PATH_TYPE, tls, &data).await?;
         }
         self.write_hooks(hooks, None, Some(&segment)).await
     }

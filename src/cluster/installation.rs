@@ -1,6 +1,8 @@
 //! An API server → what `doctor` looks at: one reading an object, each of which may be refused or missing. Reads with the
 //! rights of whoever asks; creates nothing but access reviews and a dry run.
 
+use std::collections::BTreeSet;
+
 use ::kube::Client;
 use ::kube::client::Body;
 use http_body_util::BodyExt as _;
@@ -108,11 +110,12 @@ impl Inspection {
             "/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices?labelSelector=kubernetes.io%2Fservice-name%3D{name}"
         );
         let slices = self.items(&slices).await;
-        let pods: Vec<String> = match &slices {
+        // Of a service with two families of addresses each pod is in two slices.
+        let pods: BTreeSet<String> = match &slices {
             Reading::Found(slices) => {
                 slices.iter().flat_map(|slice| names(slice, "/endpoints", "/targetRef/name")).collect()
             }
-            _ => Vec::new(),
+            _ => BTreeSet::new(),
         };
         let mut replicas = Vec::new();
         let mut account = None;
@@ -208,7 +211,19 @@ impl Inspection {
         let pod = json!({
             "apiVersion": "v1", "kind": "Pod",
             "metadata": { "generateName": "pullgate-doctor-" },
-            "spec": { "containers": [{ "name": "doctor", "image": DOCTOR_IMAGE }] },
+            // Nothing that Pod Security or a quota would refuse before pullgate is asked.
+            "spec": {
+                "automountServiceAccountToken": false,
+                "securityContext": { "runAsNonRoot": true, "seccompProfile": { "type": "RuntimeDefault" } },
+                "containers": [{
+                    "name": "doctor",
+                    "image": DOCTOR_IMAGE,
+                    "resources": {
+                        "requests": { "cpu": "1m", "memory": "1Mi" }, "limits": { "cpu": "1m", "memory": "1Mi" },
+                    },
+                    "securityContext": { "allowPrivilegeEscalation": false, "capabilities": { "drop": ["ALL"] } },
+                }],
+            },
         });
         let request = axum::http::Request::post(format!("/api/v1/namespaces/{namespace}/pods?dryRun=All"))
             .header("content-type", "application/json")
@@ -228,8 +243,7 @@ impl Inspection {
         let status = response.status();
         let body = response.into_body().collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
         let said: Value = serde_json::from_slice(&body).unwrap_or_default();
-        let said = said["message"].as_str().unwrap_or(status.as_str()).to_owned();
-        Reviewed { answer: Err(said) }
+        Reviewed { answer: Err(without_segment(said["message"].as_str().unwrap_or(status.as_str()))) }
     }
 
     async fn get(&self, path: &str) -> Reading<Value> {
@@ -239,7 +253,14 @@ impl Inspection {
 
     async fn text(&self, path: &str) -> Reading<String> {
         let Ok(request) = axum::http::Request::get(path).body(Vec::new()) else { return Reading::Absent };
-        reading(timeout(CALL, self.client.request_text(request)).await, |text| text)
+        let asked = timeout(CALL, self.client.request_text(request)).await;
+        // A replica that is not ready says why with a 503, of which the client makes a Status.
+        match asked {
+            Ok(Err(::kube::Error::Api(status))) if status.code == 503 && status.message.starts_with("not ready") => {
+                Reading::Found(status.message.clone())
+            }
+            asked => reading(asked, |text| text),
+        }
     }
 
     async fn items(&self, path: &str) -> Reading<Vec<Value>> {
@@ -304,8 +325,42 @@ fn zones(nodes: &[Value]) -> Vec<(String, String)> {
     nodes.iter().filter_map(zone).collect()
 }
 
+/// What the API server says without the path by which pullgate knows it: of a call that fails it tells the whole URL.
+fn without_segment(said: &str) -> String {
+    let mut rest = said;
+    let mut text = String::new();
+    while let Some(at) = ["/validate/", "/mutate/"].iter().filter_map(|path| Some(rest.find(path)? + path.len())).min()
+    {
+        let (before, behind) = rest.split_at(at);
+        text.push_str(before);
+        text.push('…');
+        rest = behind.trim_start_matches(|c: char| c.is_ascii_alphanumeric());
+    }
+    text + rest
+}
+
 /// The text of `299 - "TEXT"` (RFC 7234, section 5.5).
 fn warning(header: &str) -> Option<String> {
     let quoted = header.strip_prefix("299 ")?.split_once('"')?.1.strip_suffix('"')?;
     Some(quoted.replace("\\\"", "\"").replace("\\\\", "\\"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_path_by_which_an_api_server_is_known_is_not_repeated() {
+        let said = "failed: Post \"https://a.b.svc:443/validate/81e2c1?timeout=5s\": EOF; Post \"https://a.b.svc/mutate/81e2c1\": EOF";
+        let expected =
+            "failed: Post \"https://a.b.svc:443/validate/…?timeout=5s\": EOF; Post \"https://a.b.svc/mutate/…\": EOF";
+        assert_eq!(without_segment(said), expected);
+        assert_eq!(without_segment("no path"), "no path");
+    }
+
+    #[test]
+    fn warnings_are_taken_out_of_their_header() {
+        assert_eq!(warning(r#"299 - "a \"b\" \\ c""#).unwrap(), r#"a "b" \ c"#);
+        assert_eq!(warning("199 - \"a\""), None);
+    }
 }

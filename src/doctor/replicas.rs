@@ -67,6 +67,9 @@ fn endpoints(release: &Release) -> Check {
 }
 
 fn replicas(release: &Release) -> Check {
+    if release.replicas.is_empty() {
+        return Check::unread("replicas", "a pod behind the Service", &release.slices);
+    }
     let mut silent = Vec::new();
     let mut unready = Vec::new();
     for replica in &release.replicas {

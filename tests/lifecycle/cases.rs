@@ -32,7 +32,7 @@ const UNDER_LOAD: [(&str, Disturbance, Demand); 13] = [
     ("leaf rotation: two thirds of its life are over", certificates::leaf_rotation, lossless),
     ("CA rotation: two thirds of its life are over", certificates::ca_rotation, lossless),
     ("a leaf with 20 s left, until it has ended", certificates::leaf_expiry, lossless),
-    ("a CA with 35 s left, until it has ended", certificates::ca_expiry, lossless),
+    ("a CA with 60 s left, until it has ended", certificates::ca_expiry, lossless),
     ("the Secret of the certificate is deleted", certificates::secret_deleted, lossless),
     ("etcd stands still for 5 s", changes::etcd, lossless),
     ("the API server is killed and comes back", changes::api_server, lossless),

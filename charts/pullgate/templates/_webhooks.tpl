@@ -54,9 +54,9 @@ webhooks:
             {{- toYaml . | nindent 12 }}
         {{- end }}
     matchConditions:
-      # A mirror pod reports what a kubelet already runs.
+      # A mirror pod reports what a kubelet already runs. A rule of one's own may ask about deletions, which have no object.
       - name: not-a-mirror-pod
-        expression: "!has(object.metadata.annotations) || !('kubernetes.io/config.mirror' in object.metadata.annotations)"
+        expression: "object == null || !has(object.metadata.annotations) || !('kubernetes.io/config.mirror' in object.metadata.annotations)"
       # Labels, annotations, finalizers, replicas and status name no image.
       - name: pull-changed
         expression: >-

@@ -163,13 +163,15 @@ impl Upkeep {
                     let ends = hooks(&objects).flat_map(|hook| certificates(&hook.bundle));
                     metrics.expires(Which::Bundle, ends.filter_map(|der| validity(&der)).map(|(_, until)| until).min());
                     let now = Clock::system()();
-                    let believed: Result<(), Distrust> =
-                        hooks(&objects).try_for_each(|hook| chains(&chain, &certificates(&hook.bundle), &name, now));
-                    self.trusted = believed.is_ok();
+                    let trusts = |hook: &Hook| chains(&chain, &certificates(&hook.bundle), &name, now);
+                    let believed: Result<(), Distrust> = hooks(&objects).try_for_each(trusts);
+                    // Who was ready stays so while one webhook believes it: no other replica would be believed more.
+                    self.trusted =
+                        believed.is_ok() || (self.trusted && hooks(&objects).any(|hook| trusts(hook).is_ok()));
                     match believed {
                         Ok(()) => self.said[1].clear(),
                         Err(why) => {
-                            let what = "API servers would not trust what is served: not ready";
+                            let what = "API servers would not trust what is served for every webhook";
                             self.say(1, format!("the caBundle of {configuration}: {why}"), what);
                         }
                     }

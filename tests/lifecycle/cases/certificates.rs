@@ -47,7 +47,7 @@ pub(super) fn ca_rotation(scene: &mut Scene) -> Result<String, Failure> {
 }
 
 pub(super) fn ca_expiry(scene: &mut Scene) -> Result<String, Failure> {
-    let life = Life { whole: 3650 * DAY, left: Duration::from_secs(35) };
+    let life = Life { whole: 3650 * DAY, left: Duration::from_mins(1) };
     travelled(scene, Some(life), Life { whole: 90 * DAY, left: 89 * DAY })
 }
 
