@@ -4,7 +4,7 @@
 
 mod stage;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -206,12 +206,17 @@ fn overwritten(world: &World, kept: &mut Kept) -> Result<String, Failure> {
     world.signal("keeper-5", "-STOP")?;
     let foreign = STANDARD.encode(&world.authority.pem);
     let patch = json!([{ "op": "add", "path": "/webhooks/0/clientConfig/caBundle", "value": foreign }]).to_string();
-    let arguments = ["patch", "validatingwebhookconfiguration", NAME, "--type=json", "-p", &patch];
-    let outcome = world
-        .kubectl
-        .run_with(&arguments, None)?
-        .succeeded()
-        .and_then(|_| until("the replica not to be ready", || Ok((!kept.ready()?).then_some(()))));
+    let overwrite = |kind: &str| {
+        world.kubectl.run_with(&["patch", kind, NAME, "--type=json", "-p", &patch], None)?.succeeded().map(drop)
+    };
+    // While one webhook believes it, it stays ready: no other replica would be believed more.
+    let outcome = overwrite("validatingwebhookconfiguration")
+        .and_then(|()| {
+            std::thread::sleep(Duration::from_secs(7));
+            ensure(kept.ready()?, || "not ready, although the mutating webhook believes it".to_owned())
+        })
+        .and_then(|()| overwrite("mutatingwebhookconfiguration"))
+        .and_then(|()| until("the replica not to be ready", || Ok((!kept.ready()?).then_some(()))));
     world.signal("keeper-5", "-CONT")?;
     outcome?;
     kept.works(world, "repaired")?;
