@@ -26,7 +26,7 @@ use crate::resolver::Resolver;
 use crate::resolver::fact::Freshness;
 use crate::telemetry::SPANS;
 use crate::time::Clock;
-use crate::verdict::{self, Judged, Verdict};
+use crate::verdict::{self, Decision, Judged, Verdict};
 use crate::workload::{ContainerImage, PullPolicy, PullSecretNames, Workload};
 
 /// The share of the time that the first pass may take.
@@ -122,7 +122,9 @@ impl Engine {
         let mut facts = self.gather(policy, second, secrets, &fresh).await;
         let now = (self.clock)();
         let verdict = verdict::judge(policy, workload, &facts, now);
+        // Words that nobody is shown are not worth asking for.
         if purpose == Purpose::Judge
+            && verdict.decision != Decision::Allow
             && self.look_for_what_was_meant(policy, workload, &verdict, &mut facts, deadline).await
         {
             // The same facts at the same time: more words, and nothing else.

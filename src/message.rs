@@ -12,7 +12,7 @@ pub(crate) mod typed;
 use std::time::Duration;
 
 use crate::credentials::{MalformedSecret, Source};
-use crate::facts::Unreadable;
+use crate::facts::{Attempt, Unreadable};
 use crate::finding::{Cause, Code, Finding, Notice};
 use crate::printable;
 use crate::registry::failure::Failure;
@@ -58,7 +58,7 @@ pub(crate) fn sentence(draft: &Draft<'_>, code: Code, certain: bool, failure: Op
     let said = failure.and_then(|failure| failure.registry.as_deref());
     let detail = failure.and_then(|failure| failure.detail.as_deref());
     let quoted = said.map(|said| format!(": \"{said}\"")).unwrap_or_default();
-    let who = who(draft);
+    let who = who(draft, code);
     let public = failure.and_then(|failure| failure.probed).is_some_and(|probed| probed.public == Some(true));
     let mut what = match code {
         Code::InvalidImageName => "is no image reference".to_owned(),
@@ -71,7 +71,7 @@ pub(crate) fn sentence(draft: &Draft<'_>, code: Code, certain: bool, failure: Op
         Code::CredentialsMissing if draft.attempts.iter().any(|attempt| attempt.source != Source::Anonymous) => {
             format!(
                 "needs a login at {host}, and the entry in {} has {}{quoted}",
-                secrets_tried(draft),
+                secrets_tried(draft, code),
                 secrets::half(draft)
             )
         }
@@ -79,7 +79,7 @@ pub(crate) fn sentence(draft: &Draft<'_>, code: Code, certain: bool, failure: Op
             format!("needs a login at {host}, and no pull secret of the pod has one for it{quoted}")
         }
         Code::CredentialsRejected => {
-            format!("cannot be pulled: {host} rejects the login in {}{quoted}", secrets_tried(draft))
+            format!("cannot be pulled: {host} rejects the login in {}{quoted}", secrets_tried(draft, code))
         }
         Code::CredentialsExpired => {
             let expired = logins::expired(draft).unwrap_or_else(|| "the login is expired".to_owned());
@@ -88,7 +88,7 @@ pub(crate) fn sentence(draft: &Draft<'_>, code: Code, certain: bool, failure: Op
         Code::AccessDenied => {
             format!(
                 "cannot be pulled: {host} accepts the login in {} but not for {repository}{quoted}",
-                secrets_tried(draft)
+                secrets_tried(draft, code)
             )
         }
         Code::PullSecretMalformed => "cannot be pulled: a pull secret does not decode".to_owned(),
@@ -122,19 +122,27 @@ pub(crate) fn sentence(draft: &Draft<'_>, code: Code, certain: bool, failure: Op
 }
 
 /// As whom the registry was asked.
-fn who(draft: &Draft<'_>) -> String {
+fn who(draft: &Draft<'_>, code: Code) -> String {
     if draft.attempts.iter().any(|attempt| attempt.source != Source::Anonymous) {
-        format!("the login in {}", secrets_tried(draft))
+        format!("the login in {}", secrets_tried(draft, code))
     } else {
         "an anonymous caller".to_owned()
     }
 }
 
-fn secrets_tried(draft: &Draft<'_>) -> String {
+/// The sources of this kind whose attempt ended with the code that is said; all of them where none did.
+fn ended<'d>(draft: &Draft<'d>, code: Code, kind: impl Fn(&Source) -> bool) -> Vec<&'d Source> {
+    let so = |attempt: &Attempt| attempt.outcome.as_ref().is_err_and(|failure| failure.code == code);
+    let tried: Vec<&Attempt> = draft.attempts.iter().filter(|attempt| kind(&attempt.source)).collect();
+    let any = tried.iter().any(|attempt| so(attempt));
+    tried.into_iter().filter(|attempt| !any || so(attempt)).map(|attempt| &attempt.source).collect()
+}
+
+fn secrets_tried(draft: &Draft<'_>, code: Code) -> String {
     let mut names: Vec<String> = Vec::new();
-    for attempt in draft.attempts {
-        let name = attempt.source.to_string();
-        if attempt.source != Source::Anonymous && !names.contains(&name) {
+    for source in ended(draft, code, |source| *source != Source::Anonymous) {
+        let name = source.to_string();
+        if !names.contains(&name) {
             names.push(name);
         }
     }
@@ -166,11 +174,11 @@ pub(crate) fn fix(draft: &Draft<'_>, code: Code, certain: bool, failure: Option<
         Code::RepositoryNotFound => {
             "check the spelling of the repository; nothing was ever pushed under this one".to_owned()
         }
-        _ if public && code.refusal() && !secrets_of(draft).is_empty() => {
-            let secret = secrets_of(draft).remove(0);
-            logins::renew(draft, &format!("no longer name {}, or renew it", secrets_tried(draft)), host, &secret)
+        _ if public && code.refusal() && !secrets_of(draft, code).is_empty() => {
+            let secret = secrets_of(draft, code).remove(0);
+            logins::renew(draft, &format!("no longer name {}, or renew it", secrets_tried(draft, code)), host, &secret)
         }
-        Code::NotFoundOrNoAccess => match secrets_of(draft).first() {
+        Code::NotFoundOrNoAccess => match secrets_of(draft, code).first() {
             Some(secret) => {
                 let mistake = secrets::mistake(draft).filter(|_| probed.login != Some(true));
                 let mistake = mistake.map(|mistake| format!("{mistake}; ")).unwrap_or_default();
@@ -178,7 +186,7 @@ pub(crate) fn fix(draft: &Draft<'_>, code: Code, certain: bool, failure: Option<
             }
             None => format!("check the spelling; if it is private: {}", secrets::add(draft, host)),
         },
-        Code::CredentialsMissing | Code::CredentialsRejected => match secrets_of(draft).first() {
+        Code::CredentialsMissing | Code::CredentialsRejected => match secrets_of(draft, code).first() {
             Some(secret) => {
                 let mistake = secrets::mistake(draft).map(|mistake| format!("{mistake}; ")).unwrap_or_default();
                 logins::renew(draft, &format!("{mistake}renew it"), host, secret)
@@ -212,6 +220,10 @@ pub(crate) fn fix(draft: &Draft<'_>, code: Code, certain: bool, failure: Option<
         }
     };
     let fix = match meant::name(draft, code, failure) {
+        // It is there for this pod already: what would help with the name that is written is beside the point.
+        Some(meant) if !draft.meant.elsewhere.is_empty() => {
+            below(&format!("{meant}{} write", if meant.ends_with('?') { "" } else { ";" }), &meant::elsewhere(draft))
+        }
         Some(meant) => format!("{meant}{}{fix}", if meant.ends_with('?') { " " } else { "; " }),
         None => fix,
     };
@@ -237,11 +249,10 @@ fn unreachable(cause: Option<Cause>, host: &str) -> String {
 }
 
 /// The names of the Secrets that were tried.
-fn secrets_of(draft: &Draft<'_>) -> Vec<String> {
-    draft
-        .attempts
-        .iter()
-        .filter_map(|attempt| match &attempt.source {
+fn secrets_of(draft: &Draft<'_>, code: Code) -> Vec<String> {
+    ended(draft, code, |source| matches!(source, Source::PullSecret(_)))
+        .into_iter()
+        .filter_map(|source| match source {
             Source::PullSecret(name) => Some(name.to_string()),
             Source::Anonymous | Source::NodeConfig | Source::Plugin(_) => None,
         })

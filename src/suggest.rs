@@ -12,6 +12,9 @@ pub const SHOWN: usize = 3;
 /// A tag longer than this is compared with nothing: the grammar ends at 128.
 const MAX_TAG: usize = 128;
 
+/// Longer texts are not compared letter by letter: that takes the product of their lengths.
+const MAX_COMPARED: usize = 48;
+
 /// Shortest part of a commit hash that names one.
 const SHORT_HASH: usize = 6;
 
@@ -154,6 +157,9 @@ fn is_hex(text: &str) -> bool {
 
 /// Letters changed, left out, added or swapped with the next, where those are few for the length.
 fn slip(wanted: &str, tag: &str) -> Option<usize> {
+    if wanted.len().max(tag.len()) > MAX_COMPARED {
+        return None;
+    }
     let (one, other) = (wanted.to_ascii_lowercase().into_bytes(), tag.to_ascii_lowercase().into_bytes());
     let limit = match one.len().max(other.len()) {
         0..3 => 0,
@@ -225,8 +231,11 @@ impl<'a> Version<'a> {
         }
         if self.numbers == tag.numbers {
             // The plain release first, then the ending that is most like the one asked for.
-            let unlike = distance(self.ending.as_bytes(), tag.ending.as_bytes());
-            return Some(Nearness::Ending(if tag.ending.is_empty() { 0 } else { unlike }));
+            if tag.ending.is_empty() {
+                return Some(Nearness::Ending(0));
+            }
+            let short = self.ending.len().max(tag.ending.len()) <= MAX_COMPARED;
+            return short.then(|| Nearness::Ending(distance(self.ending.as_bytes(), tag.ending.as_bytes())));
         }
         if self.ending != tag.ending || self.numbers.len() != tag.numbers.len() {
             return None;
@@ -288,6 +297,16 @@ mod tests {
         for (wanted, tags, expected) in table {
             assert_eq!(nearest(wanted, tags.iter().copied()), *expected, "{wanted} among {tags:?}");
         }
+    }
+
+    #[test]
+    fn what_is_long_is_not_compared_letter_by_letter() {
+        let (fits, long) = ("y".repeat(MAX_COMPARED), "y".repeat(MAX_COMPARED + 1));
+        let changed = |text: &str| format!("{}z", &text[1..]);
+        assert_eq!(nearest(&fits, [&*changed(&fits)]), [changed(&fits)]);
+        assert_eq!(nearest(&long, [&*changed(&long)]), [""; 0]);
+        let ending = format!("v1.4.3-{long}");
+        assert_eq!(nearest(&ending, [&*changed(&ending).replace("1.4.3", "v1.4.3"), "v1.4.3"]), ["v1.4.3"]);
     }
 
     #[test]

@@ -18,6 +18,9 @@ const WIDTHS: [usize; 6] = [64, 48, 40, 32, 24, 20];
 /// How many further images of one cause are named, each cut to this width.
 const FURTHER: (usize, usize) = (5, 56);
 
+/// What a whole registry leaves of an image's width at least, for the end with the tag.
+const HOST_LEAVES: usize = 10;
+
 /// In front of an image that has no room in the first line.
 const IMAGE: &str = "image: ";
 /// In place of lines to type that are too long.
@@ -141,7 +144,7 @@ impl Cause<'_> {
             let (most, width) = FURTHER;
             let names = self.further.iter().take(most);
             let mut names: Vec<String> = names
-                .map(|f| format!("{} ({})", middle(&f.image, width), middle(&clean(&f.container), width)))
+                .map(|f| format!("{} ({})", image(&f.image, width), middle(&clean(&f.container), width)))
                 .collect();
             if self.further.len() > most {
                 names.push("…".to_owned());
@@ -236,7 +239,7 @@ impl<'f> Parts<'f> {
             return format!("{}: {what}", finding.code);
         }
         // The image is what the line is about: it keeps more than other names.
-        let image = middle(self.image, width.saturating_add(12));
+        let image = image(self.image, width.saturating_add(12));
         format!("{}: {image} ({} \"{}\") {what}", finding.code, self.kind, middle(&self.container, width))
     }
 }
@@ -250,6 +253,20 @@ pub(super) fn middle(text: &str, width: usize) -> String {
     let (head, tail) = (width / 2, (width - width / 2).saturating_sub(1));
     let chars = || text.chars();
     chars().take(head).chain(['…']).chain(chars().skip(length - tail)).collect()
+}
+
+/// An image of at most `width` characters: the registry stays whole, for its port may be what the message is about, unless
+/// it leaves no room for the tag.
+fn image(text: &str, width: usize) -> String {
+    let length = text.chars().count();
+    let Some((host, path)) = text.split_once('/').filter(|_| length > width) else { return middle(text, width) };
+    let taken = host.chars().count();
+    // The first half has it whole, or all of it has no room for more.
+    if taken < width / 2 || taken + HOST_LEAVES > width {
+        return middle(text, width);
+    }
+    let left_out = path.chars().count().saturating_sub(width - taken - 2);
+    format!("{host}/…{}", path.chars().skip(left_out).collect::<String>())
 }
 
 fn asked(verdict: &Verdict, finding: &Finding) -> Option<String> {

@@ -52,6 +52,16 @@ pub(super) fn name(draft: &Draft<'_>, code: Code, failure: Option<&Failure>) -> 
     (!parts.is_empty()).then(|| parts.join("; "))
 }
 
+/// The lines that name the image where it is.
+pub(super) fn elsewhere(draft: &Draft<'_>) -> Vec<String> {
+    let object = draft.reference.map(|reference| match reference.digest() {
+        Some(digest) => format!("@{digest}"),
+        None => format!(":{}", reference.object()),
+    });
+    let object = object.unwrap_or_default();
+    draft.meant.elsewhere.iter().map(|name| format!("image: {name}{object}")).collect()
+}
+
 /// What the tag may have been meant to be.
 pub(super) fn tag(draft: &Draft<'_>, failure: Option<&Failure>) -> Option<String> {
     let nearest = failure?.nearest.as_deref()?;

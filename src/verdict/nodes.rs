@@ -13,7 +13,8 @@ use crate::registry::failure::Failure;
 use crate::registry::node;
 use crate::workload::{ContainerImage, PullPolicy};
 
-/// How many platforms that an image has already are named in the line that builds it for one more.
+/// How many platforms that an image has already the line that builds it for one more names: all of them, or there is no
+/// such line, for what it does not name is lost with the push.
 const MOST_BUILT: usize = 4;
 
 /// The nodes that a pod can land on, under a policy.
@@ -195,25 +196,30 @@ impl Ground<'_> {
     /// cluster has such nodes.
     fn ways_out(&self, draft: &Draft<'_>, content: &Content, misses: &[&Class]) -> String {
         let mut platforms = content.names();
-        platforms.retain(|platform| platform.starts_with("linux/"));
-        platforms.truncate(MOST_BUILT);
+        let all = platforms.len() <= MOST_BUILT && platforms.iter().all(|platform| platform.starts_with("linux/"));
+        let mut added: Vec<String> = Vec::new();
         for class in misses {
             let platform = format!("{}/{}", class.os, class.architecture);
-            if !platforms.contains(&platform) {
-                platforms.push(platform);
+            if !added.contains(&platform) {
+                added.push(platform);
             }
         }
+        platforms.extend(added.iter().filter(|platform| !platforms.contains(platform)).cloned().collect::<Vec<_>>());
         let tag = draft.reference.and_then(Reference::tag).map(|tag| format!(":{tag}")).unwrap_or_default();
         let name = draft.reference.map_or("IMAGE", Reference::name);
-        let build = format!("docker buildx build --platform {} -t {name}{tag} --push .", platforms.join(","));
+        let platforms = platforms.join(",");
+        let build = all.then(|| format!("docker buildx build --platform {platforms} -t {name}{tag} --push ."));
         let fitting = content.architectures().unwrap_or_default();
         let selected = fitting.intersection(&self.eligible.architectures).next();
         let selector = selected.map(|architecture| format!("nodeSelector: {{kubernetes.io/arch: {architecture}}}"));
-        let prose = match selector {
-            Some(_) => "build it for these nodes, too, or keep the pod on nodes that it is for",
-            None => "build it for these nodes, too; the cluster has none that it is for",
+        let prose = match (&build, &selector) {
+            (_, Some(_)) => "build it for these nodes, too, or keep the pod on nodes that it is for".to_owned(),
+            (Some(_), None) => "build it for these nodes, too; the cluster has none that it is for".to_owned(),
+            (None, None) => {
+                format!("add {} to what builds it; the cluster has no nodes that it is for", several(&added))
+            }
         };
-        message::typed::below(prose, &[Some(build), selector].into_iter().flatten().collect::<Vec<_>>())
+        message::typed::below(&prose, &[build, selector].into_iter().flatten().collect::<Vec<_>>())
     }
 }
 

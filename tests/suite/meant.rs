@@ -133,7 +133,9 @@ async fn a_bare_name_means_docker_hub_and_the_registry_that_has_it_is_named() {
             (
                 &host,
                 "encoder:v1",
-                format!("no registry is written, so docker.io/library/encoder is meant; {host}/encoder has it; "),
+                format!(
+                    "no registry is written, so docker.io/library/encoder is meant; {host}/encoder has it; write:\n  image: {host}/encoder:v1"
+                ),
             ),
             (&team, "encoder", format!("; {team}/encoder has it; ")),
             (&host, "team/encoder:v1", format!("docker.io/team/encoder is meant; {host}/team/encoder has it; ")),

@@ -118,6 +118,18 @@ async fn a_mismatch_says_what_there_is_what_is_needed_and_what_the_node_would_sa
     let build = format!("docker buildx build --platform linux/arm64,linux/arm/v7,linux/amd64 -t {image} --push .");
     let prose = "build it for these nodes, too; the cluster has none that it is for:";
     assert_eq!(finding.fix, format!("{prose}\n  {build}"));
+    // What the line would not name would be gone with the push.
+    world.registry.push_index(
+        "many",
+        "1",
+        &["linux/arm64", "linux/arm/v7", "linux/s390x", "linux/ppc64le", "linux/riscv64"],
+    );
+    world.registry.push_index("other", "1", &["linux/arm64", "windows/amd64"]);
+    for image in ["many:1", "other:1"] {
+        let verdict = world.check(&engine, &of(&world, image)).await;
+        let expected = "add linux/amd64 to what builds it; the cluster has no nodes that it is for";
+        assert_eq!(verdict.findings[0].fix, expected, "{image}");
+    }
     // The pod is kept from nodes that would do.
     let engine =
         world.engine(&cluster(&[node("amd-1", "amd64", CONTAINERD, &[]), node("arm-1", "arm64", CONTAINERD, &[])]));

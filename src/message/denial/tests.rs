@@ -56,6 +56,21 @@ fn the_middle_is_left_out_and_both_ends_stay() {
 }
 
 #[test]
+fn an_image_keeps_its_registry_whole_where_that_leaves_room() {
+    for (text, width, expected) in [
+        ("registry.corp.io:5000/shop/api:v1.4.2", 37, "registry.corp.io:5000/shop/api:v1.4.2"),
+        ("registry.corp.io:5000/shop/api:v1.4.2", 36, "registry.corp.io:5000/…op/api:v1.4.2"),
+        ("registry.corp.io:5000/shop/api:v1.4.2", 32, "registry.corp.io:5000/…pi:v1.4.2"),
+        ("registry.corp.io:5000/shop/api:v1.4.2", 31, "registry.corp.io:5000/…i:v1.4.2"),
+        ("registry.corp.io:5000/shop/api:v1.4.2", 30, "registry.corp.i…hop/api:v1.4.2"),
+        ("r.io/a/long/path/to/the/api:v1.4.2", 20, "r.io/a/lon…pi:v1.4.2"),
+        ("a-name-without-a-registry:v1.4.2", 20, "a-name-wit…ry:v1.4.2"),
+    ] {
+        assert_eq!(image(text, width), expected, "{width}");
+    }
+}
+
+#[test]
 fn the_same_cause_is_said_once() {
     let what = "needs a login at r.io, and no pull secret of the pod has one for it";
     let missing = |image, container| finding(Code::CredentialsMissing, image, container, what, None);

@@ -210,6 +210,15 @@ fn one_more_pull_secret_is_attached_where_the_others_are_named_and_those_stay() 
         ),
         (
             corp,
+            held(
+                &[login("a", "ghcr.io")],
+                NamedBy::ObjectNot { account: "builder".to_owned(), theirs: vec!["regcred".to_owned()] },
+            ),
+            "the pod's pull secrets are for ghcr.io only; ",
+            "\nthen add regcred-2 to imagePullSecrets (those of ServiceAccount \"builder\", regcred, do not count",
+        ),
+        (
+            corp,
             held(&[], NamedBy::Nameless("builder".to_owned())),
             r#"imagePullSecrets has an entry without a name, so that not even those of ServiceAccount "builder" count; "#,
             "\nthen put regcred in place of the entry without a name in imagePullSecrets",

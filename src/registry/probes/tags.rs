@@ -106,7 +106,8 @@ fn listed(answer: &Response) -> Option<Vec<String>> {
     let tag = |tag: &String| {
         tag.len() <= MAX_TAG && tag.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
     };
-    Some(page.tags?.into_iter().filter(tag).collect())
+    // Some give more than was asked for.
+    Some(page.tags?.into_iter().filter(tag).take(usize::from(PAGE)).collect())
 }
 
 /// The next page by `Link: <…>; rel="next"` (RFC 8288), if it is a page of the same list at the same host.
@@ -146,6 +147,14 @@ mod tests {
             assert_eq!((told.yes, told.throttled), (expected, status == 429), "{status} {body}");
             assert_eq!(told.words.is_some(), expected == Some(false), "{status} {body}");
         }
+    }
+
+    #[test]
+    fn of_a_page_no_more_is_taken_than_was_asked_for() {
+        let tags: Vec<String> = (0..=PAGE).map(|number| format!("v{number}")).collect();
+        let body = serde_json::json!({ "tags": tags }).to_string().into_bytes();
+        let answer = Response { status: 200, body, ..Response::default() };
+        assert_eq!(listed(&answer).unwrap(), tags[..usize::from(PAGE)]);
     }
 
     #[test]
