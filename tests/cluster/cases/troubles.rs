@@ -179,7 +179,8 @@ fn mended(world: &World, shell: &Shell, trouble: &Trouble, said: &Said) -> Resul
         ensure(commands.is_empty(), || format!("nobody types {commands:?}"))?;
         return Ok(commands);
     }
-    ensure(!commands.is_empty(), || format!("no command to type: {said}"))?;
+    let written = said.stderr.lines().find_map(|line| line.trim_start().strip_prefix("image: "));
+    ensure(!commands.is_empty() || written.is_some(), || format!("nothing to type: {said}"))?;
     let mut printed = String::new();
     for command in &commands {
         let line = filled_in(trouble.login, command)?;
@@ -194,7 +195,10 @@ fn mended(world: &World, shell: &Shell, trouble: &Trouble, said: &Said) -> Resul
     let mut pod = trouble.pod.clone();
     match trouble.then {
         Then::Nothing | Then::Again => {}
-        Then::Edited(edit) => edit(&mut pod),
+        Then::Edited(edit) => match written.filter(|_| commands.is_empty()) {
+            Some(image) => pod["spec"]["containers"][0]["image"] = image.into(),
+            None => edit(&mut pod),
+        },
         Then::Suggested => {
             let (_, after) = said.stderr.split_once("did you mean ").ok_or("nothing is suggested")?;
             let tag = after.split([',', '?', ' ']).next().unwrap_or_default();
