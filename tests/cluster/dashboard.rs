@@ -95,7 +95,7 @@ impl Watcher {
         report.case("dashboard: a registry that counts is in its panel, and both targets are scraped", |_| {
             world.kubectl.apply(&pod(TEAM, "counted", &world.fault(3, "counted")))?.succeeded()?;
             until("the quota in Prometheus", || {
-                let left = self.ask("query", &[("query", "min(pullgate_registry_quota_left) == 76")])?;
+                let left = self.ask("query", &[("query", "pullgate_registry_quota_left == 76")])?;
                 Ok((!list(&left["result"]).is_empty()).then_some(()))
             })?;
             let up = self.ask("query", &[("query", "sum(up)")])?;
