@@ -50,8 +50,7 @@ async fn serve(args: ServeArgs) -> Result<ExitCode, CommandError> {
         ..
     } = args;
     let own_namespace = crate::cli::own_namespace(own_namespace);
-    let serving = Serving::open(tls, &kube, own_namespace.as_deref()).await?;
-    let overrides = Overrides { config, mode, own_namespace, certs_dir: Arc::default() };
+    let overrides = Overrides { config, mode, own_namespace: own_namespace.clone(), certs_dir: Arc::default() };
     let watch_config = FileWatch::of("configuration", overrides.files()).await;
 
     let policy = overrides.load()?;
@@ -60,6 +59,7 @@ async fn serve(args: ServeArgs) -> Result<ExitCode, CommandError> {
         open_cluster(cluster_from.as_deref(), &kube).await?.ok_or(CommandError::NoCluster)?;
     let node_credentials = node_credentials(nodes, tokens, &metrics)?;
     let engine = engine(&policy, cluster, node_credentials, metrics.clone())?;
+    let serving = Serving::open(tls, &kube, own_namespace.as_deref()).await?;
     let tls = Arc::new(server::server_config_with(Arc::clone(&serving.certificate), serving.clients.clone())?);
     let (sender, snapshots) = watch::channel(Arc::new(Snapshot { policy, engine }));
 
