@@ -28,6 +28,10 @@ pub(super) fn timeout(method: Method, url: &Url, limit: Duration) -> TransportEr
 fn waited(url: &Url, wait: &Wait, limit: Duration) -> (String, String) {
     let Wait { host, phase } = wait;
     match phase {
+        Phase::Start => (
+            format!("{host} did not answer within {limit:?}"),
+            "net/http: timeout awaiting response headers".to_owned(),
+        ),
         Phase::Lookup => (
             format!("DNS did not answer within {limit:?} where {host} is"),
             format!("dial tcp: lookup {}: i/o timeout", url.host_str().unwrap_or_default()),

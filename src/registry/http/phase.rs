@@ -29,6 +29,8 @@ pub(super) struct Wait {
 /// The parts of an exchange, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Phase {
+    /// Not known: an address is not looked up, and a connection that is kept shows no steps.
+    Start,
     /// The addresses of the name.
     Lookup,
     /// The answer to the first packet.
@@ -47,12 +49,12 @@ struct Sessions(ClientSessionMemoryCache);
 
 /// Runs one exchange, which waits for `host` at first.
 pub(super) async fn watched<F: Future>(host: String, exchange: F) -> F::Output {
-    WAIT.scope(RefCell::new(Wait { host, phase: Phase::Answer }), exchange).await
+    WAIT.scope(RefCell::new(Wait { host, phase: Phase::Start }), exchange).await
 }
 
 /// The same exchange goes on with another request.
 pub(super) fn asks(host: String) {
-    _ = WAIT.try_with(|wait| *wait.borrow_mut() = Wait { host, phase: Phase::Answer });
+    _ = WAIT.try_with(|wait| *wait.borrow_mut() = Wait { host, phase: Phase::Start });
 }
 
 /// Notes how far the request of this task has come. A connection that is made for nobody in particular notes nothing.

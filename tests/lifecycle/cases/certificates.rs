@@ -63,6 +63,7 @@ pub(super) fn secret_deleted(scene: &mut Scene) -> Result<String, Failure> {
 /// keeper has put others in their place, and until the old ones have ended, if that is soon.
 fn travelled(scene: &mut Scene, ca: Option<Life>, leaf: Life) -> Result<String, Failure> {
     scene.keepers(0)?;
+    scene.hurry_keeper()?;
     let clock = Clock::system();
     let now = clock();
     let born = |life: Life| now.checked_sub(life.whole).and_then(|at| at.checked_add(life.left));
@@ -118,8 +119,12 @@ fn travelled(scene: &mut Scene, ca: Option<Life>, leaf: Life) -> Result<String, 
 // === impl Scene ===
 
 impl Scene {
-    /// Lets the keeper look every second and take changes for known after three.
+    /// Lets the keeper look every second and take changes for known after three; helm puts its own arguments back.
     pub(super) fn hurry_keeper(&self) -> Result<(), Failure> {
+        let arguments = "get deployment pullgate-keeper -o jsonpath={.spec.template.spec.containers[0].args}";
+        if self.kubectl.get(&format!("-n {OWN_NAMESPACE} {arguments}"))?.contains("--settle=3s") {
+            return Ok(());
+        }
         let add = |flag: &str| json!({ "op": "add", "path": "/spec/template/spec/containers/0/args/-", "value": flag });
         let patch = json!([add("--every=1s"), add("--settle=3s")]).to_string();
         let words = ["-n", OWN_NAMESPACE, "patch", "deployment", "pullgate-keeper", "--type=json", "-p", &patch];
