@@ -5,15 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
-use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::ClientConfig;
+use rustls_pki_types::{CertificateDer, ServerName};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use crate::certificates::provider;
+use crate::registry::http::unverified::AnyServer;
 
 /// For connecting and shaking hands.
 const ANSWER: Duration = Duration::from_secs(3);
@@ -21,16 +20,11 @@ const ANSWER: Duration = Duration::from_secs(3);
 /// Replicas asked at once.
 const AT_ONCE: usize = 16;
 
-/// Takes any certificate whose key the other side has.
-#[derive(Debug)]
-struct AnyCertificate(Arc<CryptoProvider>);
-
 /// The chain that each of these shows for `name`; none for one that does not answer.
 pub async fn shown(addresses: Vec<SocketAddr>, name: &str) -> Vec<Option<Vec<CertificateDer<'static>>>> {
-    let provider = provider();
-    let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
+    let config = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
-        .map(|config| config.dangerous().with_custom_certificate_verifier(Arc::new(AnyCertificate(provider))));
+        .map(|config| config.dangerous().with_custom_certificate_verifier(Arc::new(AnyServer::new())));
     let (Ok(config), Ok(name)) = (config, ServerName::try_from(name.to_owned())) else {
         return vec![None; addresses.len()];
     };
@@ -47,41 +41,4 @@ pub async fn shown(addresses: Vec<SocketAddr>, name: &str) -> Vec<Option<Vec<Cer
         }
     });
     stream::iter(asked).buffered(AT_ONCE).collect().await
-}
-
-// === impl AnyCertificate ===
-
-impl ServerCertVerifier for AnyCertificate {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }

@@ -6,7 +6,7 @@ mod clients;
 mod errors;
 mod names;
 mod phase;
-mod unverified;
+pub(crate) mod unverified;
 mod verifier;
 
 use std::borrow::Cow;

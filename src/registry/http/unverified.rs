@@ -1,4 +1,4 @@
-//! TLS with a server that nobody vouches for: `skip_verify` of a `hosts.toml`. The handshake's signature is still checked
+//! TLS with a server that nobody vouches for: `skip_verify` of a `hosts.toml`, and a replica that is looked at. The handshake's signature is still checked
 //! against the certificate that was shown.
 
 use std::sync::Arc;
@@ -10,12 +10,12 @@ use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
 /// Takes every certificate.
 #[derive(Debug)]
-pub(super) struct AnyServer(Arc<CryptoProvider>);
+pub(crate) struct AnyServer(Arc<CryptoProvider>);
 
 // === impl AnyServer ===
 
 impl AnyServer {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(Arc::new(aws_lc_rs::default_provider()))
     }
 }
