@@ -54,7 +54,7 @@ impl Watcher {
     /// Starts it; pullgate and the API server run.
     pub(crate) fn start(world: &World) -> Result<Self, Failure> {
         // An error says that it is installed already.
-        drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+        pullgate::cli::install_crypto();
         let [port] = free_ports()?;
         let workshop = &world.workshop;
         let file = |name: &str, text: &str| workshop.file(name, text);

@@ -50,7 +50,7 @@ pub(crate) struct Scene {
 impl Scene {
     /// Starts everything but pullgate.
     pub(crate) fn new(dir: &Path) -> Result<Self, Failure> {
-        drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+        pullgate::cli::install_crypto();
         let mut needed = vec!["registry".to_owned()];
         needed.extend(stack::needed());
         let needed: Vec<&str> = needed.iter().map(String::as_str).collect();

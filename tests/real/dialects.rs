@@ -18,7 +18,7 @@ type Outcome = (String, Result<String, Failure>);
 
 /// One outcome for each family.
 pub(crate) fn cases(dir: &Path, figures: &mut Figures) -> Result<Vec<Outcome>, Failure> {
-    drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+    pullgate::cli::install_crypto();
     std::fs::create_dir_all(dir)?;
     let workshop = Workshop::new(dir, &["pull-oracle"])?;
     let stage = Stage::open()?;

@@ -274,7 +274,7 @@ impl Drop for Serving {
 
 #[tokio::test]
 async fn serve_prints_no_password_in_answers_log_or_metrics() {
-    drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+    pullgate::cli::install_crypto();
     let mut bench = Bench::new(Login::bearer()).await;
     let issued = bench.authority.issue(&LOOPBACK_NAMES).unwrap();
     let (cert, key) = (bench.write("tls.crt", &issued.certificate_pem), bench.path("tls.key"));

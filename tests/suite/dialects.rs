@@ -21,7 +21,7 @@ fn rewrite() -> bool {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_row_ends_in_its_code_with_its_certainty_and_requests() {
-    drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+    pullgate::cli::install_crypto();
     let only = std::env::var_os("DIALECTS_ONLY").unwrap_or_default().to_string_lossy().into_owned();
     let mut tasks = Vec::new();
     for family in Family::all().into_iter().filter(|family| family.path.to_string_lossy().contains(&only)) {

@@ -103,8 +103,7 @@ impl GateSpec {
 
     /// Starts everything. The repository `open` is public, what lies under `team` is ann's; bob has a login too.
     pub(crate) async fn start(self) -> Gate {
-        // An error says that another test has installed it.
-        drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+        pullgate::cli::install_crypto();
         let authority = Arc::new(Authority::new().unwrap());
         let registry = Registry::start((self.change)(RegistrySpec::https(&authority).login(self.login))).await.unwrap();
         registry.push("open", "v1");

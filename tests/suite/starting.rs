@@ -36,7 +36,7 @@ struct Server {
 
 impl Files {
     fn new() -> Self {
-        drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+        pullgate::cli::install_crypto();
         let files = Self { authority: Authority::new().unwrap(), directory: TempDir::new().unwrap() };
         files.certify();
         files.write("cluster.yaml", "");

@@ -84,8 +84,7 @@ impl World {
 
     /// A registry of the test's making; no request takes longer than `patience`.
     pub(crate) async fn start(change: impl FnOnce(RegistrySpec) -> RegistrySpec, patience: Duration) -> Self {
-        // An error says that another test has installed it.
-        drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+        pullgate::cli::install_crypto();
         let authority = Arc::new(Authority::new().unwrap());
         let registry = Registry::start(change(RegistrySpec::https(&authority))).await.unwrap();
         let files = TempDir::new().unwrap();

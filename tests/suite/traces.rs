@@ -54,6 +54,7 @@ fn contains(body: &[u8], text: &str) -> bool {
 
 #[tokio::test]
 async fn a_collector_is_told_of_the_review_its_image_and_its_requests_and_of_no_login() {
+    pullgate::cli::install_crypto();
     let (address, batches) = collector();
     let (layer, traces) = traces::to(&format!("http://{address}/")).unwrap();
     let subscriber = tracing_subscriber::registry().with(layer);
@@ -100,6 +101,7 @@ async fn a_collector_is_told_of_the_review_its_image_and_its_requests_and_of_no_
 
 #[tokio::test]
 async fn an_endpoint_that_is_no_url_names_its_flag() {
+    pullgate::cli::install_crypto();
     let refused = traces::to::<tracing_subscriber::Registry>("not a url").err().unwrap().to_string();
     assert!(refused.starts_with(r#"--otlp-endpoint "not a url" cannot be used: "#), "{refused}");
 }

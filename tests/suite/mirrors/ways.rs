@@ -22,7 +22,7 @@ async fn outcome(mirror: &Registry, table: &str, files: &[(&str, &str)]) -> Resu
 }
 
 async fn stranger() -> (Registry, Arc<Authority>) {
-    drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+    pullgate::cli::install_crypto();
     let authority = Arc::new(Authority::new().unwrap());
     (Registry::start(RegistrySpec::https(&authority)).await.unwrap(), authority)
 }
