@@ -353,9 +353,8 @@ fn warnings(verdict: &Verdict) -> Vec<String> {
     if verdict.mode == Mode::Audit {
         return Vec::new();
     }
-    let findings = verdict.findings.iter().filter(|_| verdict.decision != Decision::Deny).map(message::warning);
-    let notices = verdict.notices.iter().map(message::noted);
-    findings.chain(notices).collect()
+    let findings = if verdict.decision == Decision::Deny { &[][..] } else { &verdict.findings };
+    message::warnings(findings, &verdict.notices)
 }
 
 /// What `doctor` wants to hear; in mode `audit` nothing else would show that pullgate was asked.

@@ -182,7 +182,12 @@ impl Engine {
         for (name, reading) in names.into_iter().zip(read) {
             match reading {
                 Reading::Found(secret) => match credentials::contributes(&secret) {
-                    Ok(()) => found.push(secret),
+                    Ok(()) => {
+                        if !secret.can_be_renewed() {
+                            secrets.unchangeable.push(name);
+                        }
+                        found.push(secret);
+                    }
                     Err(why) => secrets.ignored.push((name, why)),
                 },
                 Reading::Absent => secrets.missing.push(name),

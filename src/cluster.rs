@@ -102,6 +102,7 @@ fn pull_secret(secret: Secret) -> PullSecret {
     data.retain(|key, _| key == ".dockerconfigjson" || key == ".dockercfg");
     let kind = secret.type_.unwrap_or_else(|| "Opaque".to_owned());
     PullSecret::new(secret.metadata.name.unwrap_or_default(), kind, data)
+        .kept_as_it_is(secret.immutable.unwrap_or_default())
 }
 
 /// The names in `imagePullSecrets`, empty ones included.

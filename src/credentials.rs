@@ -61,6 +61,7 @@ pub struct IdentityKey(hmac::Key);
 pub struct PullSecret {
     name: Arc<str>,
     kind: String,
+    immutable: bool,
     data: BTreeMap<String, Vec<u8>>,
     decoded: OnceLock<Result<Entries, MalformedSecret>>,
 }
@@ -265,7 +266,20 @@ impl fmt::Debug for IdentityKey {
 impl PullSecret {
     /// A Secret by its name, its type and its data, which is no longer base64.
     pub fn new(name: impl Into<Arc<str>>, kind: impl Into<String>, data: BTreeMap<String, Vec<u8>>) -> Self {
-        Self { name: name.into(), kind: kind.into(), data, decoded: OnceLock::new() }
+        Self { name: name.into(), kind: kind.into(), immutable: false, data, decoded: OnceLock::new() }
+    }
+
+    /// The same of a Secret whose data no update changes, if `immutable` says so.
+    #[must_use]
+    pub fn kept_as_it_is(self, immutable: bool) -> Self {
+        Self { immutable, ..self }
+    }
+
+    /// Whether `kubectl apply` of a Secret that `kubectl create secret docker-registry` makes can renew it: the type of a
+    /// Secret never changes, nor does anything in an immutable one (kubernetes/kubernetes `pkg/apis/core/validation/validation.go`,
+    /// `ValidateSecretUpdate`).
+    pub fn can_be_renewed(&self) -> bool {
+        !self.immutable && SHAPES.first().is_some_and(|(kind, ..)| *kind == self.kind)
     }
 
     /// The value under a key of the data.

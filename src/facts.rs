@@ -55,6 +55,8 @@ pub struct Secrets {
     pub missing: Vec<String>,
     /// There, and of no use to a kubelet.
     pub ignored: Vec<(String, NotContributing)>,
+    /// There, and only to be renewed by making them anew: see [`crate::credentials::PullSecret::can_be_renewed`].
+    pub unchangeable: Vec<String>,
     /// Not to be read: what was asked for, and why not. Refusals are uncertain then.
     pub unreadable: Vec<(String, Unreadable)>,
     /// The keyring, or the Secret that no kubelet can decode.
@@ -127,6 +129,7 @@ impl Default for Secrets {
             named_by: NamedBy::default(),
             missing: Vec::new(),
             ignored: Vec::new(),
+            unchangeable: Vec::new(),
             unreadable: Vec::new(),
             keyring: Ok(Keyring::default()),
         }

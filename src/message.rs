@@ -8,12 +8,13 @@ mod logins;
 mod meant;
 mod secrets;
 pub(crate) mod typed;
+mod warnings;
 
 use std::time::Duration;
 
 use crate::credentials::{MalformedSecret, Source};
 use crate::facts::{Attempt, Unreadable};
-use crate::finding::{Cause, Code, Finding, Notice};
+use crate::finding::{Cause, Code};
 use crate::printable;
 use crate::registry::failure::Failure;
 use crate::registry::said::clean;
@@ -25,12 +26,10 @@ pub(crate) use self::limits::{nothing_left, ways_out};
 pub use self::logins::ending;
 pub(crate) use self::logins::renew_in_time;
 use self::typed::{below, word};
+pub use self::warnings::{WARNING, WARNINGS, warnings};
 
 /// An image string is repeated up to this many characters.
 const IMAGE_LIMIT: usize = 160;
-
-/// Bytes of a warning: what an API server passes on (kubernetes/apiserver `pkg/endpoints/filters/warning.go`).
-pub const WARNING: usize = 256;
 
 /// The image as it may be repeated: one line, bounded, the tag kept.
 pub fn shown(image: &str) -> String {
@@ -237,7 +236,7 @@ pub(crate) fn fix(draft: &Draft<'_>, code: Code, certain: bool, failure: Option<
 
 /// What there is to do where no answer came. Most of it is nothing that the object could mend.
 fn unreachable(cause: Option<Cause>, host: &str) -> String {
-    let nothing = "nothing in the object is known to be wrong; seen from pullgate, nodes may differ";
+    let nothing = "nothing in the object is known to be wrong";
     match cause {
         Some(Cause::Dns) => format!("check the spelling of {host}; otherwise {nothing}"),
         Some(Cause::Tls) => {
@@ -271,30 +270,4 @@ pub fn ago(age: Duration) -> String {
         seconds @ 10..60 => format!("{} s ago", seconds / 10 * 10),
         seconds => format!("{} min ago", seconds / 60),
     }
-}
-
-/// One line for a warning about a finding.
-pub fn warning(finding: &Finding) -> String {
-    with_lines(denial::line(finding, &|line| line.len() <= WARNING), &finding.fix)
-}
-
-/// One line for a warning about anything else.
-pub fn noted(notice: &Notice) -> String {
-    let line = denial::cut(format!("{}: {}", notice.code.as_str(), notice.message), &|line| line.len() <= WARNING);
-    with_lines(line, notice.fix.as_deref().unwrap_or_default())
-}
-
-/// A warning with the lines to type that have room in it, each whole. Commands are steps: all of them or none; lines of a
-/// manifest are ways to choose from.
-fn with_lines(mut warning: String, fix: &str) -> String {
-    let typed = fix.lines().filter(|line| typed::is_typed(line)).map(str::trim_start);
-    let (steps, ways): (Vec<&str>, Vec<&str>) = typed.partition(|line| line.starts_with("kubectl "));
-    let steps = Some(steps.join(" && ")).filter(|steps| !steps.is_empty());
-    for line in steps.iter().map(String::as_str).chain(ways) {
-        if warning.len() + line.len() + 2 <= WARNING {
-            warning.push_str("; ");
-            warning.push_str(line);
-        }
-    }
-    warning
 }

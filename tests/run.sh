@@ -93,26 +93,21 @@ else
 	fi
 fi
 
-step "building the hermetic tests"
-built cargo test --locked --no-run
+# one build for all suites; what ships has the shared cache in it
+with=(--features "real-parts,redis,otlp")
+step "building the tests"
+built cargo test --locked "${with[@]}" --no-run
 step "hermetic tests"
-tests cargo test --locked --offline
+tests cargo test --locked --offline "${with[@]}" --lib --bins --test suite
 
 step "building the real parts"
 built tests/testbed/build.sh "${parts[@]}"
-# with what ships: the shared cache, too
-parts_of=(--features real-parts,redis)
-built cargo test --locked "${parts_of[@]}" --lib --test real --test cluster --test node --test lifecycle --test shared --no-run
-step "spans to a collector"
-tests cargo test --locked --features otlp --test suite traces
-step "the shared cache in memory, and its configuration"
-tests cargo test --locked --offline "${parts_of[@]}" --lib shared
 step "replicas over a real Valkey or Redis"
-tests cargo test --locked --offline "${parts_of[@]}" --test shared
+tests cargo test --locked --offline "${with[@]}" --test shared
 step "pullgate beside the real parts"
-tests cargo test --locked --offline "${parts_of[@]}" --test real
+tests cargo test --locked --offline "${with[@]}" --test real
 step "pullgate behind a real API server"
-tests cargo test --locked --offline "${parts_of[@]}" --test cluster
+tests cargo test --locked --offline "${with[@]}" --test cluster
 # node: a kubelet and a containerd; lifecycle: an address for each replica
 for suite in node lifecycle; do
 	case $suite in
@@ -125,18 +120,18 @@ for suite in node lifecycle; do
 		echo "left out: this machine gives root no network, mount and process namespaces, which it needs"
 	else
 		before=$failed
-		tests cargo test --locked --offline "${parts_of[@]}" --test $suite
+		tests cargo test --locked --offline "${with[@]}" --test $suite
 		# a load needs a machine that keeps up with it: what fails twice has failed
 		if [ $suite = lifecycle ] && [ "$failed" -gt "$before" ]; then
 			step "once more: pods created while the release of the chart changes"
 			failed=$before
-			tests cargo test --locked --offline "${parts_of[@]}" --test $suite
+			tests cargo test --locked --offline "${with[@]}" --test $suite
 		fi
 	fi
 done
 for line in "${lines[@]}"; do
 	step "pullgate behind an API server of Kubernetes $line"
-	tests env TESTBED_KUBERNETES="$line" cargo test --locked --offline "${parts_of[@]}" --test cluster
+	tests env TESTBED_KUBERNETES="$line" cargo test --locked --offline "${with[@]}" --test cluster
 done
 step "the image, built without a network and run in it"
 musl=$(uname -m)-unknown-linux-musl

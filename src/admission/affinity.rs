@@ -8,11 +8,10 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
+use crate::nodes::eligible::ARCH;
 use crate::verdict::Judged;
 use crate::workload::Placement;
 
-/// The label that kubelets set (kubernetes/api `core/v1/well_known_labels.go`).
-const ARCH: &str = "kubernetes.io/arch";
 const REQUIRED: &str = "requiredDuringSchedulingIgnoredDuringExecution";
 
 /// What all images of a pod have; `None` if that is not known of every one of them, or is nothing.

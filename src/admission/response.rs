@@ -14,7 +14,7 @@ use serde::Serialize;
 /// Bytes of one warning.
 const WARNING_LIMIT: usize = crate::message::WARNING;
 /// Characters of all warnings of a response; beyond it the API server starts to drop them.
-const WARNINGS_LIMIT: usize = 4096;
+const WARNINGS_LIMIT: usize = crate::message::WARNINGS;
 /// A denial stays below this many bytes.
 const MESSAGE_LIMIT: usize = 1024;
 /// Bytes of the name part of a qualified name (kubernetes/apimachinery `pkg/util/validation/validation.go`).

@@ -27,8 +27,8 @@ const IMAGE: &str = "image: ";
 const NO_ROOM: &str = "  what to type has no room here: pullgate explain prints it";
 
 /// A cause: the finding that speaks for it, and the further ones.
-struct Cause<'v> {
-    first: &'v Finding,
+pub(super) struct Cause<'v> {
+    pub(super) first: &'v Finding,
     further: Vec<&'v Finding>,
 }
 
@@ -112,7 +112,7 @@ fn length(lines: &[Line]) -> usize {
 }
 
 /// The findings by what is said of them: the same words and the same fix are the same cause.
-fn causes(findings: &[Finding]) -> Vec<Cause<'_>> {
+pub(super) fn causes(findings: &[Finding]) -> Vec<Cause<'_>> {
     let mut causes: Vec<Cause<'_>> = Vec::new();
     for finding in findings {
         let same = |cause: &&mut Cause<'_>| {
@@ -133,23 +133,31 @@ fn causes(findings: &[Finding]) -> Vec<Cause<'_>> {
 // === impl Cause ===
 
 impl Cause<'_> {
+    /// `CODE: MESSAGE` as far as it fits, and what had no room.
+    pub(super) fn headline(&self, fits: &dyn Fn(&str) -> bool) -> (String, Vec<String>) {
+        headline(self.first, fits)
+    }
+
+    /// Which other images there are.
+    pub(super) fn further(&self) -> Option<String> {
+        let (most, width) = FURTHER;
+        let named = |f: &&Finding| format!("{} ({})", image(&f.image, width), middle(&clean(&f.container), width));
+        let mut names: Vec<String> = self.further.iter().take(most).map(named).collect();
+        if self.further.len() > most {
+            names.push("…".to_owned());
+        }
+        (!names.is_empty()).then(|| format!("and {} more: {}", self.further.len(), names.join(", ")))
+    }
+
     fn lines(&self, verdict: &Verdict) -> Vec<Line> {
-        let (headline, rest) = headline(self.first, &|line| line.chars().count() < HEADLINE);
+        let (headline, rest) = self.headline(&|line| line.chars().count() < HEADLINE);
         let mut lines = vec![Line { rank: Rank::Headline, text: headline }];
         let mut add = |rank, text: &str| lines.push(Line { rank, text: format!("  {text}") });
         for line in self.first.fix.lines() {
             add(if is_typed(line) { Rank::Typed } else { Rank::Fix }, line);
         }
-        if !self.further.is_empty() {
-            let (most, width) = FURTHER;
-            let names = self.further.iter().take(most);
-            let mut names: Vec<String> = names
-                .map(|f| format!("{} ({})", image(&f.image, width), middle(&clean(&f.container), width)))
-                .collect();
-            if self.further.len() > most {
-                names.push("…".to_owned());
-            }
-            add(Rank::Further, &format!("and {} more: {}", self.further.len(), names.join(", ")));
+        if let Some(further) = self.further() {
+            add(Rank::Further, &further);
         }
         for line in rest {
             add(if line.starts_with(IMAGE) { Rank::Fix } else { Rank::Beside }, &line);
@@ -159,11 +167,6 @@ impl Cause<'_> {
         }
         lines
     }
-}
-
-/// `CODE: MESSAGE` as far as it fits into one line.
-pub(super) fn line(finding: &Finding, fits: &dyn Fn(&str) -> bool) -> String {
-    headline(finding, fits).0
 }
 
 /// As many whole words as fit.
@@ -195,7 +198,7 @@ fn headline(finding: &Finding, fits: &dyn Fn(&str) -> bool) -> (String, Vec<Stri
     if fits(&whole) {
         return (whole, rest);
     }
-    if let Some((essence, beside)) = what.split_once("; ") {
+    if let Some((essence, beside)) = essence(&what) {
         rest.push(beside.to_owned());
         what = essence.to_owned();
     }
@@ -215,6 +218,21 @@ fn headline(finding: &Finding, fits: &dyn Fn(&str) -> bool) -> (String, Vec<Stri
         rest.insert(0, format!("{IMAGE}{}", finding.image));
     }
     (line, rest)
+}
+
+/// What comes before the first `; `, and what behind it. In brackets and quotes it belongs to what is bracketed or quoted.
+fn essence(what: &str) -> Option<(&str, &str)> {
+    let (mut depth, mut quoted) = (0_usize, false);
+    let ends = |(at, c): (usize, char)| {
+        match c {
+            '"' => quoted = !quoted,
+            '(' if !quoted => depth += 1,
+            ')' if !quoted => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        (depth == 0 && !quoted).then(|| Some((&what[..at], what[at..].strip_prefix("; ")?))).flatten()
+    };
+    what.char_indices().find_map(ends)
 }
 
 // === impl Parts ===
@@ -282,4 +300,4 @@ fn asked(verdict: &Verdict, finding: &Finding) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

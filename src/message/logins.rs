@@ -29,7 +29,7 @@ pub fn ending(source: &Source, expiry: &Expiry, pulled: bool, host: &str, now: T
             let but = if pulled { "lets the image be pulled all the same" } else { "takes another login" };
             Some(format!("{token} expired {} ago; {host} {but}", span(past)))
         }
-        (None, Some(left)) if pulled => Some(format!("{token} for {host} ends in {}; renew it before", span(left))),
+        (None, Some(left)) if pulled => Some(format!("{token} for {host} ends in {}", span(left))),
         (None, _) => None,
     }
 }
@@ -79,8 +79,17 @@ fn renewed(draft: &Draft<'_>, prose: &str, host: &str, secret: &str, kind: Optio
     let create = create_with(draft, host, secret, (&user, &password));
     let others = draft.secrets.keyring.as_ref().ok().and_then(|keyring| also_for(keyring, draft, secret));
     let others = others.map(|key| format!(" (it has a login for {key}, too, which has to be put in again)"));
-    let line = format!("{create} --dry-run=client -o yaml | kubectl apply -f -");
+    let line = if draft.secrets.unchangeable.iter().any(|name| name == secret) {
+        again(draft, secret, &create)
+    } else {
+        format!("{create} --dry-run=client -o yaml | kubectl apply -f -")
+    };
     below(&format!("{prose}{}", others.unwrap_or_default()), &[line])
+}
+
+/// The command that puts what `create` makes in the place of `secret`.
+fn again(draft: &Draft<'_>, secret: &str, create: &str) -> String {
+    format!("kubectl -n {} delete secret {} && {create}", word(draft.namespace), word(secret))
 }
 
 /// A key of the same Secret that has nothing to do with this image: making the Secret anew loses it.
@@ -117,12 +126,7 @@ pub(super) fn make_anew(draft: &Draft<'_>, malformed: &MalformedSecret) -> Strin
     let at = byte.map_or(at, |byte| format!(", no JSON from byte {byte} of its value on"));
     // The entry at fault is what is missing then; without one it is this image's registry.
     let server = entry.as_deref().filter(|entry| clean(entry) == **entry && !entry.is_empty()).unwrap_or(host);
-    let line = format!(
-        "kubectl -n {} delete secret {} && {}",
-        word(draft.namespace),
-        word(secret),
-        create(draft, server, secret)
-    );
+    let line = again(draft, secret, &create(draft, server, secret));
     below(&format!("make Secret \"{}\" anew ({}{at})", clean(secret), clean(go_error)), &[line])
 }
 

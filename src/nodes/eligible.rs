@@ -10,6 +10,9 @@ use super::{ByName, Node, Runtime, Taint};
 use crate::workload::Placement;
 use crate::workload::placement::{Operator, Requirement, Term, Toleration};
 
+/// The label that kubelets set (kubernetes/api `core/v1/well_known_labels.go`).
+pub const ARCH: &str = "kubernetes.io/arch";
+
 /// The nodes that a pod can land on; may be empty.
 #[derive(Debug, Default)]
 pub struct Eligible {
@@ -17,8 +20,10 @@ pub struct Eligible {
     pub nodes: Vec<Arc<Node>>,
     /// The same, grouped.
     pub classes: Vec<Class>,
-    /// The architectures of all Linux nodes of the cluster, whether the pod can land on them or not.
+    /// The architectures of the Linux nodes that the pod could land on if its `nodeSelector` named theirs.
     pub architectures: BTreeSet<String>,
+    /// What its `nodeSelector` says beside the architecture.
+    pub selector: Vec<(String, String)>,
     by_name: Arc<ByName>,
 }
 
@@ -42,8 +47,15 @@ pub struct Class {
 impl Eligible {
     /// Those of `nodes` that `placement` does not exclude.
     pub fn new(nodes: &[Arc<Node>], placement: &Placement, by_name: Arc<ByName>) -> Self {
-        let linux = nodes.iter().filter(|node| node.os == "linux" && !node.architecture.is_empty());
-        let architectures = linux.map(|node| node.architecture.clone()).collect();
+        let selector: Vec<_> = placement.node_selector.iter().filter(|(key, _)| key != ARCH).cloned().collect();
+        let anywhere = Placement { node_selector: selector.clone(), ..placement.clone() };
+        let chosen = |node: &&Arc<Node>| node.os == "linux" && node.labels.get(ARCH) == Some(&node.architecture);
+        let architectures = nodes
+            .iter()
+            .filter(chosen)
+            .filter(|node| takes(node, &anywhere))
+            .map(|node| node.architecture.clone())
+            .collect();
         let nodes: Vec<_> = nodes.iter().filter(|node| takes(node, placement)).map(Arc::clone).collect();
         let mut classes: Vec<Class> = Vec::new();
         for node in &nodes {
@@ -61,7 +73,7 @@ impl Eligible {
                 }),
             }
         }
-        Self { nodes, classes, architectures, by_name }
+        Self { nodes, classes, architectures, selector, by_name }
     }
 
     /// Whether any of them lists an image of this name.

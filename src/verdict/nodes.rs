@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use super::Draft;
 use crate::finding::{Cause, Code, Finding, NoticeCode};
-use crate::message;
+use crate::message::{self, shown};
+use crate::nodes::eligible::ARCH;
 use crate::nodes::platform::Content;
 use crate::nodes::{Class, Eligible, Runtime};
 use crate::policy::Policy;
@@ -211,15 +212,22 @@ impl Ground<'_> {
         let build = all.then(|| format!("docker buildx build --platform {platforms} -t {name}{tag} --push ."));
         let fitting = content.architectures().unwrap_or_default();
         let selected = fitting.intersection(&self.eligible.architectures).next();
-        let selector = selected.map(|architecture| format!("nodeSelector: {{kubernetes.io/arch: {architecture}}}"));
+        let selector = selected.map(|architecture| self.selector(architecture));
         let prose = match (&build, &selector) {
             (_, Some(_)) => "build it for these nodes, too, or keep the pod on nodes that it is for".to_owned(),
-            (Some(_), None) => "build it for these nodes, too; the cluster has none that it is for".to_owned(),
+            (Some(_), None) => "build it for these nodes, too; the pod fits none that it is for".to_owned(),
             (None, None) => {
-                format!("add {} to what builds it; the cluster has no nodes that it is for", several(&added))
+                format!("add {} to what builds it; the pod fits no nodes that it is for", several(&added))
             }
         };
         message::typed::below(&prose, &[build, selector].into_iter().flatten().collect::<Vec<_>>())
+    }
+
+    /// The pod's own `nodeSelector` with this architecture in it.
+    fn selector(&self, architecture: &str) -> String {
+        let others =
+            self.eligible.selector.iter().map(|(key, value)| format!("{}: \"{}\", ", shown(key), shown(value)));
+        format!("nodeSelector: {{{}{ARCH}: {architecture}}}", others.collect::<String>())
     }
 }
 
@@ -250,7 +258,7 @@ fn nodes(classes: &[&Class]) -> String {
 /// A list that stays a line.
 fn several(items: &[String]) -> String {
     const SHOWN: usize = 6;
-    let shown = items.iter().take(SHOWN).map(|item| message::shown(item)).collect::<Vec<_>>().join(", ");
+    let shown = items.iter().take(SHOWN).map(|item| shown(item)).collect::<Vec<_>>().join(", ");
     match items.len().saturating_sub(SHOWN) {
         0 => shown,
         more => format!("{shown} and {more} more"),

@@ -1,8 +1,10 @@
 //! The cases, in an order that matters: the release is installed first and uninstalled last, the gate is away only while
-//! nothing else wants it.
+//! nothing else wants it; then comes a second release with other certificates.
 
 mod certificates;
 mod changes;
+mod examined;
+mod external;
 mod gone;
 
 use std::thread;
@@ -43,24 +45,33 @@ const UNDER_LOAD: [(&str, Disturbance, Demand); 13] = [
 pub(crate) fn all(scene: &mut Scene, report: &mut Report, only: &[String]) -> Result<(), Failure> {
     let wanted = |name: &str| only.is_empty() || only.iter().any(|part| name.contains(part));
     let before = gone::everything(scene)?;
+    report.case("doctor --pre before anything is installed", |_| examined::before(scene));
     report.case("helm install onto a cluster that creates pods", |_| changes::install(scene));
     if !scene.is_shut()? {
         return Err("without a gate there is nothing to try".into());
     }
+    report.case("doctor and helm test, of a sound release", |_| examined::sound(scene));
     for (name, disturb, demand) in UNDER_LOAD.iter().filter(|(name, ..)| wanted(name)) {
         report.case(name, |_| under_load(scene, *disturb, *demand));
     }
     if wanted("all replicas are gone") {
         gone::cases(scene, report);
     }
-    if wanted("helm uninstall") {
+    if wanted("helm uninstall") || wanted("files") {
         report.case("helm uninstall under load, and nothing is left", |_| gone::uninstall(scene, &before));
+    }
+    if wanted("files") {
+        external::cases(scene, report)?;
     }
     Ok(())
 }
 
 /// Creates pods before, during and after; each must have been judged.
-fn under_load(scene: &mut Scene, disturb: Disturbance, demand: Demand) -> Result<String, Failure> {
+fn under_load(
+    scene: &mut Scene,
+    disturb: impl FnOnce(&mut Scene) -> Result<String, Failure>,
+    demand: Demand,
+) -> Result<String, Failure> {
     scene.fails_closed()?;
     let (answers, reviews) = (scene.answers()?, scene.reviews());
     let load = scene.load();

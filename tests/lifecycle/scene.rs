@@ -41,6 +41,8 @@ pub(crate) struct Scene {
     pub(crate) kubectl: Kubectl,
     pub(crate) node: Node,
     pub(crate) goods: Goods,
+    /// Who signs for the control plane, the callers of webhooks among it.
+    pub(crate) authority: Authority,
     client: Client,
     registry: Part,
 }
@@ -68,7 +70,7 @@ impl Scene {
         let nobody = stack::kubeconfig(&stack.server, &authority, &json!({}));
         let pods = dir.join("pods");
         let node = Node::start(runtime.handle(), client.clone(), OWN_NAMESPACE, "node-1", pods, nobody);
-        let scene = Self { runtime, workshop, stack, kubectl, node, goods, client, registry };
+        let scene = Self { runtime, workshop, stack, kubectl, node, goods, authority, client, registry };
         scene.namespaces()?;
         Ok(scene)
     }
@@ -99,7 +101,7 @@ impl Scene {
     }
 
     /// The values of the release; `marked` is an annotation of its pods.
-    fn values(&self, marked: &str) -> Value {
+    pub(crate) fn values(&self, marked: &str) -> Value {
         json!({
             "config": self.config(),
             "replicas": REPLICAS,
@@ -114,7 +116,12 @@ impl Scene {
 
     /// `helm VERB pullgate` with the chart and the suite's values.
     pub(crate) fn helm(&self, verb: &str, marked: &str) -> Result<Said, Failure> {
-        let values = self.workshop.file("values.json", self.values(marked).to_string())?.display().to_string();
+        self.helm_with(verb, &self.values(marked))
+    }
+
+    /// The same with these values.
+    pub(crate) fn helm_with(&self, verb: &str, values: &Value) -> Result<Said, Failure> {
+        let values = self.workshop.file("values.json", values.to_string())?.display().to_string();
         let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/pullgate").display().to_string();
         self.kubectl.helm(&[verb, "pullgate", &chart, "-n", OWN_NAMESPACE, "-f", &values])?.succeeded()
     }
@@ -179,6 +186,18 @@ impl Scene {
             Ok::<_, std::io::Error>(page)
         };
         Ok(self.runtime.block_on(async { timeout(Duration::from_secs(2), ask).await })??)
+    }
+
+    /// `pullgate` with the words of a line, as an administrator runs it; gives its exit code and all that it printed.
+    pub(crate) fn pullgate(&self, line: &str) -> Result<(Option<i32>, String), Failure> {
+        let done = Command::new(env!("CARGO_BIN_EXE_pullgate"))
+            .args(line.split_ascii_whitespace())
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .env("KUBECONFIG", &self.kubectl.kubeconfig)
+            .output()?;
+        let text = [done.stdout, done.stderr].concat();
+        Ok((done.status.code(), String::from_utf8_lossy(&text).into_owned()))
     }
 
     /// What a dry run of a pod with the good image says.

@@ -30,6 +30,9 @@ rules:
   - level: Metadata
 ";
 
+/// The name in the certificate that API servers show to webhooks.
+pub(crate) const CALLER: &str = "api-server";
+
 /// The running control plane.
 pub(crate) struct Stack {
     /// Of the form `https://127.0.0.1:PORT`.
@@ -206,6 +209,7 @@ fn api_server_arguments(
 ) -> Result<Vec<OsString>, Failure> {
     let names = ["127.0.0.1", "10.0.0.1", "localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"];
     let serving = authority.issue(&names)?;
+    let admission = admission(workshop, authority)?;
     let in_dir = |name: &str| shown(&workshop.dir.join("cluster").join(name));
     Ok(flags(&[
         ("etcd-servers", storage),
@@ -224,9 +228,27 @@ fn api_server_arguments(
         ("endpoint-reconciler-type", "none"),
         // There is no kube-proxy: Services of webhooks are reached at the addresses of their pods.
         ("enable-aggregator-routing", "true"),
+        ("admission-control-config-file", &shown(&workshop.file("cluster/admission.yaml", admission.to_string())?)),
         ("audit-policy-file", &shown(&workshop.file("cluster/audit.yaml", AUDIT_POLICY)?)),
         ("audit-log-path", &shown(&workshop.dir.join("audit.log"))),
     ]))
+}
+
+/// What makes API servers show a certificate to webhooks that ask for one.
+fn admission(workshop: &Workshop, authority: &Authority) -> Result<Value, Failure> {
+    let caller = authority.client(CALLER, None)?;
+    let users = json!([{ "name": "*", "user": certificate(&caller) }]);
+    let kubeconfig = json!({ "apiVersion": "v1", "kind": "Config", "users": users });
+    let kubeconfig = shown(&workshop.file("cluster/webhooks.kubeconfig", kubeconfig.to_string())?);
+    let plugin = |name: &str| {
+        json!({ "name": name, "configuration": {
+            "apiVersion": "apiserver.config.k8s.io/v1", "kind": "WebhookAdmissionConfiguration", "kubeConfigFile": kubeconfig,
+        } })
+    };
+    Ok(json!({
+        "apiVersion": "apiserver.config.k8s.io/v1", "kind": "AdmissionConfiguration",
+        "plugins": [plugin("ValidatingAdmissionWebhook"), plugin("MutatingAdmissionWebhook")],
+    }))
 }
 
 /// A kubeconfig with one user; JSON is YAML.
@@ -244,14 +266,15 @@ pub(crate) fn kubeconfig(server: &str, authority: &Authority, user: &Value) -> V
 
 /// A kubeconfig for whom a certificate names.
 pub(crate) fn by_certificate(server: &str, authority: &Authority, user: &Leaf) -> Value {
-    kubeconfig(
-        server,
-        authority,
-        &json!({
-            "client-certificate-data": STANDARD.encode(user.certificate_pem()),
-            "client-key-data": STANDARD.encode(user.key_pem()),
-        }),
-    )
+    kubeconfig(server, authority, &certificate(user))
+}
+
+/// How a kubeconfig gives a user by certificate.
+fn certificate(user: &Leaf) -> Value {
+    json!({
+        "client-certificate-data": STANDARD.encode(user.certificate_pem()),
+        "client-key-data": STANDARD.encode(user.key_pem()),
+    })
 }
 
 pub(crate) fn shown(path: &Path) -> String {

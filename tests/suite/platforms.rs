@@ -31,6 +31,13 @@ fn node(name: &str, arch: &str, runtime: &str, images: &[&[&str]]) -> String {
     .to_string()
 }
 
+/// A node of containerd with the label `pool`.
+fn node_of(pool: &str, name: &str, arch: &str) -> String {
+    let mut node: Value = serde_json::from_str(&node(name, arch, CONTAINERD, &[])).unwrap();
+    node["metadata"]["labels"]["pool"] = json!(pool);
+    node.to_string()
+}
+
 async fn world(nodes: &[String]) -> (World, Engine) {
     let world = World::with(Login::None).await;
     world.registry.push_index("arm", "1", &["linux/arm64", "linux/arm/v7"]);
@@ -116,7 +123,7 @@ async fn a_mismatch_says_what_there_is_what_is_needed_and_what_the_node_would_sa
         )
     );
     let build = format!("docker buildx build --platform linux/arm64,linux/arm/v7,linux/amd64 -t {image} --push .");
-    let prose = "build it for these nodes, too; the cluster has none that it is for:";
+    let prose = "build it for these nodes, too; the pod fits none that it is for:";
     assert_eq!(finding.fix, format!("{prose}\n  {build}"));
     // What the line would not name would be gone with the push.
     world.registry.push_index(
@@ -127,7 +134,7 @@ async fn a_mismatch_says_what_there_is_what_is_needed_and_what_the_node_would_sa
     world.registry.push_index("other", "1", &["linux/arm64", "windows/amd64"]);
     for image in ["many:1", "other:1"] {
         let verdict = world.check(&engine, &of(&world, image)).await;
-        let expected = "add linux/amd64 to what builds it; the cluster has no nodes that it is for";
+        let expected = "add linux/amd64 to what builds it; the pod fits no nodes that it is for";
         assert_eq!(verdict.findings[0].fix, expected, "{image}");
     }
     // The pod is kept from nodes that would do.
@@ -136,6 +143,19 @@ async fn a_mismatch_says_what_there_is_what_is_needed_and_what_the_node_would_sa
     let verdict = world.check(&engine, &onto(of(&world, "arm:1"), "amd64")).await;
     let fix = &verdict.findings[0].fix;
     assert!(fix.ends_with("\n  nodeSelector: {kubernetes.io/arch: arm64}"), "{fix}");
+    // What else it asks of its node stays, and where no such node is for the image, no line says so.
+    let pooled = |pod: Workload, pool: &str| {
+        let mut pod = onto(pod, "amd64");
+        pod.placement.node_selector.push(("pool".to_owned(), pool.to_owned()));
+        pod
+    };
+    let nodes = [node_of("a", "amd-1", "amd64"), node_of("b", "amd-2", "amd64"), node_of("a", "arm-1", "arm64")];
+    let pools = world.engine(&cluster(&nodes));
+    let verdict = world.check(&pools, &pooled(of(&world, "arm:1"), "a")).await;
+    let fix = &verdict.findings[0].fix;
+    assert!(fix.ends_with("\n  nodeSelector: {pool: \"a\", kubernetes.io/arch: arm64}"), "{fix}");
+    let verdict = world.check(&pools, &pooled(of(&world, "arm:1"), "b")).await;
+    assert!(!verdict.findings[0].fix.contains("nodeSelector"), "{:?}", verdict.findings);
     // A single manifest is pulled, and does not start on one of the two.
     let verdict = world.check(&engine, &of(&world, "single:1")).await;
     let notice = verdict.notices.iter().find(|notice| notice.code == NoticeCode::WrongArchitecture).unwrap();

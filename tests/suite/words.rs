@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use pullgate::demo::registry::{Access, Bearer, Login, Realm};
 use pullgate::finding::{Code, NoticeCode};
-use pullgate::message::{noted, warning};
+use pullgate::message::warnings;
 use secrecy::ExposeSecret as _;
 use serde_json::json;
 use tracing_subscriber::fmt::MakeWriter;
@@ -89,11 +89,14 @@ async fn whole(scene: &Scene) -> String {
     let verdict = scene.gate.verdict(&scene.review).await;
     let mut text = String::new();
     for finding in &verdict.findings {
-        text.push_str(&format!("{}\nfix: {}\nwarning: {}\n", finding.message, finding.fix, warning(finding)));
+        text.push_str(&format!("{}\nfix: {}\n", finding.message, finding.fix));
     }
     for notice in &verdict.notices {
         let fix = notice.fix.as_deref().unwrap_or("-");
-        text.push_str(&format!("{}\nfix: {fix}\nwarning: {}\n", notice.message, noted(notice)));
+        text.push_str(&format!("{}\nfix: {fix}\n", notice.message));
+    }
+    for warning in warnings(&verdict.findings, &verdict.notices) {
+        text.push_str(&format!("warning: {warning}\n"));
     }
     for line in text.lines().filter(|line| line.starts_with("warning: ")) {
         assert!(line.len() <= "warning: ".len() + 256, "{line}");

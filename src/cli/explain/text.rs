@@ -48,7 +48,7 @@ fn name(page: &mut Page, Explanation { image, reference, .. }: &Explanation) {
 fn secrets(page: &mut Page, explanation: &Explanation) {
     let Explanation { pod, secrets, candidates, passed_over, suppressed, .. } = explanation;
     page.heading(format!("pull secrets in namespace {}", pod.object.namespace));
-    let Secrets { account, missing, ignored, unreadable, keyring, named_by: _ } = secrets;
+    let Secrets { account, missing, ignored, unreadable, keyring, named_by: _, unchangeable: _ } = secrets;
     if let Some(account) = account {
         page.plain(format!("  named by ServiceAccount \"{account}\""));
     }

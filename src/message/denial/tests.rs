@@ -3,11 +3,17 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::finding::{Code, Notice, NoticeCode, Tried};
+use crate::finding::{Code, Tried};
 use crate::policy::Mode;
 use crate::verdict::Decision;
 
-fn finding(code: Code, image: &str, container: &str, what: &str, registry: Option<&str>) -> Finding {
+pub(in crate::message) fn finding(
+    code: Code,
+    image: &str,
+    container: &str,
+    what: &str,
+    registry: Option<&str>,
+) -> Finding {
     let quoted = registry.map(|said| format!(": \"{said}\"")).unwrap_or_default();
     Finding {
         code,
@@ -127,24 +133,17 @@ fn what_is_to_be_typed_is_kept_whole_before_everything_else_or_not_at_all() {
 }
 
 #[test]
-fn a_warning_ends_with_a_word_and_has_the_lines_to_type_that_fit() {
-    let what = "needs a login at r.io, and no pull secret of the pod has one for it";
-    let mut long = finding(Code::CredentialsMissing, "r.io/a:1", "a", what, Some(&"word ".repeat(38)));
-    long.fix = format!("so:\n  kubectl {}\n  kubectl attach\n  a: b", "x".repeat(200));
-    let expected = format!("CredentialsMissing: r.io/a:1 (container \"a\") {what}; beside; a: b");
-    assert_eq!(crate::message::warning(&long), expected);
-    let image = format!("{}/api:v1.4.2", "deep/".repeat(60));
-    let text = crate::message::warning(&finding(Code::TagNotFound, &image, &"c".repeat(200), what, Some("no")));
-    assert!(text.len() <= 256 && text.contains("v1.4.2 (container ") && text.ends_with("for it"), "{text}");
-    let notice = Notice {
-        code: NoticeCode::MutableTag,
-        path: String::new(),
-        message: format!("{}end", "eleven byte ".repeat(30)),
-        fix: None,
-        token: None,
-    };
-    let text = crate::message::noted(&notice);
-    assert!(text.len() <= 256 && (text.ends_with("eleven…") || text.ends_with("byte…")), "{text}");
+fn what_is_bracketed_or_quoted_is_not_taken_apart() {
+    for (what, expected) in [
+        ("a b; c; d", Some(("a b", "c; d"))),
+        ("a (seen from here; there may differ)", None),
+        ("a (b (c); d) e; f", Some(("a (b (c); d) e", "f"))),
+        ("a \"b; (c\"; d", Some(("a \"b; (c\"", "d"))),
+        ("a) b; c", Some(("a) b", "c"))),
+        ("a", None),
+    ] {
+        assert_eq!(essence(what), expected, "{what}");
+    }
 }
 
 proptest! {

@@ -16,6 +16,8 @@ use crate::registry::failure::Failure;
 use crate::verdict::Draft;
 use crate::workload::{ContainerImage, PullPolicy};
 
+mod renewed;
+
 /// In every password; in no text.
 const CANARY: &str = "canary-Xq3";
 const CREATE: &str = "kubectl -n team create secret docker-registry ";
@@ -41,6 +43,8 @@ fn held(found: &[PullSecret], named_by: NamedBy) -> Secrets {
     for secret in found {
         if let Err(why) = credentials::contributes(secret) {
             secrets.ignored.push(("opaque".to_owned(), why));
+        } else if !secret.can_be_renewed() {
+            secrets.unchangeable.push("fixed".to_owned());
         }
     }
     secrets.keyring = Keyring::from_pull_secrets(found);

@@ -124,6 +124,30 @@ fn a_pod_lands_where_its_spec_lets_it() {
 }
 
 #[test]
+fn an_architecture_is_offered_only_where_the_rest_of_the_placement_has_it() {
+    let selected = |spec: &Value| {
+        let text = spec.to_string();
+        let spec: Spec<'_> = serde_json::from_str(&text).unwrap();
+        let eligible = Eligible::new(&cluster(), &Placement::of(&spec), Arc::default());
+        (eligible.architectures.into_iter().collect::<Vec<_>>().join(" "), eligible.selector)
+    };
+    let pool = |name: &str| vec![("pool".to_owned(), name.to_owned())];
+    let arch = |of: &str| json!([{ "matchExpressions": [{ "key": ARCH, "operator": "In", "values": [of] }] }]);
+    for (spec, architectures, selector) in [
+        (json!({}), "amd64 arm64", Vec::new()),
+        // The line that is offered takes the place of this one.
+        (json!({ "nodeSelector": { ARCH: "arm64" } }), "amd64 arm64", Vec::new()),
+        (json!({ "nodeSelector": { ARCH: "arm64", "pool": "a" } }), "amd64", pool("a")),
+        (json!({ "nodeSelector": { "pool": "b" } }), "arm64", pool("b")),
+        (json!({ "nodeSelector": { "pool": "g" } }), "", pool("g")),
+        (affinity(&arch("arm64")), "arm64", Vec::new()),
+        (json!({ "nodeName": "amd-1" }), "amd64", Vec::new()),
+    ] {
+        assert_eq!(selected(&spec), (architectures.to_owned(), selector), "{spec}");
+    }
+}
+
+#[test]
 fn nodes_are_grouped_by_what_they_pull() {
     let eligible = Eligible::new(&cluster(), &Placement::default(), Arc::default());
     let classes: Vec<_> =

@@ -118,14 +118,28 @@ fn from_proxy(url: &Url, proxy: &str, error: &reqwest::Error) -> Option<Transpor
         return None;
     }
     let last = chain().last().map_or_else(|| "no further reason".to_owned(), ToString::to_string);
+    let kind = chain().find_map(|link| link.downcast_ref::<io::Error>()).map(io::Error::kind);
     let proxy = Url::parse(proxy).map_or_else(|_| "no URL".to_owned(), |proxy| host(&proxy));
-    let last = if last.to_ascii_lowercase().contains("proxy auth") {
-        format!("it wants a login, or another one (407: {last})")
-    } else {
-        last
-    };
-    let detail = format!("no connection to {} through the proxy {proxy}: {last}", host(url));
+    let detail = format!("no connection to {} through the proxy {proxy}: {}", host(url), of_proxy(&last, kind));
     Some(TransportError { cause: Some(Cause::Proxy), detail, go: None })
+}
+
+/// What a proxy did, by what hyper says of its answer to CONNECT (hyperium/hyper-util
+/// `src/client/legacy/connect/proxy/tunnel.rs`), and by what the system says of the connection to it.
+fn of_proxy(said: &str, kind: Option<io::ErrorKind>) -> String {
+    let says = |text: &str| said.contains(text);
+    if says("proxy authorization required") {
+        "it wants a login, or another one (407)".to_owned()
+    } else if says("unsuccessful") {
+        "it does not let anybody through to there (its answer to CONNECT was no 200)".to_owned()
+    } else if says("unexpected end of file") {
+        "it closed the connection before it answered".to_owned()
+    } else {
+        match kind {
+            Some(io::ErrorKind::ConnectionRefused) => "it refused the connection".to_owned(),
+            _ => said.to_owned(),
+        }
+    }
 }
 
 /// The next error down. What an [`io::Error`] carries is skipped by its `source`, and is what matters most here.
@@ -195,6 +209,23 @@ fn go(method: Method, url: &Url, what: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_proxy_did_is_told_in_words() {
+        for (said, kind, expected) in [
+            ("tunnel error: proxy authorization required", None, "it wants a login, or another one (407)"),
+            (
+                "tunnel error: unsuccessful",
+                None,
+                "it does not let anybody through to there (its answer to CONNECT was no 200)",
+            ),
+            ("tunnel error: unexpected end of file", None, "it closed the connection before it answered"),
+            ("Connection refused (os error 111)", Some(io::ErrorKind::ConnectionRefused), "it refused the connection"),
+            ("else", Some(io::ErrorKind::Other), "else"),
+        ] {
+            assert_eq!(of_proxy(said, kind), expected, "{said}");
+        }
+    }
 
     #[test]
     fn what_the_resolver_says_of_a_name_is_told_apart() {

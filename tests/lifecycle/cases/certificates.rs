@@ -22,7 +22,7 @@ use crate::scene::{OWN_NAMESPACE, ROLLOUT, Scene};
 const DAY: Duration = Duration::from_hours(24);
 
 /// The name by which API servers call, which is in every leaf.
-const NAME: &str = "pullgate.pullgate-system.svc";
+pub(super) const NAME: &str = "pullgate.pullgate-system.svc";
 
 /// Where the port of the webhook is.
 const PORT: u16 = 10250;
@@ -132,7 +132,7 @@ impl Scene {
     }
 
     /// As many keepers as this.
-    fn keepers(&self, wanted: usize) -> Result<(), Failure> {
+    pub(super) fn keepers(&self, wanted: usize) -> Result<(), Failure> {
         self.kubectl.get(&format!("-n {OWN_NAMESPACE} scale deployment/pullgate-keeper --replicas={wanted}"))?;
         until("the keeper to come or go", || Ok((self.keeping() == wanted).then_some(())))
     }
@@ -146,7 +146,7 @@ impl Scene {
         Ok(serde_json::from_str(&self.kubectl.get(&format!("-n {OWN_NAMESPACE} get secret {name} -o json"))?)?)
     }
 
-    fn write(&self, secret: &str, values: &[(&str, &str)]) -> Result<(), Failure> {
+    pub(super) fn write(&self, secret: &str, values: &[(&str, &str)]) -> Result<(), Failure> {
         let data: serde_json::Map<String, Value> =
             values.iter().map(|(key, text)| ((*key).to_owned(), json!(STANDARD.encode(text)))).collect();
         let patch = json!({ "data": data }).to_string();
@@ -181,7 +181,7 @@ impl Scene {
     }
 
     /// Waits until every replica shows this leaf.
-    fn shown(&self, leaf: &CertificateDer<'_>) -> Result<(), Failure> {
+    pub(super) fn shown(&self, leaf: &CertificateDer<'_>) -> Result<(), Failure> {
         until_within(ROLLOUT, "every replica to show a leaf", || Ok(self.all_show(leaf).then_some(())))
     }
 
@@ -197,7 +197,10 @@ impl Scene {
         let addresses: Vec<SocketAddr> =
             self.replicas().iter().map(|replica| SocketAddr::from((replica.address, PORT))).collect();
         let chains = self.runtime.block_on(shown(addresses, NAME));
-        chains.iter().all(|chain| chain.as_ref().and_then(|chain| chain.first()).is_some_and(|first| first == leaf))
+        !chains.is_empty()
+            && chains
+                .iter()
+                .all(|chain| chain.as_ref().and_then(|chain| chain.first()).is_some_and(|first| first == leaf))
     }
 }
 

@@ -13,10 +13,15 @@ use crate::report::ensure;
 use crate::scene::{OWN_NAMESPACE, REPLICAS, ROLLOUT, Scene, kill as signal};
 
 /// The release, with all replicas ready; no pod is refused on the way, and then the gate is shut.
-pub(crate) fn install(scene: &mut Scene) -> Result<String, Failure> {
+pub(super) fn install(scene: &mut Scene) -> Result<String, Failure> {
+    installed(scene, |scene| scene.helm("install", "one").map(drop))
+}
+
+/// The same by another way to install it.
+pub(super) fn installed(scene: &mut Scene, by: impl FnOnce(&Scene) -> Result<(), Failure>) -> Result<String, Failure> {
     let load = scene.load();
     thread::sleep(super::AROUND);
-    scene.helm("install", "one")?;
+    by(scene)?;
     scene.hurry_keeper()?;
     let settled = scene
         .settled(REPLICAS)

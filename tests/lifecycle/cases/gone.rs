@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::thread;
 use std::time::Duration;
 
+use super::examined;
 use crate::Failure;
 use crate::kubectl::until;
 use crate::load;
@@ -33,6 +34,7 @@ pub(super) fn cases(scene: &mut Scene, report: &mut Report) {
         ensure(counts.created == 0 && counts.failures() > 20 && right, || counts.to_string())?;
         Ok(format!("{} failed, 0 created", counts.failures()))
     });
+    report.case("all replicas are gone: doctor and helm test say so", |_| examined::gone(scene));
     report.case("all replicas are gone: own namespace and kube-system still admit", |_| {
         for namespace in [OWN_NAMESPACE, "kube-system"] {
             scene.tries(namespace)?.succeeded()?;
@@ -41,6 +43,7 @@ pub(super) fn cases(scene: &mut Scene, report: &mut Report) {
         ensure(said.stderr.contains("failed calling webhook"), || format!("elsewhere it should fail: {said}"))?;
         scaled(scene, REPLICAS)?;
         until("pods to be admitted again", || Ok((scene.tries(load::NAMESPACE)?.code == Some(0)).then_some(())))?;
+        examined::tested(scene)?.succeeded()?;
         Ok("and the replicas came back".to_owned())
     });
 }
@@ -66,7 +69,7 @@ pub(super) fn uninstall(scene: &mut Scene, before: &BTreeSet<String>) -> Result<
 }
 
 /// Every object that the API server has, but those of the load and those that come and go by themselves.
-pub(crate) fn everything(scene: &Scene) -> Result<BTreeSet<String>, Failure> {
+pub(super) fn everything(scene: &Scene) -> Result<BTreeSet<String>, Failure> {
     let kinds = scene.kinds()?.join(",");
     let columns = "custom-columns=KIND:.kind,NAMESPACE:.metadata.namespace,NAME:.metadata.name";
     let said = scene.kubectl.get(&format!("get {kinds} -A --no-headers -o {columns}"))?;

@@ -183,6 +183,12 @@ async fn a_proxy_that_fails_is_named_and_its_login_is_not() {
         ("angry", angry.url()),
         ("forbidding", forbidding.url()),
     ]);
+    let words = HashMap::from([
+        ("dead", ": it refused the connection"),
+        ("nowhere", "proxy.invalid:3128: "),
+        ("angry", ": it wants a login, or another one (407)"),
+        ("forbidding", ": it does not let anybody through to there (its answer to CONNECT was no 200)"),
+    ]);
     for (name, url) in heard {
         let mut world = world(Login::Basic).await;
         world.policy.registries[0].proxy = Proxy::Url(url.clone());
@@ -192,7 +198,8 @@ async fn a_proxy_that_fails_is_named_and_its_login_is_not() {
             .unwrap_err();
         assert_eq!(code(&failure), (Code::RegistryUnreachable, Some(Cause::Proxy)), "{name}: {failure:?}");
         let shown = url.split('@').next_back().unwrap();
-        assert!(failure.detail.as_deref().unwrap().contains(shown), "{name}: {failure:?}");
+        let detail = failure.detail.as_deref().unwrap();
+        assert!(detail.contains(shown) && detail.contains(words[name]), "{name}: {failure:?}");
         assert!(!format!("{failure:?} {:?}", world.policy).contains("hunter2"), "{name}: {failure:?}");
         assert_eq!(world.seen(), [""; 0], "{name}");
     }

@@ -98,6 +98,10 @@ pub(super) fn table() -> Vec<Trouble> {
         row("403", "AccessDenied", pod("forbidden", &format!("{ECR}/app:v1"), &["ecr-sound"]))
             .recorded(Recorded("ecr", "valid credential without access, nodes without an identity")),
         row("incorrect username or password", "CredentialsRejected", pod("wrong", api, &["wrong"])).then(Then::Again),
+        row("the same in a Secret of the old type", "CredentialsRejected", pod("old-type", api, &["dockercfg"]))
+            .then(Then::Again),
+        row("the same in an immutable Secret", "CredentialsRejected", pod("immutable", api, &["immutable"]))
+            .then(Then::Again),
         row("secret in wrong namespace", "CredentialsMissing", pod("elsewhere", api, &["theirs"])).then(Then::Again),
         row("secret absent", "CredentialsMissing", pod("absent", api, &["regcred-lost"])).then(Then::Again),
         row(
@@ -179,7 +183,14 @@ pub(super) fn prepare(world: &World) -> Result<(), Failure> {
     let gar = ("_json_key", "canary-key");
     let jwt = format!("{}.{}.canary", encoded(&json!({})), encoded(&json!({ "exp": hours_ago(3) })));
     let malformed = json!({ "auths": { "registry.corp.io": { "auth": "bm8gY29sb24=" } } });
+    let wrong = json!({ "registry.corp.io": { "username": WRONG.0, "password": WRONG.1 } });
+    let mut old_type = objects::secret(SHOP, "dockercfg", "kubernetes.io/dockercfg", &json!({}));
+    old_type["stringData"] = json!({ ".dockercfg": wrong.to_string() });
+    let mut immutable = pull_secret(SHOP, "immutable", &[("registry.corp.io", WRONG)]);
+    immutable["immutable"] = json!(true);
     let secrets = [
+        old_type,
+        immutable,
         pull_secret(SHOP, "regcred-shop", &[("registry.corp.io", ALICE)]),
         pull_secret(SHOP, "hub", &[(hub, ("ann", "canary-right"))]),
         pull_secret(SHOP, "wrong", &[("registry.corp.io", WRONG)]),

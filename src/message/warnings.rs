@@ -1,0 +1,135 @@
+//! Findings and notices → what kubectl prints beside an answer: each cause said once, and right after it what to do about
+//! it, in as many warnings as that takes. None is longer than an API server passes on, and no line to type is cut.
+
+use super::denial::{Cause, causes, cut};
+use super::typed;
+use crate::finding::{Finding, Notice};
+
+/// Bytes of a warning: what an API server passes on (kubernetes/apiserver `pkg/endpoints/filters/warning.go`).
+pub const WARNING: usize = 256;
+
+/// Characters of all warnings of an answer; beyond it an API server starts to drop them (the same file).
+pub const WARNINGS: usize = 4096;
+
+/// In place of lines to type that have no room in a warning.
+const NO_ROOM: &str = "pullgate explain prints what to type";
+
+/// What is said of one thing: what it is, and what has no room beside that.
+struct Said {
+    first: String,
+    more: Vec<String>,
+}
+
+/// A warning or several for each cause among the findings, and for each notice. What happened goes before what to do
+/// where not all of it has room.
+pub fn warnings(findings: &[Finding], notices: &[Notice]) -> Vec<String> {
+    let said: Vec<Said> = causes(findings).iter().map(found).chain(notices.iter().map(noted)).collect();
+    let length = |text: &String| text.chars().count();
+    let mut room = WARNINGS.saturating_sub(said.iter().map(|said| length(&said.first)).sum());
+    let mut warnings = Vec::new();
+    for Said { first, more } in said {
+        warnings.push(first);
+        let needed: usize = more.iter().map(length).sum();
+        if needed <= room {
+            room -= needed;
+            warnings.extend(more);
+        }
+    }
+    warnings
+}
+
+fn fits(line: &str) -> bool {
+    line.len() <= WARNING
+}
+
+fn found(cause: &Cause<'_>) -> Said {
+    let (first, beside) = cause.headline(&fits);
+    let code = cause.first.code.as_str();
+    let alone = |piece: String| vec![piece];
+    let (further, beside) = (cause.further().into_iter().map(alone), beside.into_iter().map(alone));
+    packed(code, first, further.chain(groups(&cause.first.fix, code)).chain(beside))
+}
+
+fn noted(notice: &Notice) -> Said {
+    let code = notice.code.as_str();
+    let first = cut(format!("{code}: {}", notice.message), &fits);
+    packed(code, first, groups(notice.fix.as_deref().unwrap_or_default(), code))
+}
+
+/// A fix in groups that stand in one warning where one has room for them, and in the pieces that stay whole anywhere: words
+/// that end with a colon go with the lines to type behind them. Commands are steps: all of them, or the word where they are
+/// to be found; lines of a manifest are ways to choose from.
+fn groups(fix: &str, code: &str) -> Vec<Vec<String>> {
+    let whole = |text: &str| code.len() + ": ".len() + text.len() <= WARNING;
+    let steps: Vec<&str> =
+        fix.lines().filter(|line| typed::is_typed(line)).map(str::trim_start).filter(|line| is_step(line)).collect();
+    let at_once = steps.join(" && ");
+    let mut steps = match steps.iter().all(|step| whole(step)) {
+        _ if whole(&at_once) => vec![at_once],
+        true => steps.into_iter().map(str::to_owned).collect(),
+        false => vec![NO_ROOM.to_owned()],
+    };
+    let mut groups: Vec<Vec<String>> = Vec::new();
+    for line in fix.lines() {
+        let mut pieces = match (typed::is_typed(line), line.trim_start()) {
+            (true, line) if is_step(line) => std::mem::take(&mut steps),
+            (true, line) if !whole(line) => vec![NO_ROOM.to_owned()],
+            (_, line) => vec![line.to_owned()],
+        };
+        match groups.last_mut() {
+            Some(group) if typed::is_typed(line) => group.append(&mut pieces),
+            _ => groups.push(pieces),
+        }
+    }
+    groups
+}
+
+fn is_step(line: &str) -> bool {
+    line.starts_with("kubectl ")
+}
+
+/// Fills the first warning as far as it goes, then further ones under the same code.
+fn packed(code: &str, first: String, groups: impl IntoIterator<Item = Vec<String>>) -> Said {
+    let mut said = vec![first];
+    for group in groups {
+        let together = group.iter().fold(String::new(), |text, piece| joined(&text, piece));
+        let alone = format!("{code}: {together}");
+        if takes(&mut said, &together) {
+            continue;
+        }
+        if fits(&alone) {
+            said.push(alone);
+            continue;
+        }
+        for piece in group {
+            if !takes(&mut said, &piece) {
+                said.push(cut(format!("{code}: {piece}"), &fits));
+            }
+        }
+    }
+    let more = said.split_off(1);
+    Said { first: said.remove(0), more }
+}
+
+/// Puts a piece behind the last warning if that has room for it.
+fn takes(said: &mut [String], piece: &str) -> bool {
+    let Some(last) = said.last_mut() else { return false };
+    let text = joined(last, piece);
+    let takes = !last.ends_with('…') && fits(&text);
+    if takes {
+        *last = text;
+    }
+    takes
+}
+
+fn joined(text: &str, piece: &str) -> String {
+    let joint = match text.chars().next_back() {
+        None => "",
+        Some(':' | '?') => " ",
+        Some(_) => "; ",
+    };
+    format!("{text}{joint}{piece}")
+}
+
+#[cfg(test)]
+mod tests;
