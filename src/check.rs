@@ -5,7 +5,6 @@ mod meant;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::future::join_all;
 use jiff::Timestamp;
@@ -31,9 +30,6 @@ use crate::workload::{ContainerImage, PullPolicy, PullSecretNames, Workload};
 
 /// The share of the time that the first pass may take.
 const FIRST_PASS: f64 = 0.7;
-
-/// What may be waited for that only makes the words better.
-const BESIDE: Duration = Duration::from_millis(500);
 
 /// What every review shares.
 #[derive(Clone, Debug)]
@@ -125,7 +121,7 @@ impl Engine {
         // Words that nobody is shown are not worth asking for.
         if purpose == Purpose::Judge
             && verdict.decision != Decision::Allow
-            && self.look_for_what_was_meant(policy, workload, &verdict, &mut facts, deadline).await
+            && self.find_words(policy, workload, &verdict, &mut facts, deadline).await
         {
             // The same facts at the same time: more words, and nothing else.
             return (verdict::judge(policy, workload, &facts, now), facts);
@@ -138,6 +134,7 @@ impl Engine {
     pub async fn secrets(&self, workload: &Workload, not_before: Option<Timestamp>) -> Secrets {
         let namespace = workload.object.namespace.as_str();
         let mut secrets = Secrets::default();
+        let mut absent = false;
         let names = match &workload.pull_secrets {
             PullSecretNames::Final(names) => {
                 if names.is_empty() {
@@ -156,7 +153,10 @@ impl Engine {
             PullSecretNames::ThroughServiceAccount { account, .. } => {
                 let names = match self.cluster.account_pull_secrets(namespace, account, not_before).await {
                     Reading::Found(names) => names,
-                    Reading::Absent => Vec::new(),
+                    Reading::Absent => {
+                        absent = true;
+                        Vec::new()
+                    }
                     Reading::Forbidden => {
                         secrets.unreadable.push((format!("ServiceAccount \"{account}\""), Unreadable::Forbidden));
                         Vec::new()
@@ -168,15 +168,20 @@ impl Engine {
                     }
                 };
                 secrets.account = (!names.is_empty()).then(|| account.clone());
-                let of = if names.is_empty() { NamedBy::Nobody } else { NamedBy::Account };
+                let of = match (absent, names.is_empty()) {
+                    (true, _) => NamedBy::NoAccount,
+                    (false, true) => NamedBy::Nobody,
+                    (false, false) => NamedBy::Account,
+                };
                 secrets.named_by = of(account.clone());
                 names
             }
         };
-        if not_before.is_some() && matches!(secrets.named_by, NamedBy::Object | NamedBy::ObjectNot { .. }) {
-            self.compare_with_account(workload, &names, &mut secrets).await;
+        if workload.existing {
+            secrets.named_by = NamedBy::Existing(workload.account.clone());
         }
         let names: Vec<String> = names.into_iter().filter(|name| !name.is_empty()).collect();
+        secrets.named.clone_from(&names);
         let read = join_all(names.iter().map(|name| self.cluster.pull_secret(namespace, name, not_before))).await;
         let mut found: Vec<Arc<PullSecret>> = Vec::with_capacity(read.len());
         for (name, reading) in names.into_iter().zip(read) {
@@ -201,21 +206,6 @@ impl Engine {
         }
         secrets.keyring = Keyring::from_pull_secrets(found.iter().map(AsRef::as_ref));
         secrets
-    }
-
-    /// Where a refusal is near: whether the object's names are its own or the account's, put there by the API server.
-    /// What the account says decides nothing, so that it may stay unread.
-    async fn compare_with_account(&self, workload: &Workload, names: &[String], secrets: &mut Secrets) {
-        let (namespace, account) = (&workload.object.namespace, workload.account.clone());
-        let reading = self.cluster.account_pull_secrets(namespace, &account, None);
-        let Ok(Reading::Found(mut theirs)) = tokio::time::timeout(BESIDE, reading).await else { return };
-        theirs.retain(|name| !name.is_empty());
-        let merged = matches!(workload.pull_secrets, PullSecretNames::Final(_)) && theirs == names;
-        if merged {
-            secrets.named_by = NamedBy::Account(account);
-        } else if !theirs.is_empty() {
-            secrets.named_by = NamedBy::ObjectNot { account, theirs };
-        }
     }
 
     fn eligible(&self, workload: &Workload) -> Arc<Eligible> {

@@ -137,6 +137,12 @@ fn contribution(secret: &PullSecret) -> Result<(docker_config::Shape, &[u8]), No
     }
 }
 
+/// A user name as it may be shown beside this password, which is not.
+pub(crate) fn shown_username<'u>(user: &'u str, password: &str) -> &'u str {
+    let (name, secret) = (user.trim(), password.trim());
+    if !secret.is_empty() && name.contains(secret) { "(the password)" } else { user }
+}
+
 /// A Secret without a type is stored as `Opaque`.
 fn shown_type(kind: &str) -> &str {
     if kind.is_empty() { "Opaque" } else { kind }
@@ -158,6 +164,11 @@ impl Credential {
     /// The same from an entry that has an `identitytoken`, too.
     fn with_identity_token(self, identity_token: bool) -> Self {
         Self { identity_token, ..self }
+    }
+
+    /// The user name as it may be shown: that of some registries is the token that is the password, too.
+    pub fn shown_username(&self) -> &str {
+        shown_username(&self.username, self.password.expose_secret())
     }
 
     /// The password as the entry gives it; may be empty.

@@ -38,6 +38,10 @@ pub enum NamedBy {
     },
     /// The object has entries without a name; and so those of this `ServiceAccount` do not count.
     Nameless(String),
+    /// The pod was made before, and keeps the list that it was made with; whatever this `ServiceAccount` names now.
+    Existing(String),
+    /// In a `ServiceAccount` of this name, which is not there.
+    NoAccount(String),
     /// In this `ServiceAccount`.
     Account(String),
     /// Nowhere; neither in this `ServiceAccount`.
@@ -55,6 +59,8 @@ pub struct Secrets {
     pub missing: Vec<String>,
     /// There, and of no use to a kubelet.
     pub ignored: Vec<(String, NotContributing)>,
+    /// Every name that is given, in order.
+    pub named: Vec<String>,
     /// There, and only to be renewed by making them anew: see [`crate::credentials::PullSecret::can_be_renewed`].
     pub unchangeable: Vec<String>,
     /// Not to be read: what was asked for, and why not. Refusals are uncertain then.
@@ -127,6 +133,7 @@ impl Default for Secrets {
         Self {
             account: None,
             named_by: NamedBy::default(),
+            named: Vec::new(),
             missing: Vec::new(),
             ignored: Vec::new(),
             unchangeable: Vec::new(),

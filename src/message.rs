@@ -16,7 +16,7 @@ use crate::credentials::{MalformedSecret, Source};
 use crate::facts::{Attempt, Unreadable};
 use crate::finding::{Cause, Code};
 use crate::printable;
-use crate::registry::failure::Failure;
+use crate::registry::failure::{CA_FILE, Failure, NO_SUCH_NAME, PLAIN_HTTP};
 use crate::registry::said::clean;
 use crate::verdict::Draft;
 use crate::workload::ContainerImage;
@@ -122,7 +122,8 @@ pub(crate) fn sentence(draft: &Draft<'_>, code: Code, certain: bool, failure: Op
 
 /// As whom the registry was asked.
 fn who(draft: &Draft<'_>, code: Code) -> String {
-    if draft.attempts.iter().any(|attempt| attempt.source != Source::Anonymous) {
+    // An entry that is no login is not sent.
+    if draft.attempts.iter().any(|attempt| attempt.login) {
         format!("the login in {}", secrets_tried(draft, code))
     } else {
         "an anonymous caller".to_owned()
@@ -154,13 +155,14 @@ pub(crate) fn fix(draft: &Draft<'_>, code: Code, certain: bool, failure: Option<
     let host = reference.map_or("", |reference| reference.registry());
     let name = reference.map_or("", |reference| reference.name());
     let probed = failure.and_then(|failure| failure.probed).unwrap_or_default();
+    let detail = failure.and_then(|failure| failure.detail.as_deref());
     let public = probed.public == Some(true);
     let there = if probed.repository == Some(true) { "the repository is there: " } else { "" };
     let tags = |prose: String| {
         below(&format!("{prose}; see which exist"), &[format!("skopeo list-tags docker://{}", word(name))])
     };
     let fix = match code {
-        Code::InvalidImageName => "write it as registry/repository:tag, the repository in lower case".to_owned(),
+        Code::InvalidImageName => written_right(&draft.image.image).to_owned(),
         Code::TagNotFound if reference.is_some_and(crate::reference::Reference::implicit_latest) => {
             let near = meant::tag(draft, failure).map(|near| format!("; {near}")).unwrap_or_default();
             tags(format!("{there}no tag was written, so latest is meant{near}"))
@@ -178,6 +180,10 @@ pub(crate) fn fix(draft: &Draft<'_>, code: Code, certain: bool, failure: Option<
             logins::renew(draft, &format!("no longer name {}, or renew it", secrets_tried(draft, code)), host, &secret)
         }
         Code::NotFoundOrNoAccess => match secrets_of(draft, code).first() {
+            Some(secret) if !draft.attempts.iter().any(|attempt| attempt.login) => {
+                let prose = format!("{}; check the spelling, or renew it", secrets::nobody(draft, code));
+                logins::renew(draft, &prose, host, secret)
+            }
             Some(secret) => {
                 let mistake = secrets::mistake(draft).filter(|_| probed.login != Some(true));
                 let mistake = mistake.map(|mistake| format!("{mistake}; ")).unwrap_or_default();
@@ -212,10 +218,12 @@ pub(crate) fn fix(draft: &Draft<'_>, code: Code, certain: bool, failure: Option<
         Code::RateLimited => {
             let wait = failure.and_then(|failure| failure.retry_after);
             let wait = wait.map(|wait| format!("{host} asks to be left alone for {} s; ", wait.as_secs()));
-            format!("{}{}", wait.unwrap_or_default(), ways_out(draft))
+            let half = !secrets_of(draft, code).is_empty() && !draft.attempts.iter().any(|attempt| attempt.login);
+            let half = half.then(|| format!("{}; ", secrets::nobody(draft, code))).unwrap_or_default();
+            format!("{}{half}{}", wait.unwrap_or_default(), ways_out(draft))
         }
         Code::RegistryUnreachable | Code::RegistryError | Code::NotChecked => {
-            unreachable(failure.and_then(|failure| failure.cause), host)
+            unreachable(failure.and_then(|failure| failure.cause), host, detail.unwrap_or_default())
         }
     };
     let fix = match meant::name(draft, code, failure) {
@@ -229,21 +237,65 @@ pub(crate) fn fix(draft: &Draft<'_>, code: Code, certain: bool, failure: Option<
     match (draft.secrets.unreadable.first(), code.refusal() && !certain) {
         (Some((what, Unreadable::Forbidden)), true) => format!("grant pullgate the right to get {what}"),
         (Some((_, Unreadable::Unavailable(_))), true) => "nothing in the object is known to be wrong".to_owned(),
+        (None, true) if draft.by_runtime => {
+            format!("nodes with CRI-O complete a name without a registry in their own way (registries.conf); {fix}")
+        }
         (None, true) => format!("nodes may hold a login for {host} that pullgate does not know (nodeAccess); {fix}"),
         (_, false) => fix,
     }
 }
 
+/// What is wrong with an image that does not parse: the general words of the parser say nothing where there are others.
+pub(crate) fn no_reference(error: &str) -> String {
+    let error = error.strip_prefix("invalid reference format: ").unwrap_or(error);
+    format!("is no image reference: {error}")
+}
+
+/// How an image that does not parse is written, by what is seen in it.
+pub(crate) fn written_right(image: &str) -> &'static str {
+    let tag = image.rsplit('/').next().unwrap_or_default();
+    if image.contains("://") {
+        "leave the scheme out: registry/repository:tag"
+    } else if image.contains(['$', '{', '}']) {
+        "a variable in it was not replaced; write registry/repository:tag"
+    } else if image.contains(char::is_whitespace) {
+        "take the blank or line end out: registry/repository:tag"
+    } else if tag.contains('+') {
+        "a tag has letters, digits, _, . and - only; builds mostly put _ or - in the place of +"
+    } else if image.contains(|c: char| c.is_ascii_uppercase()) {
+        "write it as registry/repository:tag, the repository in lower case"
+    } else {
+        "write it as registry/repository:tag or registry/repository@sha256:…"
+    }
+}
+
 /// What there is to do where no answer came. Most of it is nothing that the object could mend.
-fn unreachable(cause: Option<Cause>, host: &str) -> String {
+fn unreachable(cause: Option<Cause>, host: &str, detail: &str) -> String {
     let nothing = "nothing in the object is known to be wrong";
     match cause {
-        Some(Cause::Dns) => format!("check the spelling of {host}; otherwise {nothing}"),
-        Some(Cause::Tls) => {
-            format!("{nothing}; what nodes trust, pullgate has to be told of (caFile or plainHTTP under registries)")
+        Some(Cause::Dns) if detail.starts_with(&format!("{host} {NO_SUCH_NAME}")) => {
+            format!("check the spelling of {host}; otherwise {nothing}")
         }
-        Some(Cause::Proxy) => format!("{nothing}; the proxy has to let {host} through (proxy under registries)"),
+        Some(Cause::Tls) if [CA_FILE, PLAIN_HTTP].iter().any(|setting| detail.contains(setting)) => {
+            format!(
+                "{nothing}; what nodes trust, pullgate has to be told of ({CA_FILE} or {PLAIN_HTTP} under registries)"
+            )
+        }
+        Some(Cause::Tls) => format!("{nothing}; whoever runs the registry has to mend its certificate"),
+        Some(Cause::Proxy) => {
+            format!("{nothing}; look at the proxy, and whether {host} needs it (proxy under registries)")
+        }
         _ => nothing.to_owned(),
+    }
+}
+
+/// Of a pod that exists only images can change (kubernetes/kubernetes `pkg/apis/core/validation/validation.go`,
+/// `ValidatePodUpdate`): a line to type that changes something else is for another one.
+pub(crate) fn of_an_existing_pod(fix: &mut String) {
+    let other =
+        |line: &str| ["nodeSelector: ", "imagePullPolicy: "].iter().any(|field| line.trim_start().starts_with(field));
+    if fix.lines().any(other) {
+        fix.push_str("\nof a pod that exists only the image can be changed: for anything else make it anew");
     }
 }
 
@@ -269,5 +321,67 @@ pub fn ago(age: Duration) -> String {
         0..10 => "just now".to_owned(),
         seconds @ 10..60 => format!("{} s ago", seconds / 10 * 10),
         seconds => format!("{} min ago", seconds / 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_that_does_not_parse_is_written_right_by_what_is_seen_in_it() {
+        for (image, expected) in [
+            ("https://registry.corp.io/a:v1", "leave the scheme out"),
+            ("registry.corp.io/a:$TAG", "a variable in it was not replaced"),
+            ("registry.corp.io/{{ .Values.image }}", "a variable in it was not replaced"),
+            ("registry.corp.io/a:v1\n", "take the blank or line end out"),
+            ("registry.corp.io/a:1.0+b5", "a tag has letters"),
+            ("registry.corp.io/Team/a:v1", "the repository in lower case"),
+            ("registry.corp.io/a:", "write it as registry/repository:tag or"),
+        ] {
+            assert!(written_right(image).contains(expected), "{image}");
+        }
+        assert_eq!(no_reference("invalid reference format"), "is no image reference: invalid reference format");
+        assert_eq!(no_reference("invalid reference format: x"), "is no image reference: x");
+    }
+
+    #[test]
+    fn who_has_to_do_something_where_no_answer_came() {
+        let nothing = "nothing in the object is known to be wrong";
+        for (cause, detail, expected) in [
+            (Cause::Dns, "r.io does not resolve: DNS has no such name", "check the spelling of r.io; otherwise"),
+            // Of the token server, which nobody has spelled here.
+            (Cause::Dns, "token server: auth.io does not resolve: DNS has no such name", nothing),
+            (Cause::Dns, "r.io does not resolve: the DNS server failed or did not answer in time", nothing),
+            (
+                Cause::Tls,
+                "its certificate is signed by an authority that pullgate does not know (caFile)",
+                "caFile or plainHTTP",
+            ),
+            (Cause::Tls, "the server's certificate expired on 2025-01-01", "whoever runs the registry"),
+            (
+                Cause::Proxy,
+                "no connection to r.io through the proxy p:3128: it refused the connection",
+                "look at the proxy",
+            ),
+            (Cause::Refused, "r.io refused the connection", nothing),
+        ] {
+            let words = unreachable(Some(cause), "r.io", detail);
+            assert!(words.contains(expected) && words.contains(nothing), "{detail}: {words}");
+        }
+    }
+
+    #[test]
+    fn of_an_existing_pod_only_the_image_is_changed() {
+        for (fix, anew) in [
+            ("renew it:\n  kubectl x", false),
+            ("or:\n  image: a@b", false),
+            ("or:\n  nodeSelector: {a: b}", true),
+            ("or:\n  imagePullPolicy: Always", true),
+        ] {
+            let mut said = fix.to_owned();
+            of_an_existing_pod(&mut said);
+            assert_eq!((said.starts_with(fix), said.ends_with("make it anew")), (true, anew), "{said}");
+        }
     }
 }

@@ -114,6 +114,11 @@ pub fn judge(policy: &Policy, workload: &Workload, facts: &Facts, now: Timestamp
             verdict.findings.push(finding);
         }
     }
+    if workload.existing {
+        let fixes = verdict.findings.iter_mut().map(|finding| &mut finding.fix);
+        let notices = verdict.notices.iter_mut().filter_map(|notice| notice.fix.as_mut());
+        fixes.chain(notices).for_each(message::of_an_existing_pod);
+    }
     verdict.would = enforced(policy, workload.shape, &verdict.findings);
     verdict.decision = under(mode, verdict.would);
     verdict
@@ -221,6 +226,8 @@ fn judge_image(
         attempts: &attempts,
         meant: &facts.meant,
         now,
+        by_runtime: ground.may_ask_elsewhere(image)
+            && facts.reference.as_ref().is_ok_and(|it| policy.node_access(it.registry()) != NodeAccess::Unknown),
     };
     let reference = match &facts.reference {
         Ok(reference) => reference,

@@ -43,6 +43,8 @@ pub struct Workload {
     pub account: String,
     /// Which nodes it can land on.
     pub placement: Placement,
+    /// A Pod that was made before: of its spec only images can change.
+    pub existing: bool,
 }
 
 /// A pod, or something that makes pods.

@@ -1,15 +1,17 @@
-//! A certain denial for a name that is nowhere → the names that were probably meant: near ones among what pods of the same
-//! namespace got, and the same name at the registries that the pod has logins for. Asked after the verdict, inside what
-//! is left of its time; no answer changes it.
+//! A certain denial → what makes its words better: where the pull secrets are named; and for a name that is nowhere the names
+//! that were probably meant, near ones among what pods of the same namespace got, and the same name at the registries that
+//! the pod has logins for. Asked after the verdict, inside what is left of its time; no answer changes it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use futures_util::future::join_all;
-use tokio::time::Instant;
+use futures_util::future::{join, join_all};
+use tokio::time::{Instant, timeout_at};
 
 use super::Engine;
+use crate::cluster::Reading;
 use crate::credentials::{Candidate, Keyring};
-use crate::facts::{Attempt, Facts, ImageFacts, Meant};
+use crate::facts::{Attempt, Facts, ImageFacts, Meant, NamedBy, Secrets};
 use crate::finding::Code;
 use crate::policy::Policy;
 use crate::reference::{self, Reference};
@@ -17,7 +19,10 @@ use crate::registry::failure::Failure;
 use crate::registry::probes::plan;
 use crate::suggest::names;
 use crate::verdict::Verdict;
-use crate::workload::Workload;
+use crate::workload::{PullSecretNames, Workload};
+
+/// What an account may be waited for.
+const BESIDE: Duration = Duration::from_millis(500);
 
 /// Images of one workload that are looked for.
 const MAX_IMAGES: usize = 3;
@@ -31,8 +36,48 @@ const WILD: [char; 6] = ['*', '?', '[', ']', '\\', '%'];
 // === impl Engine ===
 
 impl Engine {
+    /// Adds to `facts` what helps to put `verdict`, a denial, into words. Says whether there is something new.
+    pub(super) async fn find_words(
+        &self,
+        policy: &Policy,
+        workload: &Workload,
+        verdict: &Verdict,
+        facts: &mut Facts,
+        deadline: Instant,
+    ) -> bool {
+        let Secrets { named_by, named, .. } = &facts.secrets;
+        let named =
+            timeout_at(deadline.min(Instant::now() + BESIDE), self.named_by(workload, named_by.clone(), named.clone()));
+        let named = async { named.await.ok().flatten() };
+        let (named, meant) =
+            join(named, self.look_for_what_was_meant(policy, workload, verdict, facts, deadline)).await;
+        let told = named.is_some();
+        if let Some(named) = named {
+            facts.secrets.named_by = named;
+        }
+        told || meant
+    }
+
+    /// Whether the names in the object are its own or the account's, put there by the API server; nothing where the
+    /// account cannot be read.
+    async fn named_by(&self, workload: &Workload, now: NamedBy, names: Vec<String>) -> Option<NamedBy> {
+        if !matches!(now, NamedBy::Object | NamedBy::ObjectNot { .. }) {
+            return None;
+        }
+        let (namespace, account) = (&workload.object.namespace, workload.account.clone());
+        let Reading::Found(mut theirs) = self.cluster.account_pull_secrets(namespace, &account, None).await else {
+            return None;
+        };
+        theirs.retain(|name| !name.is_empty());
+        let merged = matches!(workload.pull_secrets, PullSecretNames::Final(_)) && theirs == names;
+        if merged {
+            return Some(NamedBy::Account(account));
+        }
+        (!theirs.is_empty()).then_some(NamedBy::ObjectNot { account, theirs })
+    }
+
     /// Adds to `facts` what the names were meant to be of images that `verdict` certainly denies. Says whether it did.
-    pub(super) async fn look_for_what_was_meant(
+    async fn look_for_what_was_meant(
         &self,
         policy: &Policy,
         workload: &Workload,

@@ -213,7 +213,13 @@ fn headline(finding: &Finding, fits: &dyn Fn(&str) -> bool) -> (String, Vec<Stri
             break;
         }
     }
-    let line = cut(line, fits);
+    let whole = line;
+    let line = cut(whole.clone(), fits);
+    if let Some(kept) = line.strip_suffix('…')
+        && let Some(lost) = whole.strip_prefix(kept.trim_end())
+    {
+        rest.insert(0, format!("…{}", lost.trim_start()));
+    }
     if !line.contains(&finding.image) {
         rest.insert(0, format!("{IMAGE}{}", finding.image));
     }

@@ -2,7 +2,6 @@
 
 use super::secrets::attached;
 use super::typed::below;
-use crate::credentials::Source;
 use crate::verdict::Draft;
 
 /// What Docker Hub lets pull (docker/docs `content/manuals/docker-hub/usage/pulls.md`). What its answers say goes first.
@@ -16,7 +15,7 @@ pub(crate) fn ways_out(draft: &Draft<'_>) -> String {
     let host = draft.reference.map_or("", |reference| reference.registry());
     let hub = host == "docker.io";
     let figures = if hub { format!("; {DOCKER_HUB}") } else { String::new() };
-    if draft.attempts.iter().any(|attempt| attempt.source != Source::Anonymous) {
+    if draft.attempts.iter().any(|attempt| attempt.login) {
         let paid = if hub { ", pay for the account" } else { "" };
         return format!("wait{paid} or {MIRROR}{figures}");
     }

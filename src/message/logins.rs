@@ -11,8 +11,11 @@ use crate::registry::failure::Failure;
 use crate::registry::said::clean;
 use crate::verdict::Draft;
 
+/// How many keys are named of a Secret that is made anew.
+const KEYS_SHOWN: usize = 4;
+
 /// What `docker login` and `kubectl create secret docker-registry` are given in place of a login.
-const PLACEHOLDERS: (&str, &str) = ("USER", "PASSWORD");
+const PLACEHOLDERS: (&str, &str) = ("'USER'", "'PASSWORD'");
 
 /// What happened to an expired login.
 pub(super) fn expired(draft: &Draft<'_>) -> Option<String> {
@@ -76,9 +79,11 @@ pub(crate) fn renew_in_time(draft: &Draft<'_>, host: &str, source: &Source, kind
 
 fn renewed(draft: &Draft<'_>, prose: &str, host: &str, secret: &str, kind: Option<TokenKind>) -> String {
     let (user, password) = kind.and_then(|kind| obtain(kind, host)).unwrap_or_else(placeholders);
-    let create = create_with(draft, host, secret, (&user, &password));
-    let others = draft.secrets.keyring.as_ref().ok().and_then(|keyring| also_for(keyring, draft, secret));
-    let others = others.map(|key| format!(" (it has a login for {key}, too, which has to be put in again)"));
+    let keyring = draft.secrets.keyring.as_ref().ok();
+    let server = keyring.and_then(|keyring| wider(keyring, draft, secret)).unwrap_or_else(|| host.to_owned());
+    let create = create_with(draft, &server, secret, (&user, &password));
+    let others = keyring.and_then(|keyring| also_for(keyring, draft, secret));
+    let others = others.map(|keys| format!(" (it is for {keys}, too, which has to be put in again)"));
     let line = if draft.secrets.unchangeable.iter().any(|name| name == secret) {
         again(draft, secret, &create)
     } else {
@@ -92,15 +97,29 @@ fn again(draft: &Draft<'_>, secret: &str, create: &str) -> String {
     format!("kubectl -n {} delete secret {} && {create}", word(draft.namespace), word(secret))
 }
 
-/// A key of the same Secret that has nothing to do with this image: making the Secret anew loses it.
+/// The keys of the same Secret that have nothing to do with this image: making the Secret anew loses them.
 fn also_for(keyring: &Keyring, draft: &Draft<'_>, secret: &str) -> Option<String> {
     let used = keyring.matching(draft.reference?.name());
-    let mut keys = keyring.keys().into_iter();
-    let other = keys.find(|(key, source)| {
-        matches!(source, Source::PullSecret(name) if **name == *secret)
-            && used.iter().all(|candidate| *candidate.key != **key)
-    });
-    other.map(|(key, _)| clean(key))
+    let of_it = |source: &Source| matches!(source, Source::PullSecret(name) if **name == *secret);
+    let keys = keyring.keys().into_iter();
+    let mut others: Vec<String> = keys
+        .filter(|(key, source)| of_it(source) && used.iter().all(|candidate| *candidate.key != **key))
+        .map(|(key, _)| clean(key))
+        .collect();
+    others.dedup();
+    let more = others.len().saturating_sub(KEYS_SHOWN);
+    others.truncate(KEYS_SHOWN);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    (!others.is_empty()).then(|| format!("{}{more}", others.join(", ")))
+}
+
+/// The key of the Secret that matched, where it stands for more than this registry: with the registry in its place the
+/// others would be lost.
+fn wider(keyring: &Keyring, draft: &Draft<'_>, secret: &str) -> Option<String> {
+    let used = keyring.matching(draft.reference?.name()).into_iter();
+    let mut keys = used.filter(|used| matches!(&used.source, Source::PullSecret(name) if **name == *secret));
+    let key = keys.find(|used| used.key.contains('*'))?.key;
+    (clean(&key) == *key).then(|| key.to_string())
 }
 
 /// The command that makes `secret`.
@@ -124,10 +143,11 @@ pub(super) fn make_anew(draft: &Draft<'_>, malformed: &MalformedSecret) -> Strin
     let host = draft.reference.map_or("HOST", |reference| reference.registry());
     let at = entry.as_deref().map(|entry| format!(", entry \"{}\"", clean(entry))).unwrap_or_default();
     let at = byte.map_or(at, |byte| format!(", no JSON from byte {byte} of its value on"));
-    // The entry at fault is what is missing then; without one it is this image's registry.
+    // The entry at fault; without one it is this image's registry.
     let server = entry.as_deref().filter(|entry| clean(entry) == **entry && !entry.is_empty()).unwrap_or(host);
     let line = again(draft, secret, &create(draft, server, secret));
-    below(&format!("make Secret \"{}\" anew ({}{at})", clean(secret), clean(go_error)), &[line])
+    let lost = "with every other login that it has";
+    below(&format!("make Secret \"{}\" anew, {lost} ({}{at})", clean(secret), clean(go_error)), &[line])
 }
 
 /// User and password as the cloud's own tool gives them.

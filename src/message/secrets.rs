@@ -1,13 +1,18 @@
 //! Why no pull secret helps → a sentence with both names side by side, and the lines that create and attach one that does.
 
+use crate::credentials::Credential;
 use crate::credentials::diagnosis::{Flaw, Mismatch, NearMiss};
-use crate::credentials::{Credential, Source};
 use crate::facts::{Attempt, NamedBy};
+use crate::finding::Code;
 use crate::registry::said::clean;
 use crate::verdict::Draft;
 
 use super::logins::create;
+use super::secrets_tried;
 use super::typed::{below, word};
+
+/// Characters of a registry in the name of a Secret.
+const HOST: usize = 40;
 
 /// How many keys are named of pull secrets that are all for other registries.
 const KEYS_SHOWN: usize = 3;
@@ -33,7 +38,7 @@ pub(super) fn attached(draft: &Draft<'_>, host: &str) -> (Vec<String>, String) {
         // Under the name that is given already, nothing else has to change.
         return (vec![create(draft, host, name)], String::new());
     }
-    let secret = free_name(draft);
+    let secret = free_name(draft, host);
     let mut lines = vec![create(draft, host, &secret)];
     match attach(draft, &secret) {
         Attach::Line(line) => {
@@ -76,7 +81,13 @@ fn why(draft: &Draft<'_>, host: &str) -> Option<String> {
         NamedBy::Nameless(account) => Some(format!(
             "imagePullSecrets has an entry without a name, so that not even those of ServiceAccount \"{account}\" count"
         )),
-        NamedBy::Object | NamedBy::ObjectNot { .. } | NamedBy::Account(_) => None,
+        NamedBy::NoAccount(account) => Some(format!("ServiceAccount \"{account}\" is not there")),
+        // They are there, and hold no login.
+        NamedBy::Object | NamedBy::ObjectNot { .. } | NamedBy::Account(_) | NamedBy::Existing(_) => {
+            let held = secrets.named.iter().filter(|name| !secrets.missing.contains(name)).map(|name| clean(name));
+            let held: Vec<String> = held.take(KEYS_SHOWN).collect();
+            (!held.is_empty()).then(|| format!("no login is in {}", held.join(", ")))
+        }
     }
 }
 
@@ -99,23 +110,21 @@ fn missed(miss: &NearMiss<'_>, repository: &str, host: &str) -> String {
     }
 }
 
-/// A name for a new Secret that the pod does not use yet.
-fn free_name(draft: &Draft<'_>) -> String {
+/// A name for a new Secret: of the registry, because one for another may be there, and one that nothing here has yet.
+fn free_name(draft: &Draft<'_>, host: &str) -> String {
     let secrets = draft.secrets;
-    let ignored = secrets.ignored.iter().map(|(name, _)| name.as_str());
-    let decoded = secrets.keyring.iter().flat_map(|keyring| keyring.keys()).filter_map(|(_, source)| match source {
-        Source::PullSecret(name) => Some(&**name),
-        Source::Anonymous | Source::NodeConfig | Source::Plugin(_) => None,
-    });
     // What the account names is there already, though it does not count for this pod.
     let theirs = match &secrets.named_by {
         NamedBy::ObjectNot { theirs, .. } => theirs.as_slice(),
-        NamedBy::Object | NamedBy::Account(_) | NamedBy::Nobody(_) | NamedBy::Nameless(_) => &[],
+        _ => &[],
     };
-    let taken: Vec<&str> = ignored.chain(decoded).chain(theirs.iter().map(String::as_str)).collect();
-    let suffixed = (2..).map(|number| format!("regcred-{number}"));
-    let mut names = std::iter::once("regcred".to_owned()).chain(suffixed);
-    names.find(|name| !taken.contains(&name.as_str())).unwrap_or_default()
+    let taken = |name: &String| secrets.named.contains(name) || theirs.contains(name);
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
+    let host: String = host.chars().take(HOST).map(plain).collect();
+    let words: Vec<&str> = host.split('-').filter(|word| !word.is_empty()).collect();
+    let name = format!("regcred-{}", words.join("-"));
+    let suffixed = (2..).map(|number| format!("{name}-{number}"));
+    std::iter::once(name.clone()).chain(suffixed).find(|name| !taken(name)).unwrap_or_default()
 }
 
 /// How a Secret that nothing names yet is named. What is named stays: the list of a `ServiceAccount` is atomic, so that a
@@ -135,11 +144,17 @@ fn attach(draft: &Draft<'_>, secret: &str) -> Attach {
         }
         NamedBy::ObjectNot { account, theirs } => {
             let theirs = theirs.iter().take(KEYS_SHOWN).map(|name| clean(name)).collect::<Vec<_>>().join(", ");
-            let theirs = if theirs.is_empty() { String::new() } else { format!(", {theirs},") };
+            let or = if theirs.is_empty() { String::new() } else { format!(", or what has it of {theirs}") };
             Attach::ByHand(format!(
-                "then add {secret} to imagePullSecrets (those of ServiceAccount \"{account}\"{theirs} do not count, for the pod has its own)"
+                "then add {secret}{or} to imagePullSecrets (those of ServiceAccount \"{account}\" do not count, for the pod has its own)"
             ))
         }
+        NamedBy::NoAccount(account) => {
+            Attach::ByHand(format!("then make ServiceAccount \"{account}\" with {secret} in its imagePullSecrets"))
+        }
+        NamedBy::Existing(account) => Attach::ByHand(format!(
+            "then name {secret} in ServiceAccount \"{account}\" or in what makes the pod, and make the pod anew: it keeps the list that it was made with"
+        )),
         NamedBy::Object => Attach::ByHand(format!("then add {secret} to imagePullSecrets")),
     }
 }
@@ -171,6 +186,11 @@ pub(super) fn mistake(draft: &Draft<'_>) -> Option<String> {
         ),
         Flaw::EmailAtDockerHub => format!("the user in {source} is an e-mail address; Docker Hub wants the Docker ID"),
     })
+}
+
+/// What there is in place of a login, and what nodes do then.
+pub(super) fn nobody(draft: &Draft<'_>, code: Code) -> String {
+    format!("the entry in {} has {}, so nodes ask as nobody", secrets_tried(draft, code), half(draft))
 }
 
 /// What an entry that is no login lacks.

@@ -14,6 +14,13 @@ pub const WARNINGS: usize = 4096;
 /// In place of lines to type that have no room in a warning.
 const NO_ROOM: &str = "pullgate explain prints what to type";
 
+/// Words, or a line to type.
+struct Piece {
+    text: String,
+    /// Nothing comes behind it in the same warning.
+    last: bool,
+}
+
 /// What is said of one thing: what it is, and what has no room beside that.
 struct Said {
     first: String,
@@ -45,21 +52,21 @@ fn fits(line: &str) -> bool {
 fn found(cause: &Cause<'_>) -> Said {
     let (first, beside) = cause.headline(&fits);
     let code = cause.first.code.as_str();
-    let alone = |piece: String| vec![piece];
-    let (further, beside) = (cause.further().into_iter().map(alone), beside.into_iter().map(alone));
-    packed(code, first, further.chain(groups(&cause.first.fix, code)).chain(beside))
+    let words = |text: String| Piece { text, last: false };
+    let around = cause.further().into_iter().chain(beside).map(words);
+    packed(code, first, around.chain(pieces(&cause.first.fix, code)))
 }
 
 fn noted(notice: &Notice) -> Said {
     let code = notice.code.as_str();
     let first = cut(format!("{code}: {}", notice.message), &fits);
-    packed(code, first, groups(notice.fix.as_deref().unwrap_or_default(), code))
+    packed(code, first, pieces(notice.fix.as_deref().unwrap_or_default(), code))
 }
 
-/// A fix in groups that stand in one warning where one has room for them, and in the pieces that stay whole anywhere: words
-/// that end with a colon go with the lines to type behind them. Commands are steps: all of them, or the word where they are
-/// to be found; lines of a manifest are ways to choose from.
-fn groups(fix: &str, code: &str) -> Vec<Vec<String>> {
+/// A fix in pieces, of which each stays whole; typed ones end their warning, so that nothing else is copied with them.
+/// Words that end with a colon go with the first line to type behind them where one warning has room for both. Commands
+/// are steps: all of them, or the word where they are to be found; lines of a manifest are ways to choose from.
+fn pieces(fix: &str, code: &str) -> Vec<Piece> {
     let whole = |text: &str| code.len() + ": ".len() + text.len() <= WARNING;
     let steps: Vec<&str> =
         fix.lines().filter(|line| typed::is_typed(line)).map(str::trim_start).filter(|line| is_step(line)).collect();
@@ -69,19 +76,24 @@ fn groups(fix: &str, code: &str) -> Vec<Vec<String>> {
         true => steps.into_iter().map(str::to_owned).collect(),
         false => vec![NO_ROOM.to_owned()],
     };
-    let mut groups: Vec<Vec<String>> = Vec::new();
+    let mut pieces: Vec<Piece> = Vec::new();
     for line in fix.lines() {
-        let mut pieces = match (typed::is_typed(line), line.trim_start()) {
+        let lines = match (typed::is_typed(line), line.trim_start()) {
             (true, line) if is_step(line) => std::mem::take(&mut steps),
             (true, line) if !whole(line) => vec![NO_ROOM.to_owned()],
             (_, line) => vec![line.to_owned()],
         };
-        match groups.last_mut() {
-            Some(group) if typed::is_typed(line) => group.append(&mut pieces),
-            _ => groups.push(pieces),
+        for text in lines {
+            let piece = Piece { last: typed::is_typed(line) && text != NO_ROOM, text };
+            match pieces.last_mut() {
+                Some(words) if words.text.ends_with(':') && whole(&joined(&words.text, &piece.text)) => {
+                    *words = Piece { text: joined(&words.text, &piece.text), ..piece };
+                }
+                _ => pieces.push(piece),
+            }
         }
     }
-    groups
+    pieces
 }
 
 fn is_step(line: &str) -> bool {
@@ -89,37 +101,19 @@ fn is_step(line: &str) -> bool {
 }
 
 /// Fills the first warning as far as it goes, then further ones under the same code.
-fn packed(code: &str, first: String, groups: impl IntoIterator<Item = Vec<String>>) -> Said {
+fn packed(code: &str, first: String, pieces: impl IntoIterator<Item = Piece>) -> Said {
     let mut said = vec![first];
-    for group in groups {
-        let together = group.iter().fold(String::new(), |text, piece| joined(&text, piece));
-        let alone = format!("{code}: {together}");
-        if takes(&mut said, &together) {
-            continue;
+    let mut ended = false;
+    for Piece { text, last } in pieces {
+        let end = said.last_mut().map(|end| (joined(end, &text), end));
+        match end {
+            Some((whole, end)) if !ended && !end.ends_with('…') && fits(&whole) => *end = whole,
+            _ => said.push(cut(format!("{code}: {text}"), &fits)),
         }
-        if fits(&alone) {
-            said.push(alone);
-            continue;
-        }
-        for piece in group {
-            if !takes(&mut said, &piece) {
-                said.push(cut(format!("{code}: {piece}"), &fits));
-            }
-        }
+        ended = last;
     }
     let more = said.split_off(1);
     Said { first: said.remove(0), more }
-}
-
-/// Puts a piece behind the last warning if that has room for it.
-fn takes(said: &mut [String], piece: &str) -> bool {
-    let Some(last) = said.last_mut() else { return false };
-    let text = joined(last, piece);
-    let takes = !last.ends_with('…') && fits(&text);
-    if takes {
-        *last = text;
-    }
-    takes
 }
 
 fn joined(text: &str, piece: &str) -> String {

@@ -14,6 +14,13 @@ use crate::registry::said::said;
 use crate::registry::throttle;
 use crate::registry::transport::{Response, TransportError};
 
+/// In the detail of a failure: the setting that would tell pullgate of the authority.
+pub(crate) const CA_FILE: &str = "caFile";
+/// The same for a port without TLS.
+pub(crate) const PLAIN_HTTP: &str = "plainHTTP";
+/// Behind the host in the detail of a failure: DNS has answered, and there is no such host.
+pub(crate) const NO_SUCH_NAME: &str = "does not resolve: DNS has no such name";
+
 /// Why one attempt did not resolve.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {

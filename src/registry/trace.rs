@@ -12,6 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use url::{Url, form_urlencoded};
 
+use crate::credentials::shown_username;
 use crate::registry::said::{clean, said};
 use crate::registry::transport::{Intent, Request, Response, Sending, Transport};
 
@@ -180,17 +181,22 @@ impl Exchange {
 impl Caller {
     fn of(authorization: Option<&SecretString>, form: Option<&SecretString>) -> Self {
         if let Some(form) = form {
-            let pairs = form_urlencoded::parse(form.expose_secret().as_bytes());
-            let user = pairs.into_iter().find(|(name, _)| name == "username").map(|(_, value)| clean(&value));
+            let field = |wanted: &str| {
+                let mut pairs = form_urlencoded::parse(form.expose_secret().as_bytes());
+                pairs.find(|(name, _)| name == wanted).map(|(_, value)| value)
+            };
+            let password = field("password").unwrap_or_default();
+            let user = field("username").map(|user| clean(shown_username(&user, &password)));
             return user.map_or(Self::Other, |user| Self::Form { user });
         }
         let Some(value) = authorization.map(ExposeSecret::expose_secret) else { return Self::Nobody };
         match value.split_once(' ') {
             Some(("Basic", pair)) => {
                 let pair = STANDARD.decode(pair).unwrap_or_default();
+                let pair = String::from_utf8_lossy(&pair);
                 // Up to the first colon: what follows is the password.
-                let user = pair.split(|byte| *byte == b':').next().unwrap_or_default();
-                Self::Basic { user: clean(&String::from_utf8_lossy(user)) }
+                let (user, password) = pair.split_once(':').unwrap_or((&pair, ""));
+                Self::Basic { user: clean(shown_username(user, password)) }
             }
             Some(("Bearer", _)) => Self::Bearer,
             _ => Self::Other,
@@ -249,9 +255,13 @@ mod tests {
     fn a_caller_is_shown_without_what_proves_it() {
         let secret = |text: &str| Some(SecretString::from(text));
         let basic = format!("Basic {}", STANDARD.encode("ann:hunter2:more"));
+        let token = format!("Basic {}", STANDARD.encode("hunter2:hunter2\n"));
         for (authorization, form, expected) in [
             (None, None, "nobody"),
             (secret(&basic), None, "ann, password not shown"),
+            // Registries that take a token as both.
+            (secret(&token), None, "(the password), password not shown"),
+            (None, secret("username=hunter2&password=hunter2%0A"), "(the password), password not shown (form)"),
             (secret("Bearer hunter2"), None, "bearer of a token, not shown"),
             (secret("Basic %hunter2"), None, ", password not shown"),
             (secret("hunter2"), None, "bearer of something that is not shown"),

@@ -22,6 +22,8 @@ pub(crate) struct Draft<'a> {
     pub(crate) attempts: &'a [Attempt],
     pub(crate) meant: &'a Meant,
     pub(crate) now: Timestamp,
+    /// A refusal is uncertain only because nodes' runtimes may read the name in their own way.
+    pub(crate) by_runtime: bool,
 }
 
 // === impl Draft ===
@@ -31,7 +33,16 @@ impl<'a> Draft<'a> {
     pub(super) fn of(namespace: &'a str, facts: &'a Facts, image: &'a ImageFacts, now: Timestamp) -> Self {
         let (secrets, reference) = (&facts.secrets, image.reference.as_deref().ok());
         let meant = &image.meant;
-        Self { namespace, secrets, image: &image.image, reference, attempts: &image.attempts, meant, now }
+        Self {
+            namespace,
+            secrets,
+            image: &image.image,
+            reference,
+            attempts: &image.attempts,
+            meant,
+            now,
+            by_runtime: false,
+        }
     }
 }
 
@@ -70,7 +81,8 @@ impl Draft<'_> {
         // It repeats the image, unquoted.
         let error: String = printable::line(&error.to_string()).chars().take(node::IMAGE_LIMIT).collect();
         Finding {
-            message: message::of(self.image, &format!("is no image reference: {error}")),
+            message: message::of(self.image, &message::no_reference(&error)),
+            fix: message::written_right(&self.image.image).to_owned(),
             node: Some(node::invalid_image_name(&self.image.image, &error)),
             ..self.finding(Code::InvalidImageName, true, None)
         }

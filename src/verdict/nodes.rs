@@ -206,18 +206,22 @@ impl Ground<'_> {
             }
         }
         platforms.extend(added.iter().filter(|platform| !platforms.contains(platform)).cloned().collect::<Vec<_>>());
-        let tag = draft.reference.and_then(Reference::tag).map(|tag| format!(":{tag}")).unwrap_or_default();
         let name = draft.reference.map_or("IMAGE", Reference::name);
         let platforms = platforms.join(",");
-        let build = all.then(|| format!("docker buildx build --platform {platforms} -t {name}{tag} --push ."));
+        // Without a tag in it the line would push latest.
+        let tag = draft.reference.and_then(Reference::tag);
+        let line = |tag: &str| format!("docker buildx build --platform {platforms} -t {name}:{tag} --push .");
+        let build = tag.filter(|_| all).map(line);
+        let digest = draft.reference.and_then(Reference::digest);
+        let renamed = digest.map_or("", |_| " (then name the new digest)");
         let fitting = content.architectures().unwrap_or_default();
         let selected = fitting.intersection(&self.eligible.architectures).next();
         let selector = selected.map(|architecture| self.selector(architecture));
         let prose = match (&build, &selector) {
-            (_, Some(_)) => "build it for these nodes, too, or keep the pod on nodes that it is for".to_owned(),
-            (Some(_), None) => "build it for these nodes, too; the pod fits none that it is for".to_owned(),
+            (_, Some(_)) => format!("build it for these nodes, too{renamed}, or keep the pod on nodes that it is for"),
+            (Some(_), None) => format!("build it for these nodes, too{renamed}; the pod fits none that it is for"),
             (None, None) => {
-                format!("add {} to what builds it; the pod fits no nodes that it is for", several(&added))
+                format!("add {} to what builds it{renamed}; the pod fits no nodes that it is for", several(&added))
             }
         };
         message::typed::below(&prose, &[build, selector].into_iter().flatten().collect::<Vec<_>>())

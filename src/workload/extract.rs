@@ -40,7 +40,8 @@ pub fn from_update(object: &Object<'_>, old: &Object<'_>, meta: ObjectRef) -> Op
             other => Some(field.image(place, other)),
         })
         .collect();
-    (!images.is_empty()).then(|| place.workload(object, spec, meta, true, images))
+    let existing = place == Place::Pod;
+    (!images.is_empty()).then(|| Workload { existing, ..place.workload(object, spec, meta, true, images) })
 }
 
 /// The workload that an UPDATE of `pods/ephemeralcontainers` adds: only containers whose name is new, because an entry
@@ -54,7 +55,8 @@ pub fn from_new_ephemeral_containers(object: &Object<'_>, old: &Object<'_>, meta
         .filter(|field| field.list == ImageList::EphemeralContainers && before.image(field).is_none())
         .map(|field| field.image(place, None))
         .collect();
-    (!images.is_empty()).then(|| place.workload(object, spec, meta, true, images))
+    let existing = place == Place::Pod;
+    (!images.is_empty()).then(|| Workload { existing, ..place.workload(object, spec, meta, true, images) })
 }
 
 /// The four lists of a pod spec that name images.
@@ -220,6 +222,7 @@ impl Place {
             } else {
                 Placement::of(spec).before_admission()
             },
+            existing: false,
         }
     }
 }

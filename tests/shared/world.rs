@@ -267,6 +267,7 @@ fn pod(image: &str) -> Workload {
         owner: Owner::None,
         account: "default".to_owned(),
         placement: Placement::default(),
+        existing: false,
     }
 }
 

@@ -125,6 +125,23 @@ async fn a_mismatch_says_what_there_is_what_is_needed_and_what_the_node_would_sa
     let build = format!("docker buildx build --platform linux/arm64,linux/arm/v7,linux/amd64 -t {image} --push .");
     let prose = "build it for these nodes, too; the pod fits none that it is for:";
     assert_eq!(finding.fix, format!("{prose}\n  {build}"));
+    // Without a tag the line would push latest; and the digest that is written is that of the old one.
+    let (name, tag) = image.rsplit_once(':').unwrap();
+    for (image, expected) in [
+        (
+            format!("{name}@{digest}"),
+            "add linux/amd64 to what builds it (then name the new digest); the pod".to_owned(),
+        ),
+        (
+            format!("{name}:{tag}@{digest}"),
+            format!(
+                "build it for these nodes, too (then name the new digest); the pod fits none that it is for:\n  {build}"
+            ),
+        ),
+    ] {
+        let verdict = world.check(&engine, &pod("team", &[image], &[])).await;
+        assert!(verdict.findings[0].fix.starts_with(&expected), "{:?}", verdict.findings);
+    }
     // What the line would not name would be gone with the push.
     world.registry.push_index(
         "many",

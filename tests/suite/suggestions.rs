@@ -77,6 +77,18 @@ async fn many_pages_are_read_to_a_limit_and_a_list_that_fails_changes_nothing() 
 }
 
 #[tokio::test]
+async fn nothing_is_newer_than_the_part_of_a_list_that_was_read() {
+    for (tags, ahead) in [(2_990, true), (3_001, false)] {
+        let world = world(Login::bearer()).await;
+        for number in 0..tags {
+            world.registry.push("team/api", &format!("9.0.{}", 10_000 + number));
+        }
+        let fix = judged(&world, "team/api:9.0.99999").await.findings[0].fix.clone();
+        assert_eq!(fix.contains("newer than every version there"), ahead, "{tags}: {fix}");
+    }
+}
+
+#[tokio::test]
 async fn a_review_whose_time_is_up_while_the_list_is_read_has_its_refusal() {
     let world = world(Login::None).await;
     world.registry.push("open", "v1");

@@ -302,6 +302,7 @@ pub(crate) fn pod(namespace: &str, images: &[String], secrets: &[&str]) -> Workl
         owner: Owner::None,
         account: "default".to_owned(),
         placement: Placement::default(),
+        existing: false,
     }
 }
 

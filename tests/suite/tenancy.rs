@@ -210,9 +210,13 @@ async fn one_more_pull_secret_is_named_where_those_of_the_pod_come_from() {
     for (objects, names, expected) in [
         // As the API server leaves a pod that names none.
         (vec![account(&["elsewhere"])], listed.clone(), "patch serviceaccount default --type=json"),
-        (vec![account(&["theirs"])], listed.clone(), "(those of ServiceAccount \"default\", theirs, do not count"),
-        (vec![account(&[])], listed.clone(), "\nthen add regcred to imagePullSecrets"),
-        (vec![], listed, "\nthen add regcred to imagePullSecrets"),
+        (
+            vec![account(&["theirs"])],
+            listed.clone(),
+            ", or what has it of theirs to imagePullSecrets (those of ServiceAccount \"default\" do not count",
+        ),
+        (vec![account(&[])], listed.clone(), "\nthen add regcred-127-0-0-1-"),
+        (vec![], listed, "\nthen add regcred-127-0-0-1-"),
         (vec![account(&["theirs"])], PullSecretNames::Nameless, "has an entry without a name, so that not even those"),
     ] {
         let engine = world.engine(&cluster(&[objects, vec![elsewhere.clone()]].concat()));
@@ -222,4 +226,20 @@ async fn one_more_pull_secret_is_named_where_those_of_the_pod_come_from() {
         let fix = &verdict.findings[0].fix;
         assert!(fix.contains(expected), "{expected}: {fix}");
     }
+}
+
+#[tokio::test]
+async fn a_pod_that_exists_keeps_its_pull_secrets_and_no_line_replaces_those_of_its_account() {
+    let (world, _) = world(Login::Basic).await;
+    let metadata = serde_json::json!({ "name": "default", "namespace": ANN });
+    let names = serde_json::json!([{ "name": "theirs" }]);
+    let account = serde_json::json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata, "imagePullSecrets": names });
+    let engine = world.engine(&cluster(&[account.to_string()]));
+    let names = PullSecretNames::Final(Vec::new());
+    let pod = Workload { pull_secrets: names, existing: true, ..pod(ANN, &[world.image("team/api:v1")], &[]) };
+    let verdict = world.check(&engine, &pod).await;
+    assert_eq!(codes(&verdict), [Code::CredentialsMissing]);
+    let fix = &verdict.findings[0].fix;
+    assert!(fix.contains("make the pod anew: it keeps the list that it was made with"), "{fix}");
+    assert!(!fix.contains("patch serviceaccount"), "{fix}");
 }

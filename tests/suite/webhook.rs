@@ -49,7 +49,7 @@ async fn an_answer_names_its_code_first() {
     for (code, expected) in [
         (
             Code::InvalidImageName,
-            "R/Team/API:v1 (container \"c0\") is no image reference: invalid reference format: repository name (Team/API) must be lowercase",
+            "R/Team/API:v1 (container \"c0\") is no image reference: repository name (Team/API) must be lowercase",
         ),
         (
             Code::TagNotFound,

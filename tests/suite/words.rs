@@ -102,7 +102,8 @@ async fn whole(scene: &Scene) -> String {
         assert!(line.len() <= "warning: ".len() + 256, "{line}");
     }
     commands(&text);
-    text.replace(&scene.gate.registry.host(), "R")
+    let host = scene.gate.registry.host();
+    text.replace(&host, "R").replace(&host.replace(['.', ':'], "-"), "r")
 }
 
 /// A line to type stands alone: nothing is in front of it, and no words are behind it.

@@ -56,7 +56,7 @@ fn candidate(candidate: &Candidate) -> Value {
     let mut object = json!({
         "source": candidate.source.to_string(),
         "key": &*candidate.key,
-        "username": credential.map(|credential| credential.username.as_str()),
+        "username": credential.map(|credential| credential.shown_username()),
     });
     if let Some(expiry) = credential.and_then(|credential| credential.expiry()) {
         object["expires"] = json!(expiry.at.to_string());

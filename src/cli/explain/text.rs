@@ -48,7 +48,7 @@ fn name(page: &mut Page, Explanation { image, reference, .. }: &Explanation) {
 fn secrets(page: &mut Page, explanation: &Explanation) {
     let Explanation { pod, secrets, candidates, passed_over, suppressed, .. } = explanation;
     page.heading(format!("pull secrets in namespace {}", pod.object.namespace));
-    let Secrets { account, missing, ignored, unreadable, keyring, named_by: _, unchangeable: _ } = secrets;
+    let Secrets { account, missing, ignored, unreadable, keyring, named_by: _, named: _, unchangeable: _ } = secrets;
     if let Some(account) = account {
         page.plain(format!("  named by ServiceAccount \"{account}\""));
     }
@@ -114,7 +114,11 @@ fn candidates(page: &mut Page, explanation: &Explanation) {
         let mut style = Style::Plain;
         let mut line = format!("  {}. {}", number + 1, candidate.source);
         if let Some(credential) = &candidate.credential {
-            line.push_str(&format!(", key {}, user {:?}, password not shown", candidate.key, credential.username));
+            line.push_str(&format!(
+                ", key {}, user {:?}, password not shown",
+                candidate.key,
+                credential.shown_username()
+            ));
             if credential.login().is_none() {
                 style = Style::Bad;
                 line.push_str("; user or password is empty, so the node asks as nobody");

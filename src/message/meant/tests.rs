@@ -28,6 +28,7 @@ fn drafted<T>(image: &str, meant: &Meant, now: Timestamp, words: impl FnOnce(&Dr
         attempts: &[],
         meant,
         now,
+        by_runtime: false,
     })
 }
 

@@ -93,6 +93,7 @@ fn with_draft<T>(image: &str, secrets: &Secrets, code: Code, make: impl FnOnce(&
         attempts: &attempts,
         meant: &Meant::default(),
         now: Timestamp::UNIX_EPOCH,
+        by_runtime: false,
     };
     let failure = Failure { detail: None, ..failure };
     make(&draft, &failure)
@@ -102,8 +103,9 @@ fn with_draft<T>(image: &str, secrets: &Secrets, code: Code, make: impl FnOnce(&
 fn a_pull_secret_that_matches_nothing_is_named_with_the_reason_and_the_lines_that_help() {
     let (hub, corp) = ("acme/api:v1", "registry.corp.io:5000/team/api:v1");
     let object = || NamedBy::Object;
-    let corp_create = "--docker-server=registry.corp.io:5000 --docker-username=USER --docker-password=PASSWORD";
-    let hub_create = "--docker-server=https://index.docker.io/v1/ --docker-username=USER --docker-password=PASSWORD";
+    let corp_create = "--docker-server=registry.corp.io:5000 --docker-username='USER' --docker-password='PASSWORD'";
+    let hub_create =
+        "--docker-server=https://index.docker.io/v1/ --docker-username='USER' --docker-password='PASSWORD'";
     let table: Vec<Scenario<'_>> = vec![
         (
             corp,
@@ -189,19 +191,22 @@ fn one_more_pull_secret_is_attached_where_the_others_are_named_and_those_stay() 
             corp,
             held(&[], NamedBy::Nobody("builder".to_owned())),
             r#"no pull secret is named, neither in the pod nor in ServiceAccount "builder"; "#,
-            r#"  kubectl -n team patch serviceaccount builder -p '{"imagePullSecrets":[{"name":"regcred"}]}'"#,
+            r#"  kubectl -n team patch serviceaccount builder -p '{"imagePullSecrets":[{"name":"regcred-registry-corp-io-5000"}]}'"#,
         ),
         (
             corp,
-            held(&[login("regcred", "ghcr.io")], NamedBy::Account("builder".to_owned())),
+            Secrets {
+                named: vec!["regcred-registry-corp-io-5000".to_owned()],
+                ..held(&[login("regcred", "ghcr.io")], NamedBy::Account("builder".to_owned()))
+            },
             "the pod's pull secrets are for ghcr.io only; ",
-            r#"patch serviceaccount builder --type=json -p '[{"op":"add","path":"/imagePullSecrets/-","value":{"name":"regcred-2"}}]'"#,
+            r#"patch serviceaccount builder --type=json -p '[{"op":"add","path":"/imagePullSecrets/-","value":{"name":"regcred-registry-corp-io-5000-2"}}]'"#,
         ),
         (
             corp,
             held(&[login("a", "ghcr.io")], NamedBy::ObjectNot { account: "builder".to_owned(), theirs: Vec::new() }),
             "the pod's pull secrets are for ghcr.io only; ",
-            "\nthen add regcred to imagePullSecrets (those of ServiceAccount \"builder\" do not count, for the pod has its own)",
+            "\nthen add regcred-registry-corp-io-5000 to imagePullSecrets (those of ServiceAccount \"builder\" do not count, for the pod has its own)",
         ),
         (
             corp,
@@ -210,22 +215,37 @@ fn one_more_pull_secret_is_attached_where_the_others_are_named_and_those_stay() 
                 NamedBy::ObjectNot { account: "builder".to_owned(), theirs: vec!["x".to_owned(), "y".to_owned()] },
             ),
             "the pod's pull secrets are for ghcr.io only; ",
-            "(those of ServiceAccount \"builder\", x, y, do not count, for the pod has its own)",
+            "or what has it of x, y to imagePullSecrets (those of ServiceAccount \"builder\" do not count, for the pod has its own)",
         ),
         (
             corp,
             held(
                 &[login("a", "ghcr.io")],
-                NamedBy::ObjectNot { account: "builder".to_owned(), theirs: vec!["regcred".to_owned()] },
+                NamedBy::ObjectNot {
+                    account: "builder".to_owned(),
+                    theirs: vec!["regcred-registry-corp-io-5000".to_owned()],
+                },
             ),
             "the pod's pull secrets are for ghcr.io only; ",
-            "\nthen add regcred-2 to imagePullSecrets (those of ServiceAccount \"builder\", regcred, do not count",
+            "\nthen add regcred-registry-corp-io-5000-2, or what has it of regcred-registry-corp-io-5000 to imagePullSecrets (those of ServiceAccount \"builder\" do not count",
         ),
         (
             corp,
             held(&[], NamedBy::Nameless("builder".to_owned())),
             r#"imagePullSecrets has an entry without a name, so that not even those of ServiceAccount "builder" count; "#,
-            "\nthen put regcred in place of the entry without a name in imagePullSecrets",
+            "\nthen put regcred-registry-corp-io-5000 in place of the entry without a name in imagePullSecrets",
+        ),
+        (
+            corp,
+            held(&[], NamedBy::NoAccount("builder".to_owned())),
+            r#"ServiceAccount "builder" is not there; "#,
+            "\nthen make ServiceAccount \"builder\" with regcred-registry-corp-io-5000 in its imagePullSecrets",
+        ),
+        (
+            corp,
+            Secrets { named: vec!["empty".to_owned()], ..held(&[], NamedBy::Existing("builder".to_owned())) },
+            "no login is in empty; ",
+            "and make the pod anew: it keeps the list that it was made with",
         ),
     ]);
 }
@@ -312,19 +332,22 @@ fn a_refused_login_with_a_mistake_in_it_is_told_which() {
 fn a_secret_that_does_not_decode_says_where_and_is_made_anew_in_one_line() {
     let line = |server: &str| {
         format!(
-            ":\n  kubectl -n team delete secret s && {CREATE}s --docker-server={server} --docker-username=USER --docker-password=PASSWORD"
+            ":\n  kubectl -n team delete secret s && {CREATE}s --docker-server={server} --docker-username='USER' --docker-password='PASSWORD'"
         )
     };
     let json = |text: &str| BTreeMap::from([(".dockerconfigjson".to_owned(), text.as_bytes().to_vec())]);
     for (value, expected) in [
         (
             r#"{"auths":{"b.io":{"auth":"dTp!"}}}"#,
-            format!(r#"make Secret "s" anew (illegal base64 data at input byte 3, entry "b.io"){}"#, line("b.io")),
+            format!(
+                r#"make Secret "s" anew, with every other login that it has (illegal base64 data at input byte 3, entry "b.io"){}"#,
+                line("b.io")
+            ),
         ),
         (
             r#"{"auths":{},}"#,
             format!(
-                r#"make Secret "s" anew (invalid character '}}' looking for beginning of object key string, no JSON from byte 12 of its value on){}"#,
+                r#"make Secret "s" anew, with every other login that it has (invalid character '}}' looking for beginning of object key string, no JSON from byte 12 of its value on){}"#,
                 line("a.io:5000")
             ),
         ),
@@ -340,34 +363,6 @@ fn a_secret_that_does_not_decode_says_where_and_is_made_anew_in_one_line() {
 }
 
 #[test]
-fn a_secret_with_further_logins_says_that_they_have_to_be_put_in_again() {
-    let login = json!({ "username": "ann", "password": CANARY });
-    let config = json!({ "auths": { "a.io": login, "b.io": login } });
-    let secrets = held(&[secret("s", "kubernetes.io/dockerconfigjson", &config)], NamedBy::Object);
-    let (_, fix) = words("a.io/x:1", &secrets, Code::CredentialsRejected);
-    assert!(
-        fix.starts_with("renew it (it has a login for b.io, too, which has to be put in again):\n  kubectl"),
-        "{fix}"
-    );
-}
-
-#[test]
-fn half_a_login_says_which_half() {
-    for (given, expected) in [
-        (json!({ "username": "ann" }), r#"the entry in Secret "s" has no password"#),
-        (json!({ "password": CANARY }), r#"the entry in Secret "s" has no user"#),
-        (
-            json!({ "identitytoken": CANARY }),
-            r#"the entry in Secret "s" has only an identitytoken, which kubelets ignore"#,
-        ),
-    ] {
-        let secrets = held(&[entry("s", "a.io", &given)], NamedBy::Object);
-        let (message, _) = words("a.io/x:1", &secrets, Code::CredentialsMissing);
-        assert!(message.ends_with(expected), "{message}");
-    }
-}
-
-#[test]
 fn a_limit_has_two_ways_out_and_docker_hub_has_its_figures() {
     let nobody = || held(&[], NamedBy::Nobody("default".to_owned()));
     let figures = "100 times in 6 hours, a free account 200 times";
@@ -375,7 +370,7 @@ fn a_limit_has_two_ways_out_and_docker_hub_has_its_figures() {
     assert!(message.ends_with("was not checked: docker.io limits an anonymous caller"), "{message}");
     assert!(fix.contains(figures) && fix.contains("; or log in:\n  kubectl -n team create secret"), "{fix}");
     assert!(fix.contains("--docker-server=https://index.docker.io/v1/ "), "{fix}");
-    assert!(fix.ends_with("-p '{\"imagePullSecrets\":[{\"name\":\"regcred\"}]}'"), "{fix}");
+    assert!(fix.ends_with("-p '{\"imagePullSecrets\":[{\"name\":\"regcred-docker-io\"}]}'"), "{fix}");
     let (_, fix) = words("a.io/nginx:1.27", &nobody(), Code::RateLimited);
     assert!(fix.starts_with("let nodes pull through a mirror") && !fix.contains("Docker Hub"), "{fix}");
     let secrets = held(&[login("hub", "https://index.docker.io/v1/")], NamedBy::Object);

@@ -28,20 +28,20 @@ fn what_to_do_stands_behind_what_happened_or_in_a_warning_of_its_own() {
         ("wait".to_owned(), vec![format!("{head}; wait")]),
         (
             "so:\n  kubectl a\n  kubectl b\nthen c".to_owned(),
-            vec![format!("{head}; so: kubectl a && kubectl b; then c")],
+            // What comes behind a line to type is not copied with it.
+            vec![format!("{head}; so: kubectl a && kubectl b"), "CredentialsMissing: then c".to_owned()],
         ),
         (
             "which exist:\n  skopeo list-tags docker://r.io/a\n  image: b".to_owned(),
-            vec![format!("{head}; which exist: skopeo list-tags docker://r.io/a; image: b")],
+            vec![
+                format!("{head}; which exist: skopeo list-tags docker://r.io/a"),
+                "CredentialsMissing: image: b".to_owned(),
+            ],
         ),
         // Both steps have no room in one warning: each has one.
         (
             format!("so:\n  {create}\n  {attach}"),
-            vec![
-                format!("{head}; so:"),
-                format!("CredentialsMissing: {create}"),
-                format!("CredentialsMissing: {attach}"),
-            ],
+            vec![head.clone(), format!("CredentialsMissing: so: {create}"), format!("CredentialsMissing: {attach}")],
         ),
         // Words that end with a colon go with what is to be typed.
         (
@@ -78,8 +78,8 @@ fn what_has_no_room_in_the_first_warning_is_said_in_the_next() {
     let detail = format!("{WHAT} (seen from pullgate; nodes may differ)");
     let long = finding(Code::TagNotFound, "r.io/a:1", "a", &detail, Some(&said));
     let (first, more) = (
-        format!("TagNotFound: r.io/a:1 (container \"a\") {detail}; beside; a line to type"),
-        format!("TagNotFound: the registry says: \"{said}\""),
+        format!("TagNotFound: r.io/a:1 (container \"a\") {detail}; beside"),
+        format!("TagNotFound: the registry says: \"{said}\"; a line to type"),
     );
     assert_eq!(warnings(&[long], &[]), [first, more]);
 }

@@ -10,6 +10,7 @@ use url::Url;
 
 use crate::finding::Cause;
 use crate::policy::Proxy;
+use crate::registry::failure::NO_SUCH_NAME;
 use crate::registry::http::names::{NameRefused, NameUnresolved};
 use crate::registry::http::phase::{self, Phase, Wait};
 use crate::registry::http::{CONNECT_TIMEOUT, host};
@@ -131,7 +132,7 @@ fn of_proxy(said: &str, kind: Option<io::ErrorKind>) -> String {
     if says("proxy authorization required") {
         "it wants a login, or another one (407)".to_owned()
     } else if says("unsuccessful") {
-        "it does not let anybody through to there (its answer to CONNECT was no 200)".to_owned()
+        "it does not let this through, or does not get there itself (its answer to CONNECT was no 200)".to_owned()
     } else if says("unexpected end of file") {
         "it closed the connection before it answered".to_owned()
     } else {
@@ -191,7 +192,7 @@ fn unresolved_in_words(host: &str, said: &str) -> (String, Option<String>) {
     let says = |texts: &[&str]| texts.iter().any(|text| said.contains(text));
     let absent = Some(format!("dial tcp: lookup {host}: no such host"));
     if says(&["Name or service not known", "Name does not resolve", "nodename nor servname"]) {
-        (format!("{host} does not resolve: DNS has no such name"), absent)
+        (format!("{host} {NO_SUCH_NAME}"), absent)
     } else if says(&["No address associated", "no usable address"]) {
         (format!("{host} does not resolve: DNS has the name, and no address for it"), absent)
     } else if says(&["Temporary failure", "Try again"]) {
@@ -217,7 +218,7 @@ mod tests {
             (
                 "tunnel error: unsuccessful",
                 None,
-                "it does not let anybody through to there (its answer to CONNECT was no 200)",
+                "it does not let this through, or does not get there itself (its answer to CONNECT was no 200)",
             ),
             ("tunnel error: unexpected end of file", None, "it closed the connection before it answered"),
             ("Connection refused (os error 111)", Some(io::ErrorKind::ConnectionRefused), "it refused the connection"),

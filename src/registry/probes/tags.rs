@@ -48,22 +48,36 @@ impl Registry {
         };
         let mut told = Told::default();
         let mut tags: Vec<String> = Vec::new();
+        // Whether every tag was seen.
+        let mut whole = true;
         let mut next = Some(first);
         for page in 0..MAX_PAGES {
             let Some(url) = next.take() else { break };
-            let Some(answer) = self.page_of_tags(ask, url.clone()).await else { break };
+            let Some(answer) = self.page_of_tags(ask, url.clone()).await else {
+                whole = false;
+                break;
+            };
             if page == 0 {
                 told = tell(&answer);
             }
             if told.yes != Some(true) || wanted.tag.is_none() {
                 return told;
             }
-            tags.extend(listed(&answer).unwrap_or_default());
+            match listed(&answer) {
+                Some(more) => {
+                    whole &= more.len() < usize::from(PAGE) || answer.header("link").is_some();
+                    tags.extend(more);
+                }
+                None => whole = false,
+            }
             next = following(&url, &answer);
         }
+        whole &= next.is_none();
         if let Some(tag) = &wanted.tag {
             let known = || tags.iter().map(String::as_str);
-            let (near, previous) = (suggest::nearest(tag, known()), suggest::previous(tag, known()));
+            let near = suggest::nearest(tag, known());
+            // What comes last in a part of a list may come before much else.
+            let previous = suggest::previous(tag, known()).filter(|_| whole);
             // What stands there under a name much like it was pushed.
             let beside = || suggest::other_commit(tag, known()).filter(|_| near.is_empty());
             let nearest = Nearest {

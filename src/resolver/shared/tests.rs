@@ -191,6 +191,7 @@ fn pod() -> Workload {
         owner: Owner::None,
         account: "default".to_owned(),
         placement: Placement::default(),
+        existing: false,
     }
 }
 

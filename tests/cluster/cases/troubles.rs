@@ -219,8 +219,10 @@ fn mended(world: &World, shell: &Shell, trouble: &Trouble, said: &Said) -> Resul
         pod["spec"]["nodeSelector"] = json!({ "kubernetes.io/arch": after.split('}').next() });
         world.kubectl.apply(&pod)?.soundly()?;
     }
-    // The next message suggests the same name.
-    world.kubectl.run(&format!("-n {SHOP} delete secret regcred --ignore-not-found"))?.succeeded()?;
+    // The next message suggests the same names.
+    for host in ["registry-corp-io", "registry-corp-io-5000", "docker-io"] {
+        world.kubectl.run(&format!("-n {SHOP} delete secret regcred-{host} --ignore-not-found"))?.succeeded()?;
+    }
     Ok(commands)
 }
 
@@ -229,7 +231,7 @@ fn filled_in((user, password): (&str, &str), command: &str) -> Result<String, Fa
     let placeholders = commands::placeholders(command);
     let other = placeholders.iter().find(|word| !PLACEHOLDERS.contains(&word.as_str()));
     ensure(other.is_none(), || format!("{other:?} stands for something that the reader has to find out: {command}"))?;
-    let line = command.replace("USER", &format!("'{user}'")).replace("PASSWORD", &format!("'{password}'"));
+    let line = command.replace("USER", user).replace("PASSWORD", password);
     Ok(line)
 }
 

@@ -113,5 +113,6 @@ fn pod(row: &Row) -> Workload {
         owner: Owner::None,
         account: "default".to_owned(),
         placement: Placement::default(),
+        existing: false,
     }
 }

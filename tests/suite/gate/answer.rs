@@ -98,6 +98,6 @@ impl Answer {
     }
 
     fn plain(&self, text: &Value) -> String {
-        text.as_str().unwrap_or_default().replace(&self.host, "R")
+        text.as_str().unwrap_or_default().replace(&self.host, "R").replace(&self.host.replace(['.', ':'], "-"), "r")
     }
 }

@@ -2,6 +2,7 @@
 
 use url::Url;
 
+use crate::registry::failure::{CA_FILE, PLAIN_HTTP};
 use crate::registry::http::certificate::Names;
 use crate::registry::http::verifier::UnknownAuthority;
 use crate::registry::said::clean;
@@ -38,12 +39,12 @@ pub(super) fn in_words(host: &str, error: &rustls::Error) -> String {
         };
         let proxy = if known_to_all(host) { "; a proxy that opens TLS seems to be in the way" } else { "" };
         return format!(
-            "TLS with {host} failed: its certificate (\"{subject}\") is signed by {by}, which pullgate does not know (caFile){proxy}"
+            "TLS with {host} failed: its certificate (\"{subject}\") is signed by {by}, which pullgate does not know ({CA_FILE}){proxy}"
         );
     }
     let wrong = match error {
         rustls::Error::InvalidCertificate(Certificate::UnknownIssuer) => {
-            "its certificate is signed by an authority that pullgate does not know (caFile)".to_owned()
+            format!("its certificate is signed by an authority that pullgate does not know ({CA_FILE})")
         }
         rustls::Error::InvalidCertificate(Certificate::ExpiredContext { not_after, .. }) => {
             format!("the server's certificate expired on {}", day(not_after))
@@ -57,7 +58,7 @@ pub(super) fn in_words(host: &str, error: &rustls::Error) -> String {
             format!("the server's certificate is for {}, not for this host", clean(&names))
         }
         rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType) => {
-            "it does not speak TLS on this port; plain HTTP perhaps (plainHTTP)".to_owned()
+            format!("it does not speak TLS on this port; plain HTTP perhaps ({PLAIN_HTTP})")
         }
         other => other.to_string(),
     };

@@ -109,9 +109,9 @@ pub(super) fn table() -> Vec<Trouble> {
             "CredentialsMissing",
             pod("port", "registry.corp.io:5000/shop/api:v1.4.2", &["regcred-shop"]),
         )
-        .then(Then::Edited(|pod| add_secret(pod, "regcred"))),
+        .then(Then::Edited(|pod| add_secret(pod, "regcred-registry-corp-io-5000"))),
         row("secret only on the ServiceAccount", "CredentialsMissing", own_list)
-            .then(Then::Edited(|pod| add_secret(pod, "regcred"))),
+            .then(Then::Edited(|pod| add_secret(pod, "regcred-registry-corp-io"))),
         row(OLD_PODS, "CredentialsExpired", pod("new", &format!("{ECR}/app:v1"), &["ecr"]))
             .recorded(Recorded("ecr", "expired token, nodes without an identity"))
             .then(Then::Again),
