@@ -29,7 +29,8 @@ LABEL org.opencontainers.image.title="pullgate" \
 ARG CA_BUNDLE=target/image/ca-certificates.crt
 
 COPY ${CA_BUNDLE} /etc/ssl/certs/ca-certificates.crt
-COPY target/image/${TARGETARCH}/pullgate /pullgate
+# What carries files between machines may forget that this one runs.
+COPY --chmod=0755 target/image/${TARGETARCH}/pullgate /pullgate
 
 # A number, not a name: the image has no passwd file, and `runAsNonRoot` can only check numbers.
 USER 65532:65532

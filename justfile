@@ -107,12 +107,13 @@ login REGISTRY USER:
 
 # Of a release: the image of both architectures, pushed, signed, with the crates of each; prints its digest
 publish-image IMAGE VERSION:
-    docker buildx build --platform linux/amd64,linux/arm64 --build-arg VERSION={{ VERSION }} \
+    docker buildx inspect pullgate >/dev/null 2>&1 || docker buildx create --name pullgate >&2
+    docker buildx build --builder pullgate --platform linux/amd64,linux/arm64 --build-arg VERSION={{ VERSION }} \
         --build-arg REVISION="$(git rev-parse HEAD)" --provenance=false --tag {{ IMAGE }}:{{ VERSION }} \
         --metadata-file target/image/metadata.json --push . >&2
     digest=$(jq -r '."containerimage.digest"' target/image/metadata.json); \
         cosign sign --yes {{ IMAGE }}@"$digest" >&2; \
-        cosign attest --yes --type cyclonedx --predicate target/image/amd64/sbom.cdx.json {{ IMAGE }}@"$digest" >&2; \
+        for arch in amd64 arm64; do cosign attest --yes --type cyclonedx --predicate target/image/$arch/sbom.cdx.json {{ IMAGE }}@"$digest" >&2; done; \
         echo "$digest"
 
 # Of a release: the chart as an OCI artefact, signed; it names the image by digest
@@ -125,6 +126,7 @@ publish-chart CHARTS VERSION IMAGE:
 
 # Of a release: binaries, their crates and checksums
 publish-release VERSION:
+    chmod 0755 target/image/*/pullgate
     cd target/image && for arch in amd64 arm64; do tar -czf ../pullgate-linux-$arch.tar.gz -C $arch pullgate; done
     cd target && sha256sum pullgate-linux-*.tar.gz >SHA256SUMS && cosign sign-blob --yes --bundle SHA256SUMS.sigstore.json SHA256SUMS
     gh release create {{ VERSION }} --verify-tag --notes-file <(awk '/^## /{ n++ } n == 1' CHANGELOG.md) \

@@ -8,8 +8,10 @@ pub mod callers;
 pub mod patch;
 pub mod response;
 pub mod review;
+mod told;
 
-use std::collections::BTreeSet;
+pub use self::told::DOCTOR_IMAGE;
+
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,15 +34,14 @@ use crate::admission::patch::{Change, Pin};
 use crate::admission::response::Response;
 use crate::admission::review::{Operation, Review, Subject};
 use crate::check::{Engine, Purpose};
-use crate::finding::{Cause, Finding};
-use crate::message;
+use crate::finding::Cause;
 use crate::metrics::Metrics;
-use crate::policy::{Mode, Policy, TemplatesAction};
+use crate::policy::{Policy, TemplatesAction};
 use crate::printable::line;
 use crate::server::body;
-use crate::server::{Authenticated, BodyError, InFlight};
+use crate::server::{Authenticated, BodyError, InFlight, Proven};
 use crate::telemetry::SPANS;
-use crate::verdict::{Decision, Judged, Verdict, may_pin, unchecked};
+use crate::verdict::{Decision, Verdict, may_pin, unchecked};
 use crate::workload::{Shape, Workload};
 
 /// The API server's own default for a webhook (kubernetes/api `admissionregistration/v1`), where it sends none.
@@ -48,9 +49,6 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The longest that an API server waits.
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// The image of `doctor`'s pod: no reference, so that it needs no registry to be refused. A dry run of it is told who judges.
-pub const DOCTOR_IMAGE: &str = "pullgate.invalid/doctor:NO REFERENCE";
 
 /// Everything that one review looks at, taken once at its start.
 #[derive(Debug)]
@@ -66,6 +64,7 @@ pub struct Snapshot {
 pub struct Gate {
     snapshots: watch::Receiver<Arc<Snapshot>>,
     in_flight: InFlight,
+    strangers: InFlight,
     metrics: Metrics,
     body_timeout: Duration,
     callers: Arc<Callers>,
@@ -113,7 +112,8 @@ async fn handle(gate: Gate, webhook: Webhook, request: Request) -> HttpResponse 
     let rest = uri.path().splitn(3, '/').nth(2);
     let known = gate.callers.know(extensions.get::<Authenticated>().is_some(), rest);
     let call = Call { webhook, known };
-    let body = match body::read(body, &headers, &gate.in_flight, gate.body_timeout).await {
+    let in_flight = if known { &gate.in_flight } else { &gate.strangers };
+    let body = match body::read(body, &headers, in_flight, gate.body_timeout).await {
         Ok(body) => body,
         Err(refused) => return refuse(refused),
     };
@@ -142,11 +142,14 @@ async fn handle(gate: Gate, webhook: Webhook, request: Request) -> HttpResponse 
     span.record("verdict", answer.verdict);
     if !known {
         gate.metrics.unknown_caller();
-    }
-    if !review.dry_run {
+    } else if !review.dry_run {
         gate.metrics.review(webhook.as_str(), answer.verdict, arrived.elapsed(), &review.uid);
     }
-    ([(CONTENT_TYPE, "application/json")], answer.response.to_json()).into_response()
+    let mut answer = ([(CONTENT_TYPE, "application/json")], answer.response.to_json()).into_response();
+    if known {
+        answer.extensions_mut().insert(Proven);
+    }
+    answer
 }
 
 /// What is left of the API server's patience, less the time that the answer needs to get there.
@@ -182,7 +185,14 @@ impl Webhook {
 impl Gate {
     /// Handlers over the snapshot that `snapshots` holds when a review arrives.
     pub fn new(snapshots: watch::Receiver<Arc<Snapshot>>, metrics: Metrics, body_timeout: Duration) -> Self {
-        Self { snapshots, in_flight: InFlight::default(), metrics, body_timeout, callers: Arc::default() }
+        Self {
+            snapshots,
+            in_flight: InFlight::default(),
+            strangers: InFlight::of_strangers(),
+            metrics,
+            body_timeout,
+            callers: Arc::default(),
+        }
     }
 
     /// The same for callers that are told apart.
@@ -243,7 +253,7 @@ impl Gate {
 
     fn validated(&self, call: Call, review: &Review<'_>, verdict: &Verdict) -> Answer {
         let uncertain = verdict.findings.iter().find(|finding| !finding.certain);
-        if !review.dry_run {
+        if !review.dry_run && call.known {
             for finding in &verdict.findings {
                 self.metrics.finding(finding, verdict.mode);
             }
@@ -273,32 +283,12 @@ impl Gate {
             );
         }
         Answer {
-            response: if call.known { told(review, verdict) } else { hinted(review, verdict) },
+            response: if call.known { told::whole(review, verdict) } else { told::hinted(review, verdict) },
             verdict: match verdict.decision {
                 Decision::Allow | Decision::Warn if uncertain.is_some() => "unchecked",
                 decision => decision.as_str(),
             },
         }
-    }
-}
-
-/// Everything, for who called is an API server.
-fn told(review: &Review<'_>, verdict: &Verdict) -> Response {
-    let response = match verdict.decision {
-        Decision::Deny => Response::deny(review.uid.as_ref(), &message::denial(verdict)),
-        Decision::Allow | Decision::Warn => Response::allow(review.uid.as_ref()),
-    };
-    let response = response.with_warnings(warnings(verdict).into_iter().chain(identity(review, verdict)));
-    annotations(verdict).iter().fold(response, |response, (key, value)| response.with_audit_annotation(key, value))
-}
-
-/// The verdict and its codes, for who called may be anybody.
-fn hinted(review: &Review<'_>, verdict: &Verdict) -> Response {
-    let codes: BTreeSet<&str> = verdict.findings.iter().map(|finding| finding.code.as_str()).collect();
-    match verdict.decision {
-        Decision::Deny => Response::deny(review.uid.as_ref(), &codes.into_iter().collect::<Vec<_>>().join(", ")),
-        Decision::Warn => Response::allow(review.uid.as_ref()).with_warnings(codes),
-        Decision::Allow => Response::allow(review.uid.as_ref()),
     }
 }
 
@@ -346,44 +336,4 @@ fn restored(workload: &Workload) -> Vec<Pin> {
             Some(Pin { pointer: image.pointer.clone(), old: image.image.clone(), new })
         })
         .collect()
-}
-
-/// What kubectl prints beside the answer. A denial says its findings itself; `audit` says nothing.
-fn warnings(verdict: &Verdict) -> Vec<String> {
-    if verdict.mode == Mode::Audit {
-        return Vec::new();
-    }
-    let findings = if verdict.decision == Decision::Deny { &[][..] } else { &verdict.findings };
-    message::warnings(findings, &verdict.notices)
-}
-
-/// What `doctor` wants to hear; in mode `audit` nothing else would show that pullgate was asked.
-fn identity(review: &Review<'_>, verdict: &Verdict) -> Option<String> {
-    let asked = review.dry_run && verdict.findings.iter().any(|finding| finding.image == DOCTOR_IMAGE);
-    asked.then(|| format!("pullgate {} judges here, in mode {}", env!("CARGO_PKG_VERSION"), verdict.mode.as_str()))
-}
-
-/// What the audit log keeps.
-fn annotations(verdict: &Verdict) -> Vec<(&'static str, String)> {
-    let line = |finding: &Finding| {
-        let certain = if finding.certain { "" } else { " (uncertain)" };
-        format!("{}{certain} {} {}", finding.code, finding.path, finding.resolved.as_deref().unwrap_or(&finding.image))
-    };
-    let mut annotations = Vec::new();
-    if !verdict.findings.is_empty() {
-        annotations.push(("mode", verdict.mode.as_str().to_owned()));
-        annotations.push(("enforce-would", verdict.would.as_str().to_owned()));
-        let lines: Vec<String> = verdict.findings.iter().map(line).collect();
-        annotations.push(("findings", lines.join("; ")));
-    }
-    let stale = |judged: &Judged| Some(format!("{} {}", judged.image.path, message::ago(judged.stale?)));
-    let stale: Vec<String> = verdict.images.iter().filter_map(stale).collect();
-    if !stale.is_empty() {
-        annotations.push(("stale", stale.join("; ")));
-    }
-    if !verdict.excepted.is_empty() {
-        let lines: Vec<String> = verdict.excepted.iter().map(line).collect();
-        annotations.push(("excepted", lines.join("; ")));
-    }
-    annotations
 }

@@ -54,6 +54,8 @@ pub struct Release {
     pub budgets: Reading<Vec<Value>>,
     /// `/readyz` and `/metrics` of each pod behind the Service.
     pub replicas: Vec<Replica>,
+    /// Whether the condition `armed` of the webhooks holds; none where they have none.
+    pub armed: Option<Reading<bool>>,
     /// What its `ServiceAccount` may do with Secrets in the namespace that was named, by verb.
     pub secrets: Vec<(&'static str, Reading<bool>)>,
     /// That namespace.

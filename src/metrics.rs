@@ -19,7 +19,7 @@ use crate::finding::{Cause, Code, Finding};
 use crate::metrics::certificates::CertificateMetrics;
 use crate::metrics::hosts::{Hosts, OTHER};
 use crate::metrics::labels::{
-    Asked, Called, Ended, Ending, Found, Host, Path, Probing, Read, Review, Slow, Turn, Unchecked, What,
+    Asked, Called, Condition, Ended, Ending, Found, Host, Path, Probing, Read, Review, Slow, Turn, Unchecked, What,
 };
 use crate::policy::Mode;
 use crate::printable::line;
@@ -70,6 +70,7 @@ pub struct Metrics {
     refused: Family<What, Gauge>,
     certificates: CertificateMetrics,
     unknown_callers: Counter,
+    conditions: Family<Condition, Gauge>,
     hosts: Arc<Hosts>,
 }
 
@@ -135,6 +136,8 @@ impl Metrics {
         let unknown_callers = Counter::default();
         let help = "Reviews of callers that were told the verdict only";
         registry.register("unknown_callers", help, unknown_callers.clone());
+        let conditions = Family::default();
+        registry.register("ready_condition", "1 for each condition of readiness that holds", conditions.clone());
         let certificates = CertificateMetrics::of_replica(&mut registry);
         let metrics = Self {
             registry: Arc::new(registry),
@@ -157,6 +160,7 @@ impl Metrics {
             refused,
             certificates,
             unknown_callers,
+            conditions,
             hosts: Arc::default(),
         };
         metrics.start_at_zero();
@@ -218,6 +222,11 @@ impl Metrics {
     /// One review of a caller that is not known to be an API server.
     pub fn unknown_caller(&self) {
         self.unknown_callers.inc();
+    }
+
+    /// Whether a condition of readiness holds.
+    pub fn condition(&self, condition: &'static str, holds: bool) {
+        self.conditions.get_or_create(&Condition { condition }).set(i64::from(holds));
     }
 
     /// When certificates end.

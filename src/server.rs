@@ -11,6 +11,7 @@ pub mod body;
 mod clients;
 mod listener;
 pub mod reload;
+mod room;
 pub mod shutdown;
 mod stream;
 pub mod tls;
@@ -19,12 +20,14 @@ pub use self::admin::Readiness;
 pub use self::body::{BodyError, InFlight};
 pub use self::clients::{Authenticated, ClientAuthority};
 pub use self::listener::{Bound, bind};
+pub use self::room::Proven;
 pub use self::tls::{Certificate, TlsError, TlsFiles, server_config, server_config_with};
 
 /// What one server grants its clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections at once; more wait in the accept queue of the kernel.
+    /// Connections at once. One more takes the place of the oldest that nobody has proven to be an API server's; where there
+    /// is none, it waits.
     pub max_connections: usize,
     /// From accepting a connection to the end of its TLS handshake.
     pub handshake_timeout: Duration,
@@ -38,6 +41,9 @@ pub struct Limits {
     /// connection itself (kubernetes/kubernetes, `apimachinery/pkg/util/net/http.go`): when the server closes first, it
     /// may close on a request that is already on its way.
     pub idle_timeout: Duration,
+    /// After this time, and up to a quarter more, the answer to the next request ends its connection, so that callers find
+    /// replicas that came later.
+    pub max_age: Duration,
     /// Bytes of a request's head.
     pub max_header_bytes: usize,
     /// How long to keep serving, telling clients to go elsewhere, between the wish to stop and the closing of the port.
@@ -73,6 +79,7 @@ impl Default for Limits {
             request_body_timeout: Duration::from_secs(10),
             write_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_mins(2),
+            max_age: Duration::from_mins(10),
             max_header_bytes: 64 * 1024,
             shutdown_delay: Duration::from_secs(5),
             drain: Duration::from_secs(25),

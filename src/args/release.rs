@@ -16,6 +16,9 @@ pub struct ReadyArgs {
     /// Deployment of the webhook
     #[arg(long, default_value = "pullgate", value_name = "NAME")]
     pub deployment: String,
+    /// Also wait until each webhook of the configurations of this name has a CA bundle
+    #[arg(long, value_name = "NAME")]
+    pub webhook_configuration: Option<String>,
     /// How long to wait
     #[arg(long, default_value = "4m", value_parser = duration, value_name = "DURATION")]
     pub timeout: Duration,

@@ -20,6 +20,9 @@ use crate::certificates::provider;
 /// Certificates that are read of one text; more are not pullgate's doing.
 const MOST: usize = 32;
 
+/// The same of what somebody else puts into a webhook object: all authorities that a system trusts, perhaps.
+const MOST_IN_BUNDLE: usize = 512;
+
 /// Why a certificate that is served would not be believed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Distrust {
@@ -35,6 +38,13 @@ pub enum Distrust {
 pub fn certificates(pem: &[u8]) -> Vec<CertificateDer<'static>> {
     let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).take(MOST).collect();
     all.ok().filter(|all| all.iter().all(|der| parse(der).is_some())).unwrap_or_default()
+}
+
+/// The certificates that an API server would take from a `caBundle`: it passes over what does not decode, as Go's
+/// `AppendCertsFromPEM` does.
+pub fn bundle(pem: &[u8]) -> Vec<CertificateDer<'static>> {
+    let all = CertificateDer::pem_slice_iter(pem).take(MOST_IN_BUNDLE).filter_map(Result::ok);
+    all.filter(|der| parse(der).is_some()).collect()
 }
 
 /// A certificate in PEM.

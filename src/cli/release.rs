@@ -9,9 +9,9 @@ use crate::cluster::{KubeOptions, Release};
 
 /// Waits for the first ready replica.
 pub fn ready(args: ReadyArgs) -> Result<ExitCode, CommandError> {
-    let ReadyArgs { kube, namespace, deployment, timeout } = args;
+    let ReadyArgs { kube, namespace, deployment, webhook_configuration, timeout } = args;
     block_on(async move {
-        connect(kube, namespace).await?.ready(&deployment, timeout).await?;
+        connect(kube, namespace).await?.ready(&deployment, webhook_configuration.as_deref(), timeout).await?;
         print(&format!("deployment/{deployment} has a ready replica\n"))?;
         Ok(ExitCode::SUCCESS)
     })

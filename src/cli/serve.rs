@@ -85,7 +85,12 @@ async fn serve(args: ServeArgs) -> Result<ExitCode, CommandError> {
     readiness.set("serving", true);
     let router =
         admission::router(Gate::new(snapshots, metrics.clone(), limits.request_body_timeout).telling_apart(callers));
-    let probes = admin::router(Arc::clone(&readiness), move || metrics.render());
+    let conditions = Arc::clone(&readiness);
+    let render = move || {
+        conditions.all().into_iter().for_each(|(condition, holds)| metrics.condition(condition, holds));
+        metrics.render()
+    };
+    let probes = admin::router(Arc::clone(&readiness), render);
     let answering = tokio::spawn(webhook.serve(router, stopped(stopping)));
     let probing = tokio::spawn(admin.serve(probes, std::future::pending()));
     requested.await;

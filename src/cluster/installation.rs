@@ -1,6 +1,8 @@
 //! An API server → what `doctor` looks at: one reading an object, each of which may be refused or missing. Reads with the
 //! rights of whoever asks; creates nothing but access reviews and a dry run.
 
+mod objects;
+
 use std::collections::BTreeSet;
 
 use ::kube::Client;
@@ -11,6 +13,7 @@ use jiff::fmt::rfc2822::DateTimeParser;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
+use self::objects::{admin_port, armed_by, names, service, split, warning, without_segment, zones};
 use super::kube::{CALL, reading};
 use super::{KubeError, KubeOptions, Reading};
 use crate::admission::DOCTOR_IMAGE;
@@ -28,9 +31,15 @@ const PODS: usize = 2000;
 const ADMIN: &str = "admin";
 
 /// What the chart is made of, for `--pre`: name, group, resource.
-const CHART: [(&str, &str, &str); 6] = [
+const CHART: [(&str, &str, &str); 12] = [
     ("Deployments", "apps", "deployments"),
+    ("Jobs", "batch", "jobs"),
+    ("Services", "", "services"),
+    ("ServiceAccounts", "", "serviceaccounts"),
+    ("ConfigMaps", "", "configmaps"),
     ("Secrets", "", "secrets"),
+    ("Roles", "rbac.authorization.k8s.io", "roles"),
+    ("RoleBindings", "rbac.authorization.k8s.io", "rolebindings"),
     ("ClusterRoles", "rbac.authorization.k8s.io", "clusterroles"),
     ("ClusterRoleBindings", "rbac.authorization.k8s.io", "clusterrolebindings"),
     ("ValidatingWebhookConfigurations", "admissionregistration.k8s.io", "validatingwebhookconfigurations"),
@@ -86,8 +95,18 @@ impl Inspection {
                 rights.push((what, self.may(None, &attributes).await));
             }
         }
+        let armed = match (&validating, &ours) {
+            (Reading::Found(one), Reading::Found(other)) => one.iter().chain(other).find_map(armed_by),
+            _ => None,
+        };
         let release = match (service, scope.pre) {
-            (Some((namespace, name)), false) => Some(self.release(&namespace, &name, scope).await),
+            (Some((namespace, name)), false) => {
+                let armed = match armed {
+                    Some((user, attributes)) => Some(self.may(Some(&user), &attributes).await),
+                    None => None,
+                };
+                Some(Release { armed, ..self.release(&namespace, &name, scope).await })
+            }
             _ => None,
         };
         Installation {
@@ -154,6 +173,7 @@ impl Inspection {
                 .items(&format!("/apis/policy/v1/namespaces/{namespace}/poddisruptionbudgets?{PART_OF}"))
                 .await,
             replicas,
+            armed: None,
             secrets,
             sample: scope.sample.clone(),
         }
@@ -268,99 +288,5 @@ impl Inspection {
             Value::Array(items) => items,
             _ => Vec::new(),
         })
-    }
-}
-
-/// Ours by label, and of the others the names of the webhooks that see pods being created.
-fn split(all: Reading<Vec<Value>>) -> (Reading<Vec<Value>>, Reading<Vec<String>>) {
-    let is_ours = |one: &Value| {
-        one.pointer("/metadata/labels/app.kubernetes.io~1part-of").and_then(Value::as_str) == Some("pullgate")
-    };
-    let others = all.clone().map(|all| {
-        let theirs =
-            all.iter().filter(|one| !is_ours(one)).flat_map(|one| one["webhooks"].as_array().into_iter().flatten());
-        theirs
-            .filter(|webhook| sees_pods(webhook))
-            .filter_map(|webhook| webhook["name"].as_str().map(str::to_owned))
-            .collect()
-    });
-    (all.map(|all| all.into_iter().filter(is_ours).collect()), others)
-}
-
-fn sees_pods(webhook: &Value) -> bool {
-    let has = |rule: &Value, key: &str, wanted: &[&str]| {
-        rule[key].as_array().into_iter().flatten().any(|entry| wanted.contains(&entry.as_str().unwrap_or_default()))
-    };
-    webhook["rules"].as_array().into_iter().flatten().any(|rule| {
-        has(rule, "resources", &["pods", "*", "*/*", "pods/*"])
-            && has(rule, "operations", &["CREATE", "*"])
-            && has(rule, "apiGroups", &["", "*"])
-    })
-}
-
-/// Namespace and name of the Service that a configuration's first webhook names.
-fn service(configuration: &Value) -> Option<(String, String)> {
-    let service = configuration.pointer("/webhooks/0/clientConfig/service")?;
-    Some((service["namespace"].as_str()?.to_owned(), service["name"].as_str()?.to_owned()))
-}
-
-/// A string of each entry of a list.
-fn names(value: &Value, list: &str, pointer: &str) -> Vec<String> {
-    let entries = value.pointer(list).and_then(Value::as_array).into_iter().flatten();
-    entries.filter_map(|entry| entry.pointer(pointer).and_then(Value::as_str).map(str::to_owned)).collect()
-}
-
-fn admin_port(pod: &Value) -> Option<u64> {
-    let containers = pod.pointer("/spec/containers")?.as_array()?.iter();
-    let mut ports = containers.flat_map(|container| container["ports"].as_array().into_iter().flatten());
-    ports.find(|port| port["name"] == ADMIN)?["containerPort"].as_u64()
-}
-
-fn zones(nodes: &[Value]) -> Vec<(String, String)> {
-    let zone = |node: &Value| {
-        let name = node.pointer("/metadata/name")?.as_str()?;
-        let zone = node.pointer("/metadata/labels/topology.kubernetes.io~1zone")?.as_str()?;
-        Some((name.to_owned(), zone.to_owned()))
-    };
-    nodes.iter().filter_map(zone).collect()
-}
-
-/// What the API server says without the path by which pullgate knows it: of a call that fails it tells the whole URL.
-fn without_segment(said: &str) -> String {
-    let mut rest = said;
-    let mut text = String::new();
-    while let Some(at) = ["/validate/", "/mutate/"].iter().filter_map(|path| Some(rest.find(path)? + path.len())).min()
-    {
-        let (before, behind) = rest.split_at(at);
-        text.push_str(before);
-        text.push('…');
-        rest = behind.trim_start_matches(|c: char| c.is_ascii_alphanumeric());
-    }
-    text + rest
-}
-
-/// The text of `299 - "TEXT"` (RFC 7234, section 5.5).
-fn warning(header: &str) -> Option<String> {
-    let quoted = header.strip_prefix("299 ")?.split_once('"')?.1.strip_suffix('"')?;
-    Some(quoted.replace("\\\"", "\"").replace("\\\\", "\\"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_path_by_which_an_api_server_is_known_is_not_repeated() {
-        let said = "failed: Post \"https://a.b.svc:443/validate/81e2c1?timeout=5s\": EOF; Post \"https://a.b.svc/mutate/81e2c1\": EOF";
-        let expected =
-            "failed: Post \"https://a.b.svc:443/validate/…?timeout=5s\": EOF; Post \"https://a.b.svc/mutate/…\": EOF";
-        assert_eq!(without_segment(said), expected);
-        assert_eq!(without_segment("no path"), "no path");
-    }
-
-    #[test]
-    fn warnings_are_taken_out_of_their_header() {
-        assert_eq!(warning(r#"299 - "a \"b\" \\ c""#).unwrap(), r#"a "b" \ c"#);
-        assert_eq!(warning("199 - \"a\""), None);
     }
 }

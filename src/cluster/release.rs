@@ -8,8 +8,9 @@ use ::kube::core::{ClusterResourceScope, NamespaceResourceScope};
 use ::kube::{Api, Client, Resource};
 use k8s_openapi::api::admissionregistration::v1::{MutatingWebhookConfiguration, ValidatingWebhookConfiguration};
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::core::v1::{Pod, Secret};
 use k8s_openapi::api::rbac::v1::ClusterRoleBinding;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep};
@@ -62,19 +63,23 @@ impl Release {
         Ok(Self { client: options.client(CALL).await?, namespace })
     }
 
-    /// Waits until a replica of the Deployment is ready.
+    /// Waits until a replica of the Deployment is ready and, where `webhooks` names the configurations, API servers have
+    /// something to trust it by: replicas do not wait for webhooks that are not there yet.
     ///
     /// # Errors
-    /// When none is before `limit` is over.
-    pub async fn ready(&self, name: &str, limit: Duration) -> Result<(), ReleaseError> {
+    /// When that is not so before `limit` is over.
+    pub async fn ready(&self, name: &str, webhooks: Option<&str>, limit: Duration) -> Result<(), ReleaseError> {
         let (began, api) = (Instant::now(), self.namespaced::<Deployment>());
         loop {
-            let state = match api.get(name).await {
-                Ok(found) if found.status.as_ref().and_then(|status| status.ready_replicas).unwrap_or(0) > 0 => {
+            let state = match (self.untrusted(webhooks).await, api.get(name).await) {
+                (Some(state), _) => state,
+                (None, Ok(found))
+                    if found.status.as_ref().and_then(|status| status.ready_replicas).unwrap_or(0) > 0 =>
+                {
                     return Ok(());
                 }
-                Ok(_) => "no replica is ready".to_owned(),
-                Err(error) => said(&error),
+                (None, Ok(_)) => "no replica is ready".to_owned(),
+                (None, Err(error)) => said(&error),
             };
             if began.elapsed() + PAUSE > limit {
                 let (name, namespace) = (name.to_owned(), self.namespace.clone());
@@ -82,6 +87,25 @@ impl Release {
             }
             sleep(PAUSE).await;
         }
+    }
+
+    /// What keeps API servers from trusting who answers for the webhooks of these configurations; one that is not there
+    /// is asked nothing.
+    async fn untrusted(&self, webhooks: Option<&str>) -> Option<String> {
+        let name = webhooks?;
+        let validating = self.cluster::<ValidatingWebhookConfiguration>().get_opt(name).await;
+        let mutating = self.cluster::<MutatingWebhookConfiguration>().get_opt(name).await;
+        let (validating, mutating) = match (validating, mutating) {
+            (Ok(validating), Ok(mutating)) => (validating, mutating),
+            (Err(error), _) | (_, Err(error)) => return Some(said(&error)),
+        };
+        let validating = validating.into_iter().flat_map(|object| object.webhooks.unwrap_or_default());
+        let mutating = mutating.into_iter().flat_map(|object| object.webhooks.unwrap_or_default());
+        let mut clients = validating
+            .map(|webhook| (webhook.name, webhook.client_config))
+            .chain(mutating.map(|webhook| (webhook.name, webhook.client_config)));
+        let without = clients.find(|(_, client)| client.ca_bundle.as_ref().is_none_or(|bundle| bundle.0.is_empty()));
+        without.map(|(name, _)| format!("webhook {name} has no caBundle yet"))
     }
 
     /// Deletes both webhook configurations; gives a line for each that was there.
@@ -116,6 +140,9 @@ impl Release {
             done.delete(&self.namespaced::<Secret>(), secret).await;
         }
         done.delete(&self.namespaced::<Lease>(), &keeper).await;
+        // What helm leaves of hooks that failed.
+        done.delete(&self.namespaced::<Job>(), &format!("{name}-ready")).await;
+        done.delete(&self.namespaced::<Pod>(), &format!("{name}-test")).await;
         done.delete(&self.cluster::<ClusterRoleBinding>(), &format!("{name}-armed")).await;
         done.finish()
     }

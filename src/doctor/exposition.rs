@@ -33,6 +33,18 @@ pub(super) fn by_label<'t>(text: &'t str, metric: &str, name: &'static str) -> V
     samples(text, metric).filter_map(|sample| Some((label(sample.labels, name)?, sample.value))).collect()
 }
 
+/// Every sample of a metric that has both labels, with their values.
+pub(super) fn by_labels<'t>(
+    text: &'t str,
+    metric: &str,
+    names: [&'static str; 2],
+) -> impl Iterator<Item = ([&'t str; 2], f64)> {
+    samples(text, metric).filter_map(move |sample| {
+        let [one, other] = names.map(|name| label(sample.labels, name));
+        Some(([one?, other?], sample.value))
+    })
+}
+
 /// The sum over all samples of a metric.
 pub(super) fn sum(text: &str, metric: &str) -> f64 {
     samples(text, metric).map(|sample| sample.value).sum()

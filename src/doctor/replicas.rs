@@ -146,7 +146,9 @@ fn secrets(release: &Release) -> Check {
         }
         Some(Reading::Found(false)) => Check::warning(
             "secrets",
-            format!("pullgate may not get pull secrets in {sample}: private images there are admitted unchecked"),
+            format!(
+                "pullgate may not get every pull secret in {sample} (permissions.secrets): where it may not, private images are admitted unchecked"
+            ),
         ),
         Some(unread) => Check::unread("secrets", "what pullgate may do (SubjectAccessReview)", unread),
         None => Check::unread("secrets", "what pullgate may do (SubjectAccessReview)", &Reading::<()>::Absent),

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::exposition::by_label;
+use super::exposition::{by_label, by_labels};
 use super::replicas::metrics;
 use super::{Check, Outcome, Release, Reviewed, at};
 use crate::cluster::Reading;
@@ -59,7 +59,7 @@ pub(super) fn rights(rights: &[(&'static str, Reading<bool>)]) -> Check {
     let missing: Vec<&str> =
         rights.iter().filter(|(_, reading)| matches!(reading, Reading::Found(false))).map(|(what, _)| *what).collect();
     if missing.is_empty() {
-        return Check::good("rights", "you may create every object of the chart");
+        return Check::good("rights", "you may create every kind of object that the chart cannot do without");
     }
     Check::bad("rights", format!("you may not create {}", missing.join(", ")))
 }
@@ -73,13 +73,22 @@ pub(super) fn registries(release: &Release, seen: &Reading<Vec<String>>) -> Vec<
         .filter(|(_, state)| *state > 1.5)
         .map(|(host, _)| host)
         .collect();
-    let asked: Vec<&str> = texts
-        .iter()
-        .flat_map(|text| by_label(text, "pullgate_registry_requests_total", "registry"))
-        .map(|(host, _)| host)
-        .collect();
+    let requests =
+        || texts.iter().flat_map(|text| by_labels(text, "pullgate_registry_requests_total", ["registry", "status"]));
+    let asked: Vec<&str> = requests().map(|([host, _], _)| host).collect();
+    let answered: Vec<&str> =
+        requests().filter(|([_, status], _)| *status != "none").map(|([host, _], _)| host).collect();
+    let mut silent: Vec<&str> = asked.iter().copied().filter(|host| !answered.contains(host)).collect();
+    silent.dedup();
     let reachable = match seen {
         _ if !open.is_empty() => Check::bad("registries", format!("not reachable from pullgate: {}", open.join(", "))),
+        _ if !silent.is_empty() => Check::warning(
+            "registries",
+            format!(
+                "no answer so far from {} (other: registries that the configuration does not name)",
+                silent.join(", ")
+            ),
+        ),
         Reading::Found(hosts) => {
             let unasked: Vec<&str> = hosts.iter().map(String::as_str).filter(|host| !asked.contains(host)).collect();
             match unasked.as_slice() {

@@ -39,6 +39,7 @@ fn sound() -> Installation {
         rights: vec![("Secrets", Reading::Found(true))],
         registries: Reading::Found(vec!["ghcr.io".to_owned()]),
         release: Some(Release {
+            armed: Some(Reading::Found(true)),
             namespace: "gate".to_owned(),
             service: Reading::Found(
                 json!({ "metadata": { "name": "pullgate" }, "spec": { "ports": [{ "port": 443 }] } }),
@@ -114,8 +115,25 @@ fn what_is_wrong_is_told_by_its_line() {
         (
             "ca-bundle",
             |seen| webhook(seen)["clientConfig"]["caBundle"] = json!(""),
-            Outcome::Bad,
+            Outcome::Warning,
             "validate.pullgate.dev",
+        ),
+        (
+            "failure-policy",
+            |seen| release(seen).armed = Some(Reading::Found(false)),
+            Outcome::Warning,
+            "Fail does not hold",
+        ),
+        ("failure-policy", |seen| release(seen).armed = Some(Reading::Forbidden), Outcome::Unknown, "may not read"),
+        (
+            "registries",
+            |seen| {
+                release(seen).replicas[0].metrics = Reading::Found(
+                    "pullgate_registry_requests_total{registry=\"r.io\",status=\"none\"} 3\n".to_owned(),
+                );
+            },
+            Outcome::Warning,
+            "no answer so far from r.io",
         ),
         ("timeouts", |seen| webhook(seen)["timeoutSeconds"] = json!(10), Outcome::Warning, "10 s"),
         ("excluded-namespaces", |seen| webhook(seen)["namespaceSelector"] = json!({}), Outcome::Bad, "kube-system"),

@@ -115,7 +115,8 @@ fn ca_bundle(seen: &Installation) -> Check {
     if without.is_empty() {
         return Check::good("ca-bundle", "API servers have a CA to trust pullgate by");
     }
-    Check::bad("ca-bundle", format!("{} without a caBundle: API servers cannot trust pullgate", without.join(", ")))
+    let what = "API servers trust pullgate only if their system trusts who signed its certificate";
+    Check::warning("ca-bundle", format!("{} without a caBundle: {what}", without.join(", ")))
 }
 
 fn failure_policy(seen: &Installation) -> Check {
@@ -127,7 +128,14 @@ fn failure_policy(seen: &Installation) -> Check {
             "failure-policy",
             "Fail on the mutating webhook refuses pods that could not be pinned; the validating one judges them anyway",
         ),
-        (true, false) => Check::good("failure-policy", "Fail: what is not judged is refused"),
+        (true, false) => match seen.release.as_ref().and_then(|release| release.armed.as_ref()) {
+            Some(Reading::Found(false)) => Check::warning(
+                "failure-policy",
+                "Fail does not hold: nobody is asked until pullgate is armed, which helm upgrade does once a replica is ready",
+            ),
+            None | Some(Reading::Found(true)) => Check::good("failure-policy", "Fail: what is not judged is refused"),
+            Some(unread) => Check::unread("failure-policy", "whether Fail holds (SubjectAccessReview)", unread),
+        },
         (false, false) => Check::good("failure-policy", "Ignore: while pullgate is away, objects pass unchecked"),
     }
 }

@@ -34,6 +34,11 @@ pub(super) struct Slow {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct Condition {
+    pub(super) condition: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct What {
     pub(super) what: &'static str,
 }

@@ -45,6 +45,11 @@ impl Readiness {
         self.lock().values().all(|holds| *holds)
     }
 
+    /// Every condition, and whether it holds.
+    pub fn all(&self) -> Vec<(&'static str, bool)> {
+        self.lock().iter().map(|(name, holds)| (*name, *holds)).collect()
+    }
+
     /// The conditions that do not hold, by name.
     pub fn unmet(&self) -> Vec<&'static str> {
         self.lock().iter().filter(|(_, holds)| !**holds).map(|(name, _)| *name).collect()

@@ -16,6 +16,9 @@ const MAX_BODY_BYTES: usize = 8 * 1024 * 1024;
 /// All bodies together.
 const MAX_TOTAL_BYTES: usize = 64 * 1024 * 1024;
 
+/// All bodies of callers that are not known: they take none of what API servers need.
+const MAX_STRANGERS_BYTES: usize = 16 * 1024 * 1024;
+
 /// What a declared length may make us set aside before a byte has come.
 const MAX_RESERVE_BYTES: usize = 256 * 1024;
 
@@ -112,6 +115,11 @@ impl InFlight {
     pub fn new(max_total_bytes: usize, max_body_bytes: usize) -> Self {
         let budget = Arc::new(Semaphore::new(max_total_bytes.min(Semaphore::MAX_PERMITS)));
         Self { budget, max_body_bytes }
+    }
+
+    /// For callers that are not known: 16 MiB together, 8 MiB each.
+    pub fn of_strangers() -> Self {
+        Self::new(MAX_STRANGERS_BYTES, MAX_BODY_BYTES)
     }
 
     /// Bytes that are not taken.

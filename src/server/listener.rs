@@ -21,11 +21,12 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tracing::{debug, error, warn};
 
 use super::clients::{Authenticated, ClientAuthority};
+use super::room::{Place, Proven, Room};
 use super::stream::{Serving, TimedStream};
 use super::{Limits, ServerError};
 
@@ -53,6 +54,7 @@ struct Shared {
     clients: Option<Arc<ClientAuthority>>,
     limits: Limits,
     leaving: Arc<AtomicBool>,
+    room: Room,
 }
 
 /// Opens a port; `tls: None` is plain HTTP. `flag` is the flag that named the address.
@@ -95,8 +97,10 @@ impl Bound {
             clients,
             limits,
             leaving: Arc::default(),
+            room: Room::default(),
         };
         let permits = Arc::new(Semaphore::new(limits.max_connections));
+        let mut waiting = None;
         let open = GracefulShutdown::new();
         let mut tasks = JoinSet::new();
 
@@ -110,7 +114,7 @@ impl Bound {
                 biased;
                 () = &mut stop => break,
                 Some(ended) = tasks.join_next() => report(ended),
-                (connection, permit) = accept(&listener, &permits) => {
+                (connection, permit) = accept(&listener, &permits, &shared.room, &mut waiting) => {
                     tasks.spawn(serve_connection(shared.clone(), connection, permit, open.watcher()));
                 }
             }
@@ -156,14 +160,28 @@ fn report(ended: Result<(), JoinError>) {
 }
 
 /// The next connection, as soon as there may be one more.
-async fn accept(listener: &TcpListener, permits: &Arc<Semaphore>) -> (TcpStream, OwnedSemaphorePermit) {
+///
+/// `waiting` holds a connection that is accepted and has no permit yet, so that dropping this future loses none.
+async fn accept(
+    listener: &TcpListener,
+    permits: &Arc<Semaphore>,
+    room: &Room,
+    waiting: &mut Option<TcpStream>,
+) -> (TcpStream, OwnedSemaphorePermit) {
     loop {
-        let Ok(permit) = Arc::clone(permits).acquire_owned().await else {
-            // Nobody closes this semaphore.
-            return std::future::pending().await;
-        };
+        if waiting.is_some()
+            && let Ok(permit) = Arc::clone(permits).acquire_owned().await
+            && let Some(connection) = waiting.take()
+        {
+            return (connection, permit);
+        }
         match listener.accept().await {
-            Ok((connection, _peer)) => return (connection, permit),
+            Ok((connection, _peer)) => {
+                *waiting = Some(connection);
+                if permits.available_permits() == 0 {
+                    room.make();
+                }
+            }
             Err(error) if of_one_connection(&error) => {}
             Err(error) => {
                 warn!(%error, "Cannot accept a connection");
@@ -182,30 +200,46 @@ fn of_one_connection(error: &io::Error) -> bool {
 }
 
 async fn serve_connection(shared: Shared, connection: TcpStream, permit: OwnedSemaphorePermit, watcher: Watcher) {
+    let place = Arc::new(shared.room.enter());
+    tokio::select! {
+        () = serve(shared, connection, &place, watcher) => {}
+        () = place.told_to_go() => debug!("A connection of somebody who is not known made room"),
+    }
+    drop(permit);
+}
+
+async fn serve(shared: Shared, connection: TcpStream, place: &Arc<Place>, watcher: Watcher) {
     if let Err(error) = connection.set_nodelay(true) {
         debug!(%error, "Cannot turn off delayed sending");
     }
     match shared.tls.clone() {
-        None => serve_http(shared, connection, None, watcher).await,
+        None => serve_http(shared, connection, None, place, watcher).await,
         Some(tls) => match timeout(shared.limits.handshake_timeout, tls.accept(connection)).await {
             Ok(Ok(connection)) => {
                 let chain = connection.get_ref().1.peer_certificates();
                 let known = shared.clients.as_ref().zip(chain).is_some_and(|(clients, chain)| clients.knows(chain));
-                serve_http(shared, connection, known.then_some(Authenticated), watcher).await;
+                serve_http(shared, connection, known.then_some(Authenticated), place, watcher).await;
             }
             Ok(Err(error)) => debug!(%error, "TLS handshake failed"),
             Err(_) => debug!("TLS handshake took too long"),
         },
     }
-    drop(permit);
 }
 
-async fn serve_http<S>(shared: Shared, connection: S, client: Option<Authenticated>, watcher: Watcher)
-where
+async fn serve_http<S>(
+    shared: Shared,
+    connection: S,
+    client: Option<Authenticated>,
+    place: &Arc<Place>,
+    watcher: Watcher,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let Shared { http, router, limits, leaving, .. } = shared;
     let serving = Serving::default();
+    let place = Arc::clone(place);
+    // Connections that came together do not end together.
+    let ends = Instant::now() + limits.max_age + limits.max_age / 64 * u32::try_from(place.number() % 16).unwrap_or(0);
     let stream = TimedStream::new(connection, limits.header_timeout, limits.write_timeout, serving.clone());
     let service = service_fn(move |mut request: Request<Incoming>| {
         serving.begin();
@@ -213,11 +247,14 @@ where
             request.extensions_mut().insert(client);
         }
         let response = router.call(request);
-        let (serving, leaving) = (serving.clone(), Arc::clone(&leaving));
+        let (serving, leaving, place) = (serving.clone(), Arc::clone(&leaving), Arc::clone(&place));
         async move {
             let mut response = response.await?;
             serving.end();
-            if leaving.load(Ordering::Relaxed) {
+            if response.extensions().get::<Proven>().is_some() {
+                place.proven();
+            }
+            if leaving.load(Ordering::Relaxed) || Instant::now() >= ends {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             Ok::<_, Infallible>(response)

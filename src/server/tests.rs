@@ -64,6 +64,7 @@ async fn start_with(tls: Option<Arc<Certificate>>, limits: Limits, in_flight: In
     let handlers = Handlers { in_flight, ..Handlers::default() };
     let router = Router::new()
         .route("/echo", post(echo))
+        .route("/known", post(known_caller))
         .route("/slow", post(slow))
         .route("/panic", post(async || -> &'static str { panic!("in a handler") }))
         .with_state(handlers.clone());
@@ -78,6 +79,12 @@ async fn echo(State(handlers): State<Handlers>, headers: HeaderMap, body: axum::
         Ok(body) => body.bytes.into_response(),
         Err(error) => (error.status(), error.to_string()).into_response(),
     }
+}
+
+async fn known_caller(handlers: State<Handlers>, headers: HeaderMap, body: axum::body::Body) -> Response {
+    let mut answer = echo(handlers, headers, body).await;
+    answer.extensions_mut().insert(Proven);
+    answer
 }
 
 async fn slow(State(handlers): State<Handlers>) -> &'static str {
@@ -112,6 +119,11 @@ async fn until(condition: impl Fn() -> bool) {
 
 fn echo_request(body: &str) -> String {
     format!("POST /echo HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+}
+
+/// The same of somebody who proves to be an API server.
+fn known(body: &str) -> String {
+    echo_request(body).replace("/echo", "/known")
 }
 
 /// One response with a `content-length`, head and body.

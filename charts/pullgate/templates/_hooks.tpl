@@ -60,6 +60,14 @@ helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
 {{- end -}}
 
 {{- define "pullgate.rules.uninstall" -}}
+- apiGroups: [batch]
+  resources: [jobs]
+  resourceNames: [{{ include "pullgate.fullname" . }}-ready]
+  verbs: [delete]
+- apiGroups: [""]
+  resources: [pods]
+  resourceNames: [{{ include "pullgate.fullname" . }}-test]
+  verbs: [delete]
 - apiGroups: [apps]
   resources: [deployments]
   resourceNames: [{{ include "pullgate.fullname" . }}-keeper]

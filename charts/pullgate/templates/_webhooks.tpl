@@ -24,7 +24,7 @@ webhooks:
       service:
         name: {{ include "pullgate.fullname" . }}
         namespace: {{ .Release.Namespace }}
-        path: /{{ $path }}
+        path: {{ include "pullgate.webhookPath" (dict "root" . "path" $path) }}
         port: 443
       {{- if eq .Values.tls.mode "files" }}
       {{- with .Values.tls.caBundle }}
@@ -96,6 +96,15 @@ webhooks:
       {{- end }}
       {{- end }}
 {{- end -}}
+{{- end -}}
+
+{{/* The path with the segment that the keeper added, where there is a cluster to ask: without it API servers are strangers until the keeper's next look. Of a dict: root, path. */}}
+{{- define "pullgate.webhookPath" -}}
+{{- $kind := eq .path "mutate" | ternary "MutatingWebhookConfiguration" "ValidatingWebhookConfiguration" }}
+{{- $live := lookup "admissionregistration.k8s.io/v1" $kind "" (include "pullgate.fullname" .root) }}
+{{- $webhook := $live.webhooks | default list | first | default dict }}
+{{- $known := dig "clientConfig" "service" "path" "" $webhook }}
+{{- hasPrefix (printf "/%s/" .path) $known | ternary $known (printf "/%s" .path) }}
 {{- end -}}
 
 {{/*

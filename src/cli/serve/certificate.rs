@@ -10,7 +10,7 @@ use tracing::{info, warn};
 use crate::admission::callers::Callers;
 use crate::args::{KubeArgs, TlsArgs};
 use crate::certificates::mint::as_segment;
-use crate::certificates::read::{Distrust, certificates, chains, validity};
+use crate::certificates::read::{Distrust, bundle, chains, validity};
 use crate::certificates::{keys, service_name};
 use crate::cli::{CommandError, POLL};
 use crate::cluster::KubeOptions;
@@ -160,10 +160,10 @@ impl Upkeep {
         if let (Some(own), Some((configuration, name))) = (self.own.clone(), self.trusted_by.clone()) {
             match own.hooks(&configuration).await {
                 Ok(objects) => {
-                    let ends = hooks(&objects).flat_map(|hook| certificates(&hook.bundle));
+                    let ends = hooks(&objects).flat_map(|hook| bundle(&hook.bundle));
                     metrics.expires(Which::Bundle, ends.filter_map(|der| validity(&der)).map(|(_, until)| until).min());
                     let now = Clock::system()();
-                    let trusts = |hook: &Hook| chains(&chain, &certificates(&hook.bundle), &name, now);
+                    let trusts = |hook: &Hook| chains(&chain, &bundle(&hook.bundle), &name, now);
                     let believed: Result<(), Distrust> = hooks(&objects).try_for_each(trusts);
                     // Who was ready stays so while one webhook believes it: no other replica would be believed more.
                     self.trusted =

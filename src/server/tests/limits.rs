@@ -100,13 +100,37 @@ async fn a_body_that_stalls_is_given_up_and_meanwhile_its_bytes_count() {
 async fn connections_over_the_cap_wait_until_one_is_closed() {
     let server = start(None, Limits { max_connections: 2, ..limits() }).await;
     let (mut first, mut second) = (server.connect().await, server.connect().await);
-    ask(&mut first, &echo_request("1")).await;
-    ask(&mut second, &echo_request("2")).await;
+    ask(&mut first, &known("1")).await;
+    ask(&mut second, &known("2")).await;
     let mut third = server.connect().await;
     third.write_all(echo_request("3").as_bytes()).await.unwrap();
     assert!(timeout(SHORT, third.read_u8()).await.is_err(), "the third should wait");
     drop(first);
     assert!(response(&mut third).await.ends_with('3'));
+}
+
+#[tokio::test]
+async fn a_connection_over_the_cap_takes_the_place_of_the_oldest_stranger() {
+    let server = start(None, Limits { max_connections: 2, ..limits() }).await;
+    let (mut known_one, mut stranger) = (server.connect().await, server.connect().await);
+    ask(&mut known_one, &known("1")).await;
+    ask(&mut stranger, &echo_request("2")).await;
+    let mut next = server.connect().await;
+    assert!(ask(&mut next, &echo_request("3")).await.ends_with('3'));
+    assert_eq!(rest(&mut stranger).await, "", "it made room");
+    assert!(ask(&mut known_one, &echo_request("4")).await.ends_with('4'));
+    assert!(ask(&mut server.connect().await, &echo_request("5")).await.ends_with('5'));
+    assert_eq!(rest(&mut next).await, "");
+}
+
+#[tokio::test]
+async fn a_connection_that_is_old_ends_with_an_answer() {
+    let server = start(None, Limits { max_age: SHORT, ..limits() }).await;
+    let mut client = server.connect().await;
+    assert!(!ask(&mut client, &echo_request("young")).await.contains("connection: close"));
+    sleep(2 * SHORT).await;
+    assert!(ask(&mut client, &echo_request("old")).await.contains("connection: close"));
+    assert_eq!(rest(&mut client).await, "");
 }
 
 #[tokio::test]

@@ -78,6 +78,9 @@ fn recorded() -> String {
         assert_eq!(metrics.reloaded(what, Err::<(), _>("bad")), Err("bad"));
     }
     metrics.unknown_caller();
+    for condition in ["serving", "certificate"] {
+        metrics.condition(condition, true);
+    }
     let mut registry = Registry::with_prefix("pullgate");
     let kept = CertificateMetrics::of_keeper(&mut registry);
     for which in [Which::Ca, Which::Leaf, Which::Bundle] {
