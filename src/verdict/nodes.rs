@@ -212,8 +212,9 @@ impl Ground<'_> {
         let tag = draft.reference.and_then(Reference::tag);
         let line = |tag: &str| format!("docker buildx build --platform {platforms} -t {name}:{tag} --push .");
         let build = tag.filter(|_| all).map(line);
-        let digest = draft.reference.and_then(Reference::digest);
-        let renamed = digest.map_or("", |_| " (then name the new digest)");
+        // Beside a tag it may be pullgate's own, which the next pod gets anew.
+        let alone = draft.reference.is_some_and(|reference| reference.digest().is_some() && tag.is_none());
+        let renamed = if alone { " (then name the new digest)" } else { "" };
         let fitting = content.architectures().unwrap_or_default();
         let selected = fitting.intersection(&self.eligible.architectures).next();
         let selector = selected.map(|architecture| self.selector(architecture));

@@ -25,7 +25,7 @@ type Disturbance = fn(&mut Scene) -> Result<String, Failure>;
 type Demand = fn(&Counts) -> Result<(), Failure>;
 
 /// What pods must be created through.
-const UNDER_LOAD: [(&str, Disturbance, Demand); 13] = [
+const UNDER_LOAD: [(&str, Disturbance, Demand); 14] = [
     ("nothing happens", changes::nothing, lossless),
     ("rolling restart of three replicas", changes::restart, lossless),
     ("configuration: a good and a bad reload", changes::reload, lossless),
@@ -38,7 +38,8 @@ const UNDER_LOAD: [(&str, Disturbance, Demand); 13] = [
     ("the Secret of the certificate is deleted", certificates::secret_deleted, lossless),
     ("etcd stands still for 5 s", changes::etcd, lossless),
     ("the API server is killed and comes back", changes::api_server, lossless),
-    ("kill -9 of one replica after another", changes::kill, of_the_dead),
+    ("kill -9 of one replica", changes::kill_one, of_the_dead),
+    ("kill -9 of one replica after another, amid a crowd", changes::kill, of_the_dead),
 ];
 
 /// Every case, or those named in `only`.

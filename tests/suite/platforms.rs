@@ -134,9 +134,7 @@ async fn a_mismatch_says_what_there_is_what_is_needed_and_what_the_node_would_sa
         ),
         (
             format!("{name}:{tag}@{digest}"),
-            format!(
-                "build it for these nodes, too (then name the new digest); the pod fits none that it is for:\n  {build}"
-            ),
+            format!("build it for these nodes, too; the pod fits none that it is for:\n  {build}"),
         ),
     ] {
         let verdict = world.check(&engine, &pod("team", &[image], &[])).await;

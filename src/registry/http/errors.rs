@@ -132,7 +132,7 @@ fn of_proxy(said: &str, kind: Option<io::ErrorKind>) -> String {
     if says("proxy authorization required") {
         "it wants a login, or another one (407)".to_owned()
     } else if says("unsuccessful") {
-        "it does not let this through, or does not get there itself (its answer to CONNECT was no 200)".to_owned()
+        "it refuses, or does not get there itself (no 200 to CONNECT)".to_owned()
     } else if says("unexpected end of file") {
         "it closed the connection before it answered".to_owned()
     } else {
@@ -215,11 +215,7 @@ mod tests {
     fn what_a_proxy_did_is_told_in_words() {
         for (said, kind, expected) in [
             ("tunnel error: proxy authorization required", None, "it wants a login, or another one (407)"),
-            (
-                "tunnel error: unsuccessful",
-                None,
-                "it does not let this through, or does not get there itself (its answer to CONNECT was no 200)",
-            ),
+            ("tunnel error: unsuccessful", None, "it refuses, or does not get there itself (no 200 to CONNECT)"),
             ("tunnel error: unexpected end of file", None, "it closed the connection before it answered"),
             ("Connection refused (os error 111)", Some(io::ErrorKind::ConnectionRefused), "it refused the connection"),
             ("else", Some(io::ErrorKind::Other), "else"),

@@ -35,7 +35,7 @@ pub(super) fn cases(world: &mut World, report: &mut Report) {
         let said = world.kubectl.apply(&pod)?.refused("CredentialsMissing")?;
         let command = said.stderr.lines().find_map(|line| line.split_once("kubectl ")).map(|(_, command)| command);
         let command = command.ok_or_else(|| format!("no command: {said}"))?;
-        let typed = command.replace("USER", ALICE.0).replace("PASSWORD", ALICE.1);
+        let typed = command.replace("'USER'", ALICE.0).replace("'PASSWORD'", ALICE.1);
         world.kubectl.run(&typed)?.succeeded()?;
         world.kubectl.apply(&pod)?.soundly()?;
         pins.push(("late-secret", image, world.images.single.clone()));

@@ -48,14 +48,15 @@ pub(super) fn cases(world: &mut World, report: &mut Report) {
     report.case("modes: nothing is dropped on the way: warnings and annotations whole", |_| {
         let mut many = pod(WARNED, "many", &bad);
         let containers = (0..12).map(|index| {
-            let image = world.open(&format!("alice/app:none-{index}"));
+            // Each a cause of its own: what is the same would be said once.
+            let image = world.open(&format!("Alice/app-{index}:none"));
             serde_json::json!({ "name": format!("app-{index}"), "image": image })
         });
         many["spec"]["containers"] = containers.collect();
         let said = world.kubectl.apply(&many)?.succeeded()?;
-        let warnings: Vec<&str> = said.warnings().filter(|text| text.starts_with("TagNotFound: ")).collect();
+        let warnings: Vec<&str> = said.warnings().filter(|text| text.starts_with("InvalidImageName: ")).collect();
         ensure(warnings.len() == 12, || format!("{} of 12 warnings: {said}", warnings.len()))?;
-        let findings = annotated(world, WARNED, "many", "findings", &["none-0", "TagNotFound"])?;
+        let findings = annotated(world, WARNED, "many", "findings", &["app-0:none", "InvalidImageName"])?;
         let log = world.stack.api_server_log();
         let complaint = log.lines().find(|line| {
             ["audit annotation", "Failed to set", "failed to add warning"].iter().any(|words| line.contains(words))

@@ -207,7 +207,11 @@ fn mended(world: &World, shell: &Shell, trouble: &Trouble, said: &Said) -> Resul
             pod["spec"]["containers"][0]["image"] = format!("{name}:{tag}").into();
         }
     }
-    if trouble.code == "PlatformMismatch" {
+    if trouble.answer == Answer::Warned {
+        // The other one is there already, and no update of it is asked about.
+        pod["metadata"]["name"] = format!("{}-again", trouble.name()).into();
+    }
+    if ["PlatformMismatch", "WrongArchitecture"].contains(&trouble.code) {
         // A tag that was pushed again is believed for a few seconds more.
         until("the tag to be looked up again", || world.kubectl.apply(&pod)?.soundly().map(Some))?;
     } else {

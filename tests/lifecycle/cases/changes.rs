@@ -11,6 +11,7 @@ use crate::kubectl::{Said, until, until_within};
 use crate::load::NAMESPACE as SHOP;
 use crate::report::ensure;
 use crate::scene::{OWN_NAMESPACE, REPLICAS, ROLLOUT, Scene, kill as signal};
+use crate::standin::Replica;
 
 /// The release, with all replicas ready; no pod is refused on the way, and then the gate is shut.
 pub(super) fn install(scene: &mut Scene) -> Result<String, Failure> {
@@ -112,6 +113,23 @@ pub(super) fn api_server(scene: &mut Scene) -> Result<String, Failure> {
     Ok(String::new())
 }
 
+/// The process of one pod, which the node starts again.
+pub(super) fn kill_one(scene: &mut Scene) -> Result<String, Failure> {
+    let victim = scene.replicas().into_iter().next().ok_or("a replica")?;
+    killed(scene, &victim)?;
+    Ok(String::new())
+}
+
+/// Kills a replica, and waits until it is ready again.
+fn killed(scene: &Scene, victim: &Replica) -> Result<(), Failure> {
+    signal("-KILL", &victim.process.to_string())?;
+    until("the replica to be started again", || {
+        let now = scene.replicas();
+        let again = now.iter().find(|replica| replica.name == victim.name);
+        Ok(again.filter(|replica| replica.process != victim.process && replica.ready).map(drop))
+    })
+}
+
 /// The process of one pod after another, which the node starts again, while a Deployment wants pods: its controller asks
 /// again, so that it gets them all.
 pub(super) fn kill(scene: &mut Scene) -> Result<String, Failure> {
@@ -119,12 +137,7 @@ pub(super) fn kill(scene: &mut Scene) -> Result<String, Failure> {
     scene.kubectl.get(&format!("-n {SHOP} create deployment crowd --image={} --replicas=0", scene.goods.good))?;
     for (step, victim) in (1..).zip(scene.replicas()) {
         scene.kubectl.get(&format!("-n {SHOP} scale deployment/crowd --replicas={}", WANTED * step))?;
-        signal("-KILL", &victim.process.to_string())?;
-        until("the replica to be started again", || {
-            let now = scene.replicas();
-            let again = now.iter().find(|replica| replica.name == victim.name);
-            Ok(again.filter(|replica| replica.process != victim.process && replica.ready).map(drop))
-        })?;
+        killed(scene, &victim)?;
         until("all pods of a Deployment to be there", || {
             let there =
                 scene.kubectl.get(&format!("-n {SHOP} get deployment crowd -o jsonpath={{.status.replicas}}"))?;

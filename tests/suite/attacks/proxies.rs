@@ -187,10 +187,7 @@ async fn a_proxy_that_fails_is_named_and_its_login_is_not() {
         ("dead", ": it refused the connection"),
         ("nowhere", "proxy.invalid:3128: "),
         ("angry", ": it wants a login, or another one (407)"),
-        (
-            "forbidding",
-            ": it does not let this through, or does not get there itself (its answer to CONNECT was no 200)",
-        ),
+        ("forbidding", ": it refuses, or does not get there itself (no 200 to CONNECT)"),
     ]);
     for (name, url) in heard {
         let mut world = world(Login::Basic).await;

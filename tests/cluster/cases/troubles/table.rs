@@ -76,9 +76,12 @@ pub(super) fn table() -> Vec<Trouble> {
     own_list["spec"]["serviceAccountName"] = json!("puller");
     let mut alone = pod("alone", "registry.corp.io/shop/api:v1.4.2", &[]);
     alone["spec"]["serviceAccountName"] = json!("web");
+    let mut format = pod("format", "registry.corp.io/shop/arm:v1", &["regcred-shop"]);
     let mut platform = pod("platform", "registry.corp.io/shop/multi:v1", &["regcred-shop"]);
     // So that a tag which was pushed again is looked up again.
-    platform["spec"]["containers"][0]["imagePullPolicy"] = json!("Always");
+    for pod in [&mut platform, &mut format] {
+        pod["spec"]["containers"][0]["imagePullPolicy"] = json!("Always");
+    }
     let api = "registry.corp.io/shop/api:v1.4.2";
     let dead = |address: &str| format!("{address}/shop/api:v1.4.2");
     let hub = |row| Recorded("docker-hub", row);
@@ -149,18 +152,18 @@ pub(super) fn table() -> Vec<Trouble> {
         row("corporate proxy", "RegistryUnreachable", pod("proxy", &dead(net::BLOCKED), &[])).warned(),
         row("toomanyrequests, anonymous", "RateLimited", pod("limited", "docker.io/acme/public:v1", &[]))
             .recorded(hub("pull limit, anonymous"))
-            .warned(),
+            .warned()
+            // Not the login of the next cause, which would be known by then.
+            .login(("eve", "canary-eve"))
+            .then(Then::Again),
         row("toomanyrequests, logged in", "RateLimited", pod("limited-login", "docker.io/acme/public:v1", &["hub"]))
             .recorded(hub("pull limit, logged in"))
             .warned(),
         row("no match for platform", "PlatformMismatch", on_pool(platform, "s390x")).then(Then::Again),
-        row(
-            "exec format error, single architecture",
-            "WrongArchitecture",
-            on_pool(pod("format", "registry.corp.io/shop/arm:v1", &["regcred-shop"]), "amd64"),
-        )
-        .node("exec /app: exec format error")
-        .warned(),
+        row("exec format error, single architecture", "WrongArchitecture", on_pool(format, "amd64"))
+            .node("exec /app: exec format error")
+            .warned()
+            .then(Then::Again),
         row("ErrImageNeverPull", "ErrImageNeverPull", on_pool(never, "amd64")).warned(),
         row("IfNotPresent skew", "MutableTag", skew)
             .node("(nothing: a node that has the tag keeps what it has, and others run something else)")
