@@ -219,7 +219,7 @@ pub(crate) fn fix(draft: &Draft<'_>, code: Code, certain: bool, failure: Option<
             let wait = failure.and_then(|failure| failure.retry_after);
             let wait = wait.map(|wait| format!("{host} asks to be left alone for {} s; ", wait.as_secs()));
             let half = !secrets_of(draft, code).is_empty() && !draft.attempts.iter().any(|attempt| attempt.login);
-            let half = half.then(|| format!("{}; ", secrets::nobody(draft, code))).unwrap_or_default();
+            let half = if half { format!("{}; ", secrets::nobody(draft, code)) } else { String::new() };
             format!("{}{half}{}", wait.unwrap_or_default(), ways_out(draft))
         }
         Code::RegistryUnreachable | Code::RegistryError | Code::NotChecked => {

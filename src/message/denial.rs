@@ -141,8 +141,8 @@ impl Cause<'_> {
     /// Which other images there are.
     pub(super) fn further(&self) -> Option<String> {
         let (most, width) = FURTHER;
-        let named = |f: &&Finding| format!("{} ({})", image(&f.image, width), middle(&clean(&f.container), width));
-        let mut names: Vec<String> = self.further.iter().take(most).map(named).collect();
+        let shown = |f: &&Finding| format!("{} ({})", image(&f.image, width), middle(&clean(&f.container), width));
+        let mut names: Vec<String> = self.further.iter().take(most).map(shown).collect();
         if self.further.len() > most {
             names.push("…".to_owned());
         }

@@ -33,9 +33,8 @@ fn node(name: &str, arch: &str, runtime: &str, images: &[&[&str]]) -> String {
 
 /// A node of containerd with the label `pool`.
 fn node_of(pool: &str, name: &str, arch: &str) -> String {
-    let mut node: Value = serde_json::from_str(&node(name, arch, CONTAINERD, &[])).unwrap();
-    node["metadata"]["labels"]["pool"] = json!(pool);
-    node.to_string()
+    let label = format!(r#""labels":{{"pool":"{pool}","#);
+    node(name, arch, CONTAINERD, &[]).replacen(r#""labels":{"#, &label, 1)
 }
 
 async fn world(nodes: &[String]) -> (World, Engine) {

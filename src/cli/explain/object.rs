@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Explanation;
-use crate::credentials::Candidate;
+use crate::credentials::{Candidate, Credential};
 use crate::facts::{Attempt, Facts, Unreadable};
 use crate::nodes::Class;
 use crate::nodes::platform::Content;
@@ -56,7 +56,7 @@ fn candidate(candidate: &Candidate) -> Value {
     let mut object = json!({
         "source": candidate.source.to_string(),
         "key": &*candidate.key,
-        "username": credential.map(|credential| credential.shown_username()),
+        "username": credential.map(Credential::shown_username),
     });
     if let Some(expiry) = credential.and_then(|credential| credential.expiry()) {
         object["expires"] = json!(expiry.at.to_string());
