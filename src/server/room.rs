@@ -2,6 +2,7 @@
 //! API server. Whoever can reach the port could hold every connection otherwise, and API servers would wait.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -26,6 +27,7 @@ pub(super) struct Place {
     room: Room,
     number: u64,
     told: Arc<Notify>,
+    proven: AtomicBool,
 }
 
 // === impl Room ===
@@ -38,7 +40,7 @@ impl Room {
         strangers.next += 1;
         strangers.waiting.insert(number, Arc::clone(&told));
         drop(strangers);
-        Place { room: self.clone(), number, told }
+        Place { room: self.clone(), number, told, proven: AtomicBool::new(false) }
     }
 
     /// Tells the oldest stranger to go; says whether there is one.
@@ -62,6 +64,10 @@ impl Place {
 
     /// Whoever calls is known: this connection stays.
     pub(super) fn proven(&self) {
+        // Every answer says it; only the first is news, and takes the lock that all connections share.
+        if self.proven.swap(true, Ordering::Relaxed) {
+            return;
+        }
         self.room.lock().waiting.remove(&self.number);
     }
 
