@@ -83,6 +83,8 @@ demo() {
 
 .ci/dist "$profile"
 check "the binary is static" static
+# __DATE__ of the C parts
+check "it does not tell when it was built" grep -aq 'Jan  1 1970' "target/image/$arch/pullgate"
 check "it lists its crates, each as in Cargo.lock" crates
 image first
 check "two files and nothing else" diff - <(
