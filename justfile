@@ -21,7 +21,8 @@ fmt:
 # Formatting, clippy and shell syntax; warnings are errors
 lint:
     cargo fmt --check
-    cargo clippy --locked --all-targets --features real-parts,redis -- -D warnings
+    cargo clippy --locked --all-targets --features real-parts,redis,otlp -- -D warnings
+    cargo clippy --locked --all-targets -- -D warnings
     sh -n certs/dev.sh
     for script in tests/run.sh tests/image.sh tests/testbed/build.sh .ci/dist .ci/run; do bash -n $script; done
     bash -n fuzz/run.sh

@@ -134,7 +134,6 @@ impl Engine {
     pub async fn secrets(&self, workload: &Workload, not_before: Option<Timestamp>) -> Secrets {
         let namespace = workload.object.namespace.as_str();
         let mut secrets = Secrets::default();
-        let mut absent = false;
         let names = match &workload.pull_secrets {
             PullSecretNames::Final(names) => {
                 if names.is_empty() {
@@ -151,6 +150,7 @@ impl Engine {
                 listed.clone()
             }
             PullSecretNames::ThroughServiceAccount { account, .. } => {
+                let mut absent = false;
                 let names = match self.cluster.account_pull_secrets(namespace, account, not_before).await {
                     Reading::Found(names) => names,
                     Reading::Absent => {

@@ -122,8 +122,7 @@ pub(crate) fn sentence(draft: &Draft<'_>, code: Code, certain: bool, failure: Op
 
 /// As whom the registry was asked.
 fn who(draft: &Draft<'_>, code: Code) -> String {
-    // An entry that is no login is not sent.
-    if draft.attempts.iter().any(|attempt| attempt.login) {
+    if draft.sends_login() {
         format!("the login in {}", secrets_tried(draft, code))
     } else {
         "an anonymous caller".to_owned()
@@ -180,7 +179,7 @@ pub(crate) fn fix(draft: &Draft<'_>, code: Code, certain: bool, failure: Option<
             logins::renew(draft, &format!("no longer name {}, or renew it", secrets_tried(draft, code)), host, &secret)
         }
         Code::NotFoundOrNoAccess => match secrets_of(draft, code).first() {
-            Some(secret) if !draft.attempts.iter().any(|attempt| attempt.login) => {
+            Some(secret) if !draft.sends_login() => {
                 let prose = format!("{}; check the spelling, or renew it", secrets::nobody(draft, code));
                 logins::renew(draft, &prose, host, secret)
             }
@@ -218,7 +217,7 @@ pub(crate) fn fix(draft: &Draft<'_>, code: Code, certain: bool, failure: Option<
         Code::RateLimited => {
             let wait = failure.and_then(|failure| failure.retry_after);
             let wait = wait.map(|wait| format!("{host} asks to be left alone for {} s; ", wait.as_secs()));
-            let half = !secrets_of(draft, code).is_empty() && !draft.attempts.iter().any(|attempt| attempt.login);
+            let half = !secrets_of(draft, code).is_empty() && !draft.sends_login();
             let half = if half { format!("{}; ", secrets::nobody(draft, code)) } else { String::new() };
             format!("{}{half}{}", wait.unwrap_or_default(), ways_out(draft))
         }

@@ -1,5 +1,7 @@
 //! What stands around pullgate: the API server, registries, other webhooks, operators that own pods.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::exposition::{by_label, by_labels};
@@ -75,11 +77,10 @@ pub(super) fn registries(release: &Release, seen: &Reading<Vec<String>>) -> Vec<
         .collect();
     let requests =
         || texts.iter().flat_map(|text| by_labels(text, "pullgate_registry_requests_total", ["registry", "status"]));
-    let asked: Vec<&str> = requests().map(|([host, _], _)| host).collect();
-    let answered: Vec<&str> =
+    let asked: BTreeSet<&str> = requests().map(|([host, _], _)| host).collect();
+    let answered: BTreeSet<&str> =
         requests().filter(|([_, status], _)| *status != "none").map(|([host, _], _)| host).collect();
-    let mut silent: Vec<&str> = asked.iter().copied().filter(|host| !answered.contains(host)).collect();
-    silent.dedup();
+    let silent: Vec<&str> = asked.difference(&answered).copied().collect();
     let reachable = match seen {
         _ if !open.is_empty() => Check::bad("registries", format!("not reachable from pullgate: {}", open.join(", "))),
         _ if !silent.is_empty() => Check::warning(

@@ -15,7 +15,7 @@ pub(crate) fn ways_out(draft: &Draft<'_>) -> String {
     let host = draft.reference.map_or("", |reference| reference.registry());
     let hub = host == "docker.io";
     let figures = if hub { format!("; {DOCKER_HUB}") } else { String::new() };
-    if draft.attempts.iter().any(|attempt| attempt.login) {
+    if draft.sends_login() {
         let paid = if hub { ", pay for the account" } else { "" };
         return format!("wait{paid} or {MIRROR}{figures}");
     }

@@ -68,6 +68,11 @@ impl Draft<'_> {
         }
     }
 
+    /// Whether any attempt was made with a login. An entry that is none is not sent.
+    pub(crate) fn sends_login(&self) -> bool {
+        self.attempts.iter().any(|attempt| attempt.login)
+    }
+
     /// The first login that was refused and is over by its own word.
     pub(crate) fn over(&self) -> Option<(&Attempt, &Expiry)> {
         let expired = |attempt: &&Attempt| {

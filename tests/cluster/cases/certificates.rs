@@ -100,22 +100,7 @@ fn first(world: &World, kept: &mut Kept) -> Result<String, Failure> {
 
 /// Sends a review to the port, with what follows in the path.
 fn ask(world: &World, kept: &Kept, path: &str, pod: &Value) -> Result<Value, Failure> {
-    let review = json!({
-        "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
-        "request": {
-            "uid": "0", "operation": "CREATE", "namespace": TEAM, "name": "asked",
-            "kind": { "group": "", "version": "v1", "kind": "Pod" },
-            "resource": { "group": "", "version": "v1", "resource": "pods" },
-            "userInfo": { "username": "somebody" }, "object": pod,
-        },
-    });
-    let file = world.workshop.file("kept-review.json", review.to_string())?.display().to_string();
-    let server = format!("--server=https://127.0.0.1:{}", kept.webhook);
-    let path = format!("{path}?timeout=5s");
-    let arguments = [&server, "--insecure-skip-tls-verify", "create", "--raw", &path, "-f", &file];
-    let said = world.kubectl.run_with(&arguments, None)?.succeeded()?;
-    let answer: Value = serde_json::from_str(&said.stdout)?;
-    Ok(answer["response"].clone())
+    world.kubectl.review(&format!("https://127.0.0.1:{}", kept.webhook), path, pod)
 }
 
 fn unknown(world: &World, kept: &mut Kept) -> Result<String, Failure> {

@@ -109,22 +109,9 @@ fn known(scene: &mut Scene) -> Result<String, Failure> {
         "apiVersion": "v1", "kind": "Pod", "metadata": { "namespace": SHOP, "name": "asked" },
         "spec": { "containers": [{ "name": "app", "image": scene.goods.bad }] },
     });
-    let review = json!({
-        "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
-        "request": {
-            "uid": "0", "operation": "CREATE", "namespace": SHOP, "name": "asked",
-            "kind": { "group": "", "version": "v1", "kind": "Pod" },
-            "resource": { "group": "", "version": "v1", "resource": "pods" },
-            "userInfo": { "username": "somebody" }, "object": pod,
-        },
-    });
-    let file = scene.workshop.file("review.json", review.to_string())?.display().to_string();
     // kubectl shows the administrator's certificate: of the same authority, under another name.
-    let server = format!("--server=https://{}:10250", replica.address);
-    let words = [&server, "--insecure-skip-tls-verify", "create", "--raw", "/validate?timeout=5s", "-f", &file];
-    let said = scene.kubectl.run_with(&words, None)?.succeeded()?;
-    let answer: Value = serde_json::from_str(&said.stdout)?;
-    let told = answer["response"]["status"]["message"].as_str().unwrap_or_default();
+    let answer = scene.kubectl.review(&format!("https://{}:10250", replica.address), "/validate", &pod)?;
+    let told = answer["status"]["message"].as_str().unwrap_or_default();
     ensure(told == "TagNotFound", || format!("who is not known is told {told:?}"))?;
     scene.keepers(1)?;
     Ok("another certificate of the same authority is told the code".to_owned())
