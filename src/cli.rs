@@ -120,18 +120,6 @@ pub enum CommandError {
     /// A manifest is wrong.
     #[error("--file {0}")]
     Manifest(#[from] ManifestError),
-    /// An object in a manifest is not what its kind says.
-    #[error("--file {file}: {kind} \"{name}\" does not decode: {reason}")]
-    Object {
-        /// Which file.
-        file: String,
-        /// Which kind.
-        kind: String,
-        /// Which object.
-        name: String,
-        /// What serde said.
-        reason: String,
-    },
     /// The image given does not parse.
     #[error("{image}: {reason}")]
     Image {

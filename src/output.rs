@@ -10,6 +10,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 
 use crate::finding::{Finding, Notice, Probed, Tried};
+use crate::manifests;
 use crate::message;
 use crate::printable;
 use crate::verdict::Verdict;
@@ -20,13 +21,6 @@ use crate::workload::ObjectRef;
 pub struct Report {
     /// One entry an object.
     pub results: Vec<ResultEntry>,
-}
-
-/// The file that an object is written in.
-#[derive(Clone, Debug)]
-pub struct Origin {
-    file: Arc<str>,
-    text: Arc<str>,
 }
 
 /// One object.
@@ -79,26 +73,11 @@ struct FindingEntry {
     line: Option<usize>,
 }
 
-// === impl Origin ===
-
-impl Origin {
-    /// A file by the name that it was given, and its text.
-    pub fn new(file: &str, text: &str) -> Self {
-        Self { file: file.into(), text: text.into() }
-    }
-
-    /// The line, from 1, where an image is first written: what is wrong with it is wrong wherever it is.
-    fn line(&self, image: &str) -> Option<usize> {
-        let written = |line: &str| line.contains(image) && line.contains("image");
-        (!image.is_empty()).then(|| self.text.lines().position(written)).flatten().map(|line| line + 1)
-    }
-}
-
 // === impl Report ===
 
 impl Report {
     /// Adds one object, and where it is written.
-    pub fn push(&mut self, object: &ObjectRef, origin: Option<&Origin>, verdict: &Verdict) {
+    pub fn push(&mut self, object: &ObjectRef, origin: Option<&manifests::Object>, verdict: &Verdict) {
         self.results.push(ResultEntry::new(object, origin, verdict));
     }
 
@@ -161,10 +140,10 @@ impl Report {
 // === impl ResultEntry ===
 
 impl ResultEntry {
-    fn new(object: &ObjectRef, origin: Option<&Origin>, verdict: &Verdict) -> Self {
+    fn new(object: &ObjectRef, origin: Option<&manifests::Object>, verdict: &Verdict) -> Self {
         let entry = |finding: &Finding| FindingEntry::new(finding, origin);
         Self {
-            file: origin.map(|origin| Arc::clone(&origin.file)),
+            file: origin.map(|origin| Arc::clone(origin.file())),
             object: ObjectEntry {
                 api_version: object.api_version.clone(),
                 kind: object.kind.clone(),
@@ -202,9 +181,9 @@ impl ObjectEntry {
 // === impl FindingEntry ===
 
 impl FindingEntry {
-    fn new(finding: &Finding, origin: Option<&Origin>) -> Self {
+    fn new(finding: &Finding, origin: Option<&manifests::Object>) -> Self {
         Self {
-            line: origin.and_then(|origin| origin.line(&finding.image)),
+            line: origin.and_then(|origin| origin.position(&finding.path)).map(|position| position.line),
             code: finding.code.as_str(),
             certain: finding.certain,
             path: finding.path.clone(),

@@ -11,12 +11,11 @@ use tokio::time::Instant;
 use crate::args::{CheckArgs, Format, Output, SourceArgs};
 use crate::check::Purpose;
 use crate::cli::{CommandError, block_on, exit, load_policy, print, source_engine, strict_policy};
-use crate::manifests;
+use crate::manifests::{ManifestError, Object, Source};
 use crate::message;
-use crate::output::{Origin, Report};
+use crate::output::Report;
 use crate::workload::configured::TemplateKind;
-use crate::workload::spec::Object;
-use crate::workload::{ObjectRef, Shape, Workload, extract};
+use crate::workload::{ObjectRef, Shape, Workload, extract, spec};
 
 /// Objects judged at once.
 const AT_ONCE: usize = 16;
@@ -24,7 +23,7 @@ const AT_ONCE: usize = 16;
 /// One object to judge, and where it is written.
 pub(super) struct Subject {
     pub(super) workload: Workload,
-    pub(super) origin: Option<Origin>,
+    pub(super) origin: Option<Object>,
 }
 
 /// Runs the command.
@@ -36,11 +35,11 @@ pub fn run(args: CheckArgs) -> Result<ExitCode, CommandError> {
     let kinds = load_policy(source.config.as_deref())?.kinds;
     let mut subjects = Vec::new();
     for path in &files {
-        for (file, text) in read(path)? {
-            let origin = Origin::new(&file, &text);
-            for object in manifests::parse(&text, &file)? {
-                let workload = workload(&object, &source.namespace, &file, &kinds)?;
-                subjects.extend(workload.map(|workload| Subject { workload, origin: Some(origin.clone()) }));
+        for source_file in read(path)? {
+            for object in source_file.objects() {
+                let object = object?;
+                let workload = workload(&object, &source.namespace, &kinds)?;
+                subjects.extend(workload.map(|workload| Subject { workload, origin: Some(object) }));
             }
         }
     }
@@ -101,7 +100,9 @@ pub(super) fn pod_of(images: &[String], source: &SourceArgs) -> Result<Workload,
             "serviceAccountName": source.service_account,
         },
     });
-    let pod = workload(&pod, &source.namespace, "--image", &[])?.filter(|pod| pod.images.len() == images.len());
+    let pod = Source::new("--image", pod.to_string().as_bytes()).objects().next().transpose()?;
+    let pod = pod.map(|pod| workload(&pod, &source.namespace, &[])).transpose()?.flatten();
+    let pod = pod.filter(|pod| pod.images.len() == images.len());
     // A variable that is not set must not look like an image that is fine.
     pod.ok_or_else(|| CommandError::Image {
         image: format!("{:?}", message::shown(&images.join(" "))),
@@ -110,50 +111,35 @@ pub(super) fn pod_of(images: &[String], source: &SourceArgs) -> Result<Workload,
 }
 
 /// The workload of a manifest; `None` for kinds without images.
-fn workload(
-    object: &Value,
-    namespace: &str,
-    file: &str,
-    kinds: &[TemplateKind],
-) -> Result<Option<Workload>, CommandError> {
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let metadata = &object["metadata"];
-    let name = match (&metadata["name"], &metadata["generateName"]) {
-        (Value::String(name), _) => name.clone(),
-        (_, Value::String(prefix)) => format!("{prefix}*"),
-        _ => String::new(),
+fn workload(object: &Object, namespace: &str, kinds: &[TemplateKind]) -> Result<Option<Workload>, ManifestError> {
+    let name = match (object.name(), object.generate_name()) {
+        ("", "") => String::new(),
+        ("", prefix) => format!("{prefix}*"),
+        (name, _) => name.to_owned(),
     };
     let meta = ObjectRef {
-        api_version: text(&object["apiVersion"]),
-        kind: text(&object["kind"]),
-        namespace: metadata["namespace"].as_str().unwrap_or(namespace).to_owned(),
+        api_version: object.api_version().to_owned(),
+        kind: object.kind().to_owned(),
+        namespace: object.namespace().unwrap_or(namespace).to_owned(),
         name,
-    };
-    let (kind, name) = (meta.kind.clone(), meta.name.clone());
-    let wrong = |error: serde_json::Error| CommandError::Object {
-        file: file.to_owned(),
-        kind,
-        name,
-        reason: error.to_string(),
     };
     if let Some(known) = kinds.iter().find(|known| known.is(&meta.api_version, &meta.kind)) {
-        return known.workload(object, None, meta).map_err(wrong);
+        return known.workload(&object.value(), None, meta).map_err(|error| object.error("", error.to_string()));
     }
     if Shape::of(&meta.api_version, &meta.kind).is_none() {
         return Ok(None);
     }
-    let json = object.to_string();
-    let decoded: Object<'_> = serde_json::from_str(&json).map_err(wrong)?;
+    let decoded: spec::Object<'_> = object.decode()?;
     Ok(extract::from_object(&decoded, meta, false))
 }
 
 /// The texts behind a `--file`: one, or those of a directory, or standard input.
-pub(super) fn read(path: &Path) -> Result<Vec<(String, String)>, CommandError> {
+pub(super) fn read(path: &Path) -> Result<Vec<Source>, CommandError> {
     let unreadable = |path: &Path, source| CommandError::ManifestFile { path: path.display().to_string(), source };
     if path == Path::new("-") {
-        let mut text = String::new();
-        std::io::stdin().read_to_string(&mut text).map_err(|source| unreadable(path, source))?;
-        return Ok(vec![("-".to_owned(), text)]);
+        let mut bytes = Vec::new();
+        std::io::stdin().read_to_end(&mut bytes).map_err(|source| unreadable(path, source))?;
+        return Ok(vec![Source::new("-", &bytes)]);
     }
     let mut files: Vec<PathBuf> = Vec::new();
     if path.is_dir() {
@@ -170,8 +156,8 @@ pub(super) fn read(path: &Path) -> Result<Vec<(String, String)>, CommandError> {
     files
         .into_iter()
         .map(|file| {
-            let text = std::fs::read_to_string(&file).map_err(|source| unreadable(&file, source))?;
-            Ok((file.display().to_string(), text))
+            let bytes = std::fs::read(&file).map_err(|source| unreadable(&file, source))?;
+            Ok(Source::new(&file.display().to_string(), &bytes))
         })
         .collect()
 }

@@ -18,9 +18,9 @@ pub fn run(args: GenerateArgs) -> Result<ExitCode, CommandError> {
     let (mut wanted, mut listed) = (Wanted::default(), Listed::default());
     if !files.is_empty() {
         let default = namespaces.first().map_or("default", String::as_str);
-        for (file, text) in files.iter().map(|path| check::read(path)).collect::<Result<Vec<_>, _>>()?.concat() {
-            for object in manifests::parse(&text, &file)? {
-                wanted.add(&object, default);
+        for path in &files {
+            for object in check::read(path)?.iter().flat_map(manifests::Source::objects) {
+                wanted.add(&object?.value(), default);
             }
         }
         if !namespaces.is_empty() {

@@ -14,7 +14,7 @@ use serde::Deserialize;
 
 use crate::cluster::{Cluster, ReadFuture, Reading, account_names, pull_secret};
 use crate::credentials::PullSecret;
-use crate::manifests::{self, ManifestError};
+use crate::manifests::{ManifestError, Source};
 use crate::nodes::object::{NodeSpec, NodeStatus};
 use crate::nodes::{Node, Nodes};
 
@@ -57,16 +57,6 @@ pub enum FileClusterError {
     /// A file in it is not understood.
     #[error("--cluster-from {0}")]
     Manifest(#[from] ManifestError),
-    /// An object in it is not what its kind says. The value is not repeated: it may be a secret.
-    #[error("--cluster-from {file}: {kind} \"{name}\" does not decode")]
-    Object {
-        /// Which file.
-        file: String,
-        /// Which kind.
-        kind: String,
-        /// Which object.
-        name: String,
-    },
 }
 
 // === impl FileCluster ===
@@ -145,7 +135,7 @@ impl Contents {
     /// Objects from text; `file` appears in errors only. An object without a namespace is in `default`.
     pub fn parse(text: &str, file: &str) -> Result<Self, FileClusterError> {
         let (mut contents, mut nodes) = (Self::default(), Vec::new());
-        contents.add(text, file, &mut nodes)?;
+        contents.add(&Source::new(file, text.as_bytes()), &mut nodes)?;
         Ok(contents.with(nodes))
     }
 
@@ -167,8 +157,8 @@ impl Contents {
         }
         let (mut contents, mut nodes) = (Self::default(), Vec::new());
         for file in files {
-            let text = std::fs::read_to_string(&file).map_err(|source| unreadable(&file, source))?;
-            contents.add(&text, &file.display().to_string(), &mut nodes)?;
+            let bytes = std::fs::read(&file).map_err(|source| unreadable(&file, source))?;
+            contents.add(&Source::new(&file.display().to_string(), &bytes), &mut nodes)?;
         }
         Ok(contents.with(nodes))
     }
@@ -183,22 +173,20 @@ impl Contents {
         Self { nodes, ..self }
     }
 
-    fn add(&mut self, text: &str, file: &str, nodes: &mut Vec<NodeObject>) -> Result<(), FileClusterError> {
-        for object in manifests::parse(text, file)? {
-            let kind = object["kind"].as_str().unwrap_or_default().to_owned();
-            let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-            let namespace = object["metadata"]["namespace"].as_str().unwrap_or("default").to_owned();
-            let wrong = || FileClusterError::Object { file: file.to_owned(), kind: kind.clone(), name: name.clone() };
-            match kind.as_str() {
+    fn add(&mut self, file: &Source, nodes: &mut Vec<NodeObject>) -> Result<(), ManifestError> {
+        for object in file.objects() {
+            let object = object?;
+            let key = (object.namespace().unwrap_or("default").to_owned(), object.name().to_owned());
+            match object.kind() {
                 "Secret" => {
-                    let secret: Secret = serde_json::from_value(object).map_err(|_| wrong())?;
-                    self.secrets.insert((namespace, name), Arc::new(pull_secret(secret)));
+                    let secret: Secret = object.decode()?;
+                    self.secrets.insert(key, Arc::new(pull_secret(secret)));
                 }
                 "ServiceAccount" => {
-                    let account: ServiceAccount = serde_json::from_value(object).map_err(|_| wrong())?;
-                    self.accounts.insert((namespace, name), account_names(account));
+                    let account: ServiceAccount = object.decode()?;
+                    self.accounts.insert(key, account_names(account));
                 }
-                "Node" => nodes.push(serde_json::from_value(object).map_err(|_| wrong())?),
+                "Node" => nodes.push(object.decode()?),
                 _ => {}
             }
         }
@@ -288,6 +276,6 @@ status:
     fn a_secret_that_does_not_decode_is_named_and_not_shown() {
         let text = "kind: Secret\nmetadata: { name: s }\ndata: { a: 'hunter2!!' }";
         let error = Contents::parse(text, "f.yaml").unwrap_err().to_string();
-        assert_eq!(error, "--cluster-from f.yaml: Secret \"s\" does not decode");
+        assert_eq!(error, "--cluster-from f.yaml: Secret \"s\": a field is not what its kind says");
     }
 }

@@ -339,7 +339,7 @@ async fn a_mistake_is_one_sentence_and_ends_with_2() {
             vec!["check", "-f", &no_kind],
             "pullgate: --file DIR/nokind.yaml: document 2 is no Kubernetes object: it has no kind",
         ),
-        (vec!["check", "-f", &bad_pod], "pullgate: --file DIR/badpod.yaml: Pod \"p\" does not decode: "),
+        (vec!["check", "-f", &bad_pod], "pullgate: --file DIR/badpod.yaml: Pod \"p\": "),
         (
             vec!["check", "--image", "R/open:v1", "--config", "/nowhere.yaml"],
             "pullgate: --config /nowhere.yaml: No such file or directory (os error 2)",
@@ -354,7 +354,7 @@ async fn a_mistake_is_one_sentence_and_ends_with_2() {
         ),
         (
             vec!["check", "--image", "R/open:v1", "--cluster-from", &bad_cluster],
-            "pullgate: --cluster-from DIR/bad-cluster.yaml: Secret \"s\" does not decode",
+            "pullgate: --cluster-from DIR/bad-cluster.yaml: Secret \"s\": ",
         ),
         (
             vec!["check", "--image", "R/open:v1", "--cluster-from", "/nowhere"],
