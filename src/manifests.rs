@@ -42,7 +42,7 @@ pub struct ManifestError {
     /// Where, if it is a place.
     pub position: Option<Position>,
     /// Kind and name of the object, where one is known.
-    pub object: Option<(String, String)>,
+    pub object: Option<Box<(String, String)>>,
     /// The path of the field, such as `spec.containers[0].image`, where a field is wrong.
     pub path: Option<String>,
     /// What is wrong, and what would be right.
@@ -127,8 +127,7 @@ impl Object {
     /// Where the value of a field is written, by its path as images name it: `spec.containers[0].image`. The nearest
     /// field around it where it is not written at all; `""` is the object itself.
     pub fn position(&self, path: &str) -> Option<Position> {
-        let path = path.replace('[', ".").replace(']', "");
-        let pointer: String = path.split('.').map(|name| format!("/{name}")).collect();
+        let pointer = format!("/{}", path.replace(['[', '.'], "/").replace(']', ""));
         let image = self.value.pointer(&pointer).and_then(Value::as_str).filter(|image| !image.is_empty())?;
         let written = |line: &str| line.contains(image);
         let line = self.source.0.text.lines().position(written)?;
@@ -138,7 +137,7 @@ impl Object {
     /// What is wrong with a field of it, with its place in the file.
     pub fn error(&self, path: &str, problem: impl Into<String>) -> ManifestError {
         ManifestError {
-            object: Some((self.kind().to_owned(), self.name().to_owned())),
+            object: Some(Box::new((self.kind().to_owned(), self.name().to_owned()))),
             path: Some(path.to_owned()).filter(|path| !path.is_empty()),
             ..self.source.error(self.position(path), problem)
         }
@@ -155,7 +154,7 @@ impl fmt::Display for ManifestError {
         if let Some(Position { line, column }) = self.position {
             write!(f, "{line}:{column}:")?;
         }
-        if let Some((kind, name)) = &self.object {
+        if let Some((kind, name)) = self.object.as_deref() {
             write!(f, " {kind} {name:?}:")?;
         }
         if let Some(path) = &self.path {
