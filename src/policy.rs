@@ -197,9 +197,10 @@ impl Policy {
         Self { own_namespace, ..self }
     }
 
-    /// The first rule for a registry host, `host[:port]` as in the reference, in any case; else a rule with all defaults.
+    /// The first rule for a registry host, `host[:port]` as in the reference, in any spelling; else a rule with all
+    /// defaults.
     pub fn registry(&self, host: &str) -> &RegistryRule {
-        self.registries.iter().find(|rule| rule.host.matches(host)).unwrap_or(&self.other_registries)
+        self.registries.iter().find(|rule| rule.is_for(host)).unwrap_or(&self.other_registries)
     }
 
     /// What nodes may hold for a registry host: its rule's answer, see [`RegistryRule::effective_node_access`].
@@ -209,7 +210,7 @@ impl Policy {
 
     /// Whether images may come from a registry host; see [`Guard::registry_allowed`].
     pub fn registry_allowed(&self, host: &str) -> bool {
-        self.guard.registry_allowed(host)
+        self.guard.registry_allowed(host, self.registry(host).default_port())
     }
 
     /// The first exception for a finding. `image` is the normal form of the reference, or the reference as written if it

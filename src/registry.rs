@@ -13,6 +13,7 @@ mod dialogue;
 mod endpoint;
 pub mod failure;
 pub mod guard;
+pub mod host_port;
 pub mod hosts;
 pub mod http;
 mod logins;

@@ -2,8 +2,11 @@
 //! class. Words without any of these, and the lone `*`, never reach the glob machine.
 
 use std::fmt;
+use std::net::Ipv6Addr;
 
 use globset::{GlobBuilder, GlobMatcher};
+
+use crate::registry::host_port::{HostPort, port_number};
 
 /// A compiled glob that remembers how it was written.
 #[derive(Clone)]
@@ -16,7 +19,7 @@ pub struct Pattern {
 #[derive(Clone)]
 enum Matcher {
     Any,
-    Word,
+    Word(Box<str>),
     Glob(GlobMatcher),
 }
 
@@ -36,14 +39,22 @@ impl Pattern {
         Self::compile(text, text, false)
     }
 
-    /// A glob over registry hosts, `host[:port]`, compared without case. The brackets of an IPv6 address stand for
-    /// themselves.
+    /// A glob over registry hosts, `host[:port]`, compared without case with the canonical text of a
+    /// [`HostPort`](crate::registry::host_port::HostPort). The brackets of an IPv6 address stand for themselves.
     pub fn host(text: &str) -> Result<Self, PatternError> {
-        match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        let glob = match HostPort::parse(text) {
+            Some(one) => one.to_string(),
+            None => match text.rsplit_once(':').and_then(|(host, port)| Some((host, port_number(port)?))) {
+                Some((host, port)) => format!("{host}:{port}"),
+                None => text.to_owned(),
+            },
+        };
+        match glob.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
             Some((address, port)) if address.contains(':') => {
-                Self::compile(text, &format!("[[]{address}[]]{port}"), true)
+                let canonical = address.parse::<Ipv6Addr>().map_or_else(|_| address.to_owned(), |it| it.to_string());
+                Self::compile(text, &format!("[[]{canonical}[]]{port}"), true)
             }
-            _ => Self::compile(text, text, true),
+            _ => Self::compile(text, &glob, true),
         }
     }
 
@@ -56,15 +67,20 @@ impl Pattern {
     pub fn matches(&self, candidate: &str) -> bool {
         match &self.matcher {
             Matcher::Any => true,
-            Matcher::Word if self.ignore_case => self.text.eq_ignore_ascii_case(candidate),
-            Matcher::Word => self.text == candidate,
+            Matcher::Word(word) if self.ignore_case => word.eq_ignore_ascii_case(candidate),
+            Matcher::Word(word) => **word == *candidate,
             Matcher::Glob(glob) => glob.is_match(candidate),
         }
     }
 
+    /// Whether it is the pattern that matches everything.
+    pub fn is_any(&self) -> bool {
+        matches!(self.matcher, Matcher::Any)
+    }
+
     /// Whether it is one name, and no glob.
     pub fn is_word(&self) -> bool {
-        matches!(self.matcher, Matcher::Word)
+        matches!(self.matcher, Matcher::Word(_))
     }
 
     /// The pattern as written.
@@ -87,7 +103,7 @@ impl Pattern {
                 .map_err(|error| refuse(error.kind().to_string()))?;
             Matcher::Glob(glob.compile_matcher())
         } else {
-            Matcher::Word
+            Matcher::Word(glob.into())
         };
         Ok(Self { text: text.to_owned(), ignore_case, matcher })
     }
@@ -131,6 +147,11 @@ mod tests {
             ("[::1]:*", "[::1]:5000", true),
             ("127.0.0.1:500?", "127.0.0.1:5001", true),
             ("{ghcr,quay}.io", "quay.io", true),
+            ("r.io:05000", "r.io:5000", true),
+            ("*.io:05000", "r.io:5000", true),
+            ("[0:0:0:0:0:0:0:1]:05000", "[::1]:5000", true),
+            ("[0:0:0:0:0:0:0:1]:*", "[::1]:5000", true),
+            ("[::ffff:127.0.0.1]:5000", "127.0.0.1:5000", true),
         ] {
             let compiled = Pattern::host(pattern).unwrap();
             assert_eq!(compiled.matches(host), expected, "{pattern} ~ {host}");

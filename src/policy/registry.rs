@@ -9,6 +9,10 @@ use serde::Deserialize;
 
 use super::Pattern;
 use crate::credentials::url_match::url_match;
+use crate::registry::host_port::{HTTP_PORT, HTTPS_PORT, Host, HostPort};
+
+/// The names under which Docker Hub serves images.
+const DOCKER_HUB: [&str; 3] = ["docker.io", "index.docker.io", "registry-1.docker.io"];
 
 /// Hosts for which nodes usually carry an identity of their own: the patterns that the cloud providers give to their
 /// credential plugins (cloud-provider-aws, cloud-provider-azure, cloud-provider-gcp).
@@ -100,6 +104,17 @@ impl RegistryRule {
         }
     }
 
+    /// Whether the rule is for a registry, `host[:port]`: ports compare as numbers, and the port that HTTPS (or with
+    /// `plainHTTP`, HTTP) has by default may be left out on either side.
+    pub fn is_for(&self, host: &str) -> bool {
+        self.host.is_any() || spellings(host, self.default_port()).iter().any(|name| self.host.matches(name))
+    }
+
+    /// The port that is asked where a reference names none.
+    pub fn default_port(&self) -> u16 {
+        if self.plain_http { HTTP_PORT } else { HTTPS_PORT }
+    }
+
     /// What nodes may hold for `host`: as configured, else [`NodeAccess::Unknown`] for the clouds' registries, whose
     /// patterns match as the kubelet matches them (kubernetes/kubernetes, `pkg/credentialprovider/keyring.go`).
     pub fn effective_node_access(&self, host: &str) -> NodeAccess {
@@ -144,15 +159,21 @@ impl fmt::Debug for Proxy {
 // === impl Guard ===
 
 impl Guard {
-    /// Whether the operator lets images come from `host`. A refused host is refused on every port, and Docker Hub under
-    /// each of its names, so that another spelling is no way around; an allowed host must be allowed as written.
-    pub fn registry_allowed(&self, host: &str) -> bool {
-        !self.registry_denied(host) && self.allow_registries.iter().any(|pattern| pattern.matches(host))
+    /// Whether the operator lets images come from `host`, `host[:port]`, which is asked on `default_port` where it names no
+    /// port. A refused host is refused on every port unless the rule names one, and Docker Hub under each of its names, so
+    /// that another spelling is no way around. An allowed host is allowed under its own name.
+    pub fn registry_allowed(&self, host: &str, default_port: u16) -> bool {
+        if self.registry_denied(host, default_port) {
+            return false;
+        }
+        let allowed = |name: &String| self.allow_registries.iter().any(|pattern| pattern.matches(name));
+        self.allow_registries.iter().any(Pattern::is_any) || spellings(host, default_port).iter().any(allowed)
     }
 
     /// Whether the operator denies `host`, `host[:port]` of an image or of anything that a registry points to.
-    pub fn registry_denied(&self, host: &str) -> bool {
-        other_names(host).any(|name| self.deny_registries.iter().any(|pattern| pattern.matches(name)))
+    pub fn registry_denied(&self, host: &str, default_port: u16) -> bool {
+        let denied = |name: &String| self.deny_registries.iter().any(|pattern| pattern.matches(name));
+        !self.deny_registries.is_empty() && every_name(host, default_port).iter().any(denied)
     }
 }
 
@@ -167,15 +188,28 @@ impl Default for Guard {
     }
 }
 
-/// `host` itself, without its port and the dot of a rooted name, and what both stand for.
-fn other_names(host: &str) -> impl Iterator<Item = &str> {
-    let bare = match host.rsplit_once(':') {
-        Some((bare, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => bare,
-        _ => host,
+/// The spellings of a registry; of what no node could connect to, the text itself.
+fn spellings(host: &str, default_port: u16) -> Vec<String> {
+    HostPort::parse(host).map_or_else(|| vec![host.to_owned()], |parsed| parsed.spellings(default_port))
+}
+
+/// The spellings of a registry, the host alone, and the same of all that it stands for: a rooted name is the name without
+/// its dot, and Docker Hub has three names.
+fn every_name(host: &str, default_port: u16) -> Vec<String> {
+    let Some(HostPort { host: Host::Name(name), port }) = HostPort::parse(host) else {
+        let bare = host.rsplit_once(':').map_or(host, |(bare, _)| bare);
+        let mut names = spellings(host, default_port);
+        names.extend(HostPort::parse(host).map(|parsed| parsed.host.to_string()).or_else(|| Some(bare.to_owned())));
+        return names;
     };
-    let bare = bare.strip_suffix('.').unwrap_or(bare);
-    let hub = ["index.docker.io", "registry-1.docker.io"].iter().any(|name| name.eq_ignore_ascii_case(bare));
-    [Some(host), (bare != host).then_some(bare), hub.then_some("docker.io")].into_iter().flatten()
+    let name = name.strip_suffix('.').unwrap_or(&name);
+    let names = if DOCKER_HUB.contains(&name) { &DOCKER_HUB[..] } else { &[name][..] };
+    let spelled = |name: &&str| {
+        let mut spelled = HostPort { host: Host::Name((*name).to_owned()), port }.spellings(default_port);
+        spelled.push((*name).to_owned());
+        spelled
+    };
+    names.iter().flat_map(spelled).collect()
 }
 
 #[cfg(test)]
@@ -222,12 +256,65 @@ mod tests {
             ("registry-1.docker.io", false),
             ("index.docker.io:443", false),
             ("[::1]:5000", false),
+            ("[0:0:0:0:0:0:0:1]:5000", false),
+            ("registry-1.docker.io:00443", false),
             ("reg.corp:5000", true),
+            ("reg.corp:05000", true),
             ("reg.corp", false),
+            ("quay.io:443", true),
+            ("quay.io:0443", true),
+            ("quay.io:8443", false),
         ] {
-            assert_eq!(guard.registry_allowed(host), expected, "{host}");
+            assert_eq!(guard.registry_allowed(host, HTTPS_PORT), expected, "{host}");
         }
-        assert!(Guard::default().registry_allowed("anything:1"));
+        assert!(Guard::default().registry_allowed("anything:1", HTTPS_PORT));
+    }
+
+    #[test]
+    fn a_denied_registry_is_denied_under_every_spelling_that_leads_there() {
+        for (rule, host, port, expected) in [
+            ("r.io", "r.io:8443", HTTPS_PORT, true),
+            ("r.io:443", "r.io", HTTPS_PORT, true),
+            ("r.io:443", "r.io", HTTP_PORT, false),
+            ("r.io:80", "r.io", HTTP_PORT, true),
+            ("r.io:443", "r.io:8443", HTTPS_PORT, false),
+            ("r.io:5000", "R.io:00005000", HTTPS_PORT, true),
+            ("r.io:005000", "r.io:5000", HTTPS_PORT, true),
+            ("r.io:*", "r.io", HTTPS_PORT, true),
+            ("r.io:50*", "r.io:05000", HTTPS_PORT, true),
+            ("*.corp.io", "a.corp.io:8443", HTTPS_PORT, true),
+            ("r.io", "r.io.", HTTPS_PORT, true),
+            ("r.io", "r.io:99999", HTTPS_PORT, true),
+            ("127.0.0.1:5000", "[::ffff:7f00:1]:5000", HTTPS_PORT, true),
+            ("127.0.0.1", "[::ffff:7f00:1]:5000", HTTPS_PORT, true),
+            ("[::1]", "[0::1]:05000", HTTPS_PORT, true),
+            ("[::1]:5000", "[::1]:5001", HTTPS_PORT, false),
+            ("registry-1.docker.io", "docker.io", HTTPS_PORT, true),
+            ("index.docker.io:443", "docker.io", HTTPS_PORT, true),
+            ("docker.io", "mydocker.io", HTTPS_PORT, false),
+        ] {
+            let guard = Guard { deny_registries: vec![Pattern::host(rule).unwrap()], ..Guard::default() };
+            assert_eq!(guard.registry_denied(host, port), expected, "{host} by {rule}");
+            assert_eq!(guard.registry_allowed(host, port), !expected, "{host} by {rule}");
+        }
+    }
+
+    #[test]
+    fn a_rule_is_for_every_spelling_of_its_registry() {
+        let rule =
+            |host: &str, plain_http| RegistryRule { plain_http, ..RegistryRule::new(Pattern::host(host).unwrap()) };
+        for (rule, host, expected) in [
+            (rule("r.io", false), "r.io:443", true),
+            (rule("r.io:443", false), "R.io", true),
+            (rule("r.io:443", true), "r.io", false),
+            (rule("r.io", true), "r.io:080", true),
+            (rule("r.io:05000", false), "r.io:5000", true),
+            (rule("r.io", false), "r.io:5000", false),
+            (rule("[::1]:5000", false), "[0:0::1]:05000", true),
+            (rule("*", false), "anything:99999", true),
+        ] {
+            assert_eq!(rule.is_for(host), expected, "{host} by {rule:?}");
+        }
     }
 
     #[test]

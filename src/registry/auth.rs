@@ -13,6 +13,7 @@ use crate::credentials::Login;
 use crate::finding::{Cause, Code};
 use crate::registry::challenge::Challenge;
 use crate::registry::failure::{Authority, Failure, Presented, Refusal, Weight};
+use crate::registry::host_port::{HostPort, UrlError, read_url};
 use crate::registry::node;
 use crate::registry::transport::{Intent, Method, Profile, Request, Response, Transport};
 
@@ -139,12 +140,17 @@ fn check_realm(ask: &TokenRequest<'_>) -> Result<Url, Box<Failure>> {
     if ask.realm.len() > MAX_REALM {
         return guard("the challenge's realm is longer than 2 KiB".to_owned());
     }
-    let url = match Url::parse(ask.realm) {
+    let url = match read_url(ask.realm) {
         Ok(url) if url.has_host() => url,
+        Err(UrlError::OtherHost(_)) => {
+            return guard("the challenge names a token server by a host that nodes read in another way".to_owned());
+        }
         // containerd refuses a relative realm too: there is no host to ask.
         parsed => {
             let detail = "the registry is misconfigured: the realm of its challenge is not an absolute URL";
-            return Err(Box::new(nonsense(detail, not_a_url(ask, parsed.err()))));
+            let error =
+                parsed.err().and_then(|error| if let UrlError::Syntax(error) = error { Some(error) } else { None });
+            return Err(Box::new(nonsense(detail, not_a_url(ask, error))));
         }
     };
     if url.fragment().is_some() {
@@ -249,7 +255,8 @@ async fn send(
     authorization: Option<SecretString>,
     form: Option<SecretString>,
 ) -> Result<Response, (Failure, Option<u16>)> {
-    let foreign = url.host_str().is_none_or(|host| ask.api_host.split(':').next() != Some(host));
+    let own = HostPort::parse(ask.api_host).map(|own| own.host);
+    let foreign = own.is_none() || own != HostPort::of(&url).map(|asked| asked.host);
     let profile = if foreign { &*ask.profile.for_another_host() } else { ask.profile };
     let request = Request {
         profile,

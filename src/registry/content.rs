@@ -8,11 +8,11 @@ use std::marker::PhantomData;
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
-use url::Url;
 
 use crate::nodes::platform::{Content, Platform};
 use crate::reference::Digest;
 use crate::registry::failure::Failure;
+use crate::registry::host_port;
 use crate::registry::manifest::{self, Kind, Manifest, Nature};
 use crate::registry::transport::Method;
 use crate::registry::{Ask, Registry};
@@ -97,7 +97,7 @@ impl Registry {
     pub(super) async fn blob(&self, ask: &Ask, digest: &Digest, max_body: usize) -> Result<Vec<u8>, Failure> {
         let presented = self.session.known(self.transport.as_ref(), ask, false).await?;
         let refuse = |why: String| Failure::nonsense(format!("{} {why}", ask.endpoint.host), None);
-        let url = Url::parse(&ask.endpoint.blob_url(&ask.reference, digest))
+        let url = host_port::read_url(&ask.endpoint.blob_url(&ask.reference, digest))
             .map_err(|_| refuse("is no host that a URL can name".to_owned()))?;
         let request = ask.request(Method::Get, url, &presented, max_body);
         let answer = self.transport.send(request).await;

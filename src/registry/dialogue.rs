@@ -7,9 +7,10 @@ use crate::credentials::Credential;
 use crate::finding::{Cause, Code};
 use crate::registry::challenge::{self, Challenge};
 use crate::registry::failure::{Authority, Failure, Presented, Refusal, Weight};
+use crate::registry::host_port::{self, HostPort, UrlError};
 use crate::registry::manifest::Nature;
 use crate::registry::session::Authorization;
-use crate::registry::transport::{self, Method, Request, Response};
+use crate::registry::transport::{self, Method, Request, Response, TransportError};
 use crate::registry::{Ask, MAX_REDIRECTS, Registry, manifest, node, throttle};
 
 /// Rounds of one dialogue: unauthorised, authorised, renewed token, GET in place of HEAD, and one to spare.
@@ -162,10 +163,7 @@ impl Registry {
 
     async fn request(&self, ask: &Ask, method: Method, presented: &Authorization<'_>) -> Result<Response, Failure> {
         let url = ask.endpoint.manifest_url(&ask.reference);
-        let url = Url::parse(&url).map_err(|_| {
-            let detail = format!("{} is no host that a URL can name", ask.endpoint.host);
-            Failure { weight: Weight::Unanswered, ..Failure::nonsense(detail, None) }
-        })?;
+        let url = host_port::read_url(&url).map_err(|error| not_asked(ask, method, &url, &error))?;
         let request =
             Request { accept: Some(manifest::ACCEPT), ..ask.request(method, url, presented, manifest::MAX_SIZE) };
         let answer = self.transport.send(request).await;
@@ -182,6 +180,24 @@ impl Registry {
             failure
         })
     }
+}
+
+/// What a host that no request can go to comes to: a node looks up what it does not read as an address.
+fn not_asked(ask: &Ask, method: Method, url: &str, error: &UrlError) -> Failure {
+    let host = &ask.endpoint.host;
+    let UrlError::OtherHost(_) = error else {
+        let detail = format!("{host} is no host that a URL can name");
+        return Failure { weight: Weight::Unanswered, ..Failure::nonsense(detail, None) };
+    };
+    let detail = format!(
+        "{host} does not resolve: nodes read only four decimal numbers as an IPv4 address, and look this up as a name"
+    );
+    // Of numbers alone Go asks no DNS server (golang/go `src/net/dnsclient.go`, `isDomainName`).
+    let name = HostPort::parse(ask.endpoint.api_host()).map(|it| it.host.to_string()).unwrap_or_default();
+    let numbers = name.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let words = || format!("failed to do request: {} \"{url}\": dial tcp: lookup {name}: no such host", method.in_go());
+    let go = numbers.then(|| node::resolve_line(&ask.reference, &words()));
+    Failure { node: go, ..Failure::transport(TransportError { cause: Some(Cause::Dns), detail, go: None }) }
 }
 
 /// Whether it is a manifest: what answers so is a registry.

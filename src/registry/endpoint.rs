@@ -4,6 +4,7 @@ use url::form_urlencoded;
 
 use crate::policy::RegistryRule;
 use crate::reference::{Digest, Reference};
+use crate::registry::host_port::HostPort;
 use crate::registry::transport::Profile;
 
 /// One registry's API.
@@ -28,6 +29,8 @@ impl Endpoint {
         let host = reference.registry();
         let api = if host == "docker.io" { "registry-1.docker.io" } else { host };
         let scheme = if rule.plain_http { "http" } else { "https" };
+        // Zeros before a port must not make a registry of its own, with breakers and limits of its own.
+        let api = HostPort::parse(api).map_or_else(|| api.to_owned(), |api| api.to_string());
         let (base, profile) = (format!("{scheme}://{api}/v2"), Profile::of(rule));
         Self { host: host.to_owned(), base, profile, namespace: None }
     }

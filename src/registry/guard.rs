@@ -94,9 +94,10 @@ impl Guard {
     }
 
     /// Whether the operator denies a registry, as `host[:port]`: it is no mirror, token server or target of a redirect
-    /// either. The allow-list is about the names of images only: what an allowed registry points to is its own affair.
-    pub fn denies(&self, host: &str) -> bool {
-        self.rules.registry_denied(host)
+    /// either. `default_port` is meant where `host` has none. The allow-list is about the names of images only: what an
+    /// allowed registry points to is its own affair.
+    pub fn denies(&self, host: &str, default_port: u16) -> bool {
+        self.rules.registry_denied(host, default_port)
     }
 
     fn allowed(&self, address: IpAddr) -> bool {

@@ -25,6 +25,7 @@ use url::{Host, Url};
 use crate::finding::Cause;
 use crate::policy::Proxy;
 use crate::registry::guard::Guard;
+use crate::registry::host_port::{self, HTTPS_PORT, UrlError};
 use crate::registry::hosts::Headers;
 pub use crate::registry::http::names::{LookingUp, Names};
 use crate::registry::http::phase::Phase;
@@ -102,10 +103,12 @@ impl HttpTransport {
             let Some(location) = redirect(request.method, &answer).filter(|_| request.max_redirects > 0) else {
                 return read(answer, &request, redirected_to, &url, &profile.proxy).await;
             };
-            url = url.join(&location).map_err(|_| TransportError {
-                cause: None,
-                detail: format!("{} redirects to something that is no URL", host(&url)),
-                go: None,
+            url = host_port::join_url(&url, &location).map_err(|error| {
+                let (cause, what) = match error {
+                    UrlError::Syntax(_) => (None, "something that is no URL"),
+                    UrlError::OtherHost(_) => (Some(Cause::Guard), "a host that nodes read in another way"),
+                };
+                TransportError { cause, detail: format!("{} redirects to {what}", host(&url)), go: None }
             })?;
             url.set_fragment(None);
             redirected_to = Some(url.clone());
@@ -146,7 +149,7 @@ impl HttpTransport {
         if !url.username().is_empty() || url.password().is_some() {
             return refuse(format!("a URL of {} carries user information", host(url)));
         }
-        if self.guard.denies(&host(url)) {
+        if self.guard.denies(&host(url), url.port_or_known_default().unwrap_or(HTTPS_PORT)) {
             return refuse(format!("{} is listed under guard.registries.deny", host(url)));
         }
         let (shown, judged) = match url.host() {

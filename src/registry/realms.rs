@@ -14,6 +14,7 @@ use url::Url;
 use crate::finding::{Cause, Code};
 use crate::registry::Endpoint;
 use crate::registry::failure::Failure;
+use crate::registry::host_port::HostPort;
 use crate::time::{Clock, since};
 
 /// How long a token server is held to be a registry's only one.
@@ -68,8 +69,8 @@ fn origin(realm: &str) -> Option<String> {
 }
 
 fn is_own(endpoint: &Endpoint, realm: &str) -> bool {
-    let host = |url: &str| Url::parse(url).ok().and_then(|url| url.host().map(|host| host.to_owned()));
-    host(realm).is_some_and(|named| host(&endpoint.base) == Some(named))
+    let named = Url::parse(realm).ok().and_then(|url| HostPort::of(&url)).map(|named| named.host);
+    named.is_some() && named == HostPort::parse(endpoint.api_host()).map(|own| own.host)
 }
 
 #[cfg(test)]

@@ -132,7 +132,7 @@ fn only_the_deny_list_holds_for_what_a_registry_points_to() {
         ("cdn.evil.example.:443", true),
         ("evil.example", false),
     ] {
-        assert_eq!(guard.denies(host), expected, "{host}");
+        assert_eq!(guard.denies(host, 443), expected, "{host}");
     }
 }
 

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use url::Url;
 
 use crate::finding::Nearest;
+use crate::registry::host_port;
 use crate::registry::probes::{Told, settle};
 use crate::registry::said::said;
 use crate::registry::transport::{Method, Response};
@@ -43,7 +44,7 @@ impl Registry {
     /// One tag of the repository, or as many as there are where one is looked for, with what the manifest was asked with.
     pub(super) async fn ask_for_tags(&self, ask: &Ask, wanted: &Wanted) -> Told {
         let count = if wanted.tag.is_some() { PAGE } else { 1 };
-        let Ok(first) = Url::parse(&ask.endpoint.tags_url(&ask.reference, count)) else {
+        let Ok(first) = host_port::read_url(&ask.endpoint.tags_url(&ask.reference, count)) else {
             return Told::default();
         };
         let mut told = Told::default();
@@ -128,7 +129,7 @@ fn listed(answer: &Response) -> Option<Vec<String>> {
 fn following(url: &Url, answer: &Response) -> Option<Url> {
     let link = answer.header_all("link").find(|link| link.contains("rel=\"next\"") || link.contains("rel=next"))?;
     let target = link.trim_start().strip_prefix('<')?.split_once('>')?.0;
-    let next = url.join(target).ok()?;
+    let next = host_port::join_url(url, target).ok()?;
     (next.origin() == url.origin() && next.path() == url.path() && next != *url).then_some(next)
 }
 

@@ -153,7 +153,6 @@ async fn behind_a_proxy_what_can_be_seen_in_a_url_is_still_refused() {
     world.policy.guard.deny_registries = vec![pullgate::policy::Pattern::host("denied.example").unwrap()];
     for host in [
         "169.254.169.254",
-        "0xa9fea9fe:443",
         "[::ffff:7f00:1]:443",
         "localhost",
         "a.localhost:443",

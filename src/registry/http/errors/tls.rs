@@ -3,6 +3,7 @@
 use url::Url;
 
 use crate::registry::failure::{CA_FILE, PLAIN_HTTP};
+use crate::registry::host_port::HostPort;
 use crate::registry::http::certificate::Names;
 use crate::registry::http::verifier::UnknownAuthority;
 use crate::registry::said::clean;
@@ -75,7 +76,7 @@ fn unknown_authority(error: &rustls::Error) -> Option<&UnknownAuthority> {
 
 /// Whether a registry's own certificate is one that every system trusts: another one is somebody else's.
 fn known_to_all(host: &str) -> bool {
-    let host = host.split(':').next().unwrap_or_default();
+    let host = HostPort::parse(host).map(|it| it.host.to_string()).unwrap_or_default();
     PUBLIC.iter().any(|known| match known.strip_prefix('*') {
         Some(end) => host.ends_with(end),
         None => host == *known,
