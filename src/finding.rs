@@ -3,14 +3,19 @@
 //! Pure data. The codes are a contract (messages, metrics, JSON, documentation pages use the same words); the
 //! sentences are made in [`crate::message`].
 
+mod description;
+mod evidence;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::credentials::TokenKind;
+
+pub use self::description::Description;
+pub use self::evidence::{Nearest, Probed, Tried};
 
 /// Why an image will not, or may not, be pulled. The name of the variant is the stable word shown everywhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -85,42 +90,6 @@ pub enum Cause {
     Schema1,
 }
 
-/// What was asked with one credential, and what came of it; never the credential itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Tried {
-    /// The credential by name: `Secret "regcred"`, or `anonymous`.
-    pub source: String,
-    /// A code of this module, or `ok`.
-    pub outcome: String,
-}
-
-/// What was asked about a refusal beside the image itself. `None`: not asked, or nothing that says it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Probed {
-    /// The login alone, without the repository, is accepted.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub login: Option<bool>,
-    /// Everybody may pull the image. It explains; a node that has a login does not ask without.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub public: Option<bool>,
-    /// The repository is there.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub repository: Option<bool>,
-}
-
-/// What a tag that is not there may have been meant to be.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Nearest {
-    /// Tags of the repository that are near, nearest first; few.
-    pub tags: Vec<String>,
-    /// It is a version beyond every other: perhaps it is not pushed yet.
-    pub ahead: bool,
-    /// The build that it comes right after or, of a commit, one that stands beside it.
-    pub before: Option<String>,
-    /// When that was built, by its own word.
-    pub built: Option<Timestamp>,
-}
-
 /// One image and what is wrong with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
@@ -138,8 +107,8 @@ pub struct Finding {
     pub image: String,
     /// The normal form, when it parses.
     pub resolved: Option<String>,
-    /// What happened, one sentence, without the fix.
-    pub message: String,
+    /// What happened, without the fix; [`Finding::message`] makes the sentence.
+    pub description: Description,
     /// What the registry said: cleaned, at most 200 bytes.
     pub registry: Option<String>,
     /// The line that the node's runtime would show.
@@ -313,15 +282,6 @@ impl Code {
 impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
-    }
-}
-
-// === impl Probed ===
-
-impl Probed {
-    /// The same, or nothing where nothing is said.
-    pub fn said(self) -> Option<Self> {
-        (self != Self::default()).then_some(self)
     }
 }
 

@@ -3,6 +3,8 @@
 //! Pure. Names Secrets and `ServiceAccounts`, never a value of one.
 
 mod denial;
+mod description;
+mod invalid;
 mod limits;
 mod logins;
 mod meant;
@@ -17,107 +19,24 @@ use crate::facts::{Attempt, Unreadable};
 use crate::finding::{Cause, Code};
 use crate::printable;
 use crate::registry::failure::{CA_FILE, Failure, NO_SUCH_NAME, PLAIN_HTTP};
-use crate::registry::said::clean;
 use crate::verdict::Draft;
-use crate::workload::ContainerImage;
 
 pub use self::denial::denial;
+pub(crate) use self::description::{described, description, no_platform, no_reference, undecodable};
+pub(crate) use self::invalid::written_right;
 pub(crate) use self::limits::{nothing_left, ways_out};
 pub use self::logins::ending;
 pub(crate) use self::logins::renew_in_time;
 use self::typed::{below, word};
-pub use self::warnings::{WARNING, WARNINGS, warnings};
+pub use self::warnings::{LONG_WARNING, WARNING, WARNINGS, warnings};
 
-/// An image string is repeated up to this many characters.
-const IMAGE_LIMIT: usize = 160;
+/// An image string is repeated up to this many characters: a registry of 253, a path of 255, a tag of 128, a digest of
+/// 135 and what separates them are fewer. What is longer is no image that anybody can pull.
+const IMAGE_LIMIT: usize = 800;
 
-/// The image as it may be repeated: one line, bounded, the tag kept.
+/// The image as it may be repeated: one line. A name that can be pulled is never cut.
 pub fn shown(image: &str) -> String {
     denial::middle(&printable::line(image), IMAGE_LIMIT)
-}
-
-/// `IMAGE (container "NAME") WHAT`; for an image volume, `(volume "NAME")`.
-pub fn of(image: &ContainerImage, what: &str) -> String {
-    let kind = if image.is_volume() { "volume" } else { "container" };
-    format!("{} ({kind} \"{}\") {what}", shown(&image.image), clean(&image.container))
-}
-
-/// What happened, without the code in front and without the fix.
-pub(crate) fn sentence(draft: &Draft<'_>, code: Code, certain: bool, failure: Option<&Failure>) -> String {
-    if let (Some((what, why)), true) = (draft.secrets.unreadable.first(), code.refusal() && !certain) {
-        let why = match why {
-            Unreadable::Forbidden => format!("pullgate may not get {what} in namespace \"{}\"", draft.namespace),
-            Unreadable::Unavailable(why) => format!("{what} could not be read: {}", clean(why)),
-        };
-        return of(draft.image, &format!("was not checked: {why}"));
-    }
-
-    let host = draft.reference.map_or("the registry", |reference| reference.registry());
-    let repository = draft.reference.map_or("the repository", |reference| reference.repository());
-    let said = failure.and_then(|failure| failure.registry.as_deref());
-    let detail = failure.and_then(|failure| failure.detail.as_deref());
-    let quoted = said.map(|said| format!(": \"{said}\"")).unwrap_or_default();
-    let who = who(draft, code);
-    let public = failure.and_then(|failure| failure.probed).is_some_and(|probed| probed.public == Some(true));
-    let mut what = match code {
-        Code::InvalidImageName => "is no image reference".to_owned(),
-        Code::TagNotFound | Code::DigestNotFound => format!("is not in the registry{quoted}"),
-        Code::RepositoryNotFound => format!("names a repository that {host} does not have{quoted}"),
-        Code::NotFoundOrNoAccess if public => format!("cannot be pulled: {host} refuses {who}{quoted}"),
-        Code::NotFoundOrNoAccess => {
-            format!("does not exist, or {who} may not pull it; {host} does not say which{quoted}")
-        }
-        Code::CredentialsMissing if draft.attempts.iter().any(|attempt| attempt.source != Source::Anonymous) => {
-            format!(
-                "needs a login at {host}, and the entry in {} has {}{quoted}",
-                secrets_tried(draft, code),
-                secrets::half(draft)
-            )
-        }
-        Code::CredentialsMissing => {
-            format!("needs a login at {host}, and no pull secret of the pod has one for it{quoted}")
-        }
-        Code::CredentialsRejected => {
-            format!("cannot be pulled: {host} rejects the login in {}{quoted}", secrets_tried(draft, code))
-        }
-        Code::CredentialsExpired => {
-            let expired = logins::expired(draft).unwrap_or_else(|| "the login is expired".to_owned());
-            format!("cannot be pulled: {expired}{quoted}")
-        }
-        Code::AccessDenied => {
-            format!(
-                "cannot be pulled: {host} accepts the login in {} but not for {repository}{quoted}",
-                secrets_tried(draft, code)
-            )
-        }
-        Code::PullSecretMalformed => "cannot be pulled: a pull secret does not decode".to_owned(),
-        Code::PlatformMismatch => "has nothing for the nodes that the pod can land on".to_owned(),
-        Code::ErrImageNeverPull => {
-            "is never pulled (imagePullPolicy: Never), and no node that the pod can land on reports it".to_owned()
-        }
-        Code::UnsupportedManifest => format!("cannot run: {}", detail.unwrap_or("it is no image")),
-        Code::BlockedByRegistry => format!("exists, but a policy of {host} refuses the pull{quoted}"),
-        Code::RegistryNotAllowed => format!("comes from {host}, which this cluster does not allow"),
-        Code::RateLimited => format!("was not checked: {host} limits {who}{quoted}"),
-        Code::RegistryUnreachable => {
-            let detail = detail.unwrap_or("the registry is unreachable");
-            format!("was not checked: {detail} (seen from pullgate; nodes may differ)")
-        }
-        Code::RegistryError => {
-            let detail = detail.unwrap_or("no detail");
-            let differ = if detail.contains("a proxy") { " (seen from pullgate; nodes may differ)" } else { "" };
-            format!("was not checked: {host} answered with an error ({detail}){quoted}{differ}")
-        }
-        Code::NotChecked => format!("was not checked: {}", detail.unwrap_or("no detail")),
-    };
-    let spoken =
-        matches!(code, Code::UnsupportedManifest | Code::RegistryUnreachable | Code::RegistryError | Code::NotChecked);
-    if let Some(detail) = detail.filter(|_| !spoken) {
-        // What each of the nodes' hosts said, where they have several.
-        what.push_str(&format!(" ({detail})"));
-    }
-    what.push_str(&logins::remarks(draft, code, failure));
-    of(draft.image, &what)
 }
 
 /// As whom the registry was asked.
@@ -161,7 +80,7 @@ pub(crate) fn fix(draft: &Draft<'_>, code: Code, certain: bool, failure: Option<
         below(&format!("{prose}; see which exist"), &[format!("skopeo list-tags docker://{}", word(name))])
     };
     let fix = match code {
-        Code::InvalidImageName => written_right(&draft.image.image).to_owned(),
+        Code::InvalidImageName => written_right(&draft.image.image),
         Code::TagNotFound if reference.is_some_and(crate::reference::Reference::implicit_latest) => {
             let near = meant::tag(draft, failure).map(|near| format!("; {near}")).unwrap_or_default();
             tags(format!("{there}no tag was written, so latest is meant{near}"))
@@ -244,30 +163,6 @@ pub(crate) fn fix(draft: &Draft<'_>, code: Code, certain: bool, failure: Option<
     }
 }
 
-/// What is wrong with an image that does not parse: the general words of the parser say nothing where there are others.
-pub(crate) fn no_reference(error: &str) -> String {
-    let error = error.strip_prefix("invalid reference format: ").unwrap_or(error);
-    format!("is no image reference: {error}")
-}
-
-/// How an image that does not parse is written, by what is seen in it.
-pub(crate) fn written_right(image: &str) -> &'static str {
-    let tag = image.rsplit('/').next().unwrap_or_default();
-    if image.contains("://") {
-        "leave the scheme out: registry/repository:tag"
-    } else if image.contains(['$', '{', '}']) {
-        "a variable in it was not replaced; write registry/repository:tag"
-    } else if image.contains(char::is_whitespace) {
-        "take the blank or line end out: registry/repository:tag"
-    } else if tag.contains('+') {
-        "a tag has letters, digits, _, . and - only; builds mostly put _ or - in the place of +"
-    } else if image.contains(|c: char| c.is_ascii_uppercase()) {
-        "write it as registry/repository:tag, the repository in lower case"
-    } else {
-        "write it as registry/repository:tag or registry/repository@sha256:…"
-    }
-}
-
 /// What there is to do where no answer came. Most of it is nothing that the object could mend.
 fn unreachable(cause: Option<Cause>, host: &str, detail: &str) -> String {
     let nothing = "nothing in the object is known to be wrong";
@@ -326,23 +221,6 @@ pub fn ago(age: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_image_that_does_not_parse_is_written_right_by_what_is_seen_in_it() {
-        for (image, expected) in [
-            ("https://registry.corp.io/a:v1", "leave the scheme out"),
-            ("registry.corp.io/a:$TAG", "a variable in it was not replaced"),
-            ("registry.corp.io/{{ .Values.image }}", "a variable in it was not replaced"),
-            ("registry.corp.io/a:v1\n", "take the blank or line end out"),
-            ("registry.corp.io/a:1.0+b5", "a tag has letters"),
-            ("registry.corp.io/Team/a:v1", "the repository in lower case"),
-            ("registry.corp.io/a:", "write it as registry/repository:tag or"),
-        ] {
-            assert!(written_right(image).contains(expected), "{image}");
-        }
-        assert_eq!(no_reference("invalid reference format"), "is no image reference: invalid reference format");
-        assert_eq!(no_reference("invalid reference format: x"), "is no image reference: x");
-    }
 
     #[test]
     fn who_has_to_do_something_where_no_answer_came() {

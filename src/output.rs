@@ -190,7 +190,7 @@ impl FindingEntry {
             container: finding.container.clone(),
             image: finding.image.clone(),
             cause: finding.cause.map(crate::finding::Cause::as_str),
-            message: finding.message.clone(),
+            message: finding.message(),
             registry: finding.registry.clone(),
             node: finding.node.clone(),
             fix: finding.fix.clone(),

@@ -16,7 +16,7 @@ use jiff::tz::TimeZone;
 pub(crate) use self::draft::Draft;
 use self::nodes::{Fit, Ground, Opinion};
 use crate::facts::{Attempt, Facts, ImageFacts, Secrets};
-use crate::finding::{Cause, Code, Finding, Notice};
+use crate::finding::{Cause, Code, Description, Finding, Notice};
 use crate::message;
 use crate::node_credentials::Broken;
 use crate::policy::{Mode, NodeAccess, PinOwners, Policy, TemplatesAction, UncertainAction};
@@ -164,7 +164,11 @@ pub fn unchecked(policy: &Policy, mode: Mode, shape: Shape, cause: Cause, why: &
         container: String::new(),
         image: String::new(),
         resolved: None,
-        message: format!("the object was not checked: {why}"),
+        description: Description {
+            what: format!("the object was not checked: {why}"),
+            short: "the object was not checked".to_owned(),
+            ..Description::default()
+        },
         registry: None,
         node: None,
         fix: "nothing in the object is known to be wrong".to_owned(),
@@ -287,7 +291,8 @@ fn judge_image(
         && ground.may_hold(image, reference)
     {
         finding.certain = false;
-        finding.message.push_str("; nodes that have it already do not pull it (IfNotPresent)");
+        let held = "nodes that have it already do not pull it (IfNotPresent)";
+        finding.description.details.push(held.to_owned());
     }
     outcome
 }

@@ -191,6 +191,6 @@ async fn admitted(engine: &Engine, policy: &Policy, workload: &Workload) -> Resu
     let (took, verdict) = timed(engine, policy, workload).await;
     match verdict.findings.first() {
         None => Ok(took),
-        Some(finding) => Err(format!("a good image gets {}: {}", finding.code, finding.message).into()),
+        Some(finding) => Err(format!("a good image gets {}: {}", finding.code, finding.message()).into()),
     }
 }

@@ -12,7 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
 /// Bytes of one warning.
-const WARNING_LIMIT: usize = crate::message::WARNING;
+const WARNING_LIMIT: usize = crate::message::LONG_WARNING;
 /// Characters of all warnings of a response; beyond it the API server starts to drop them.
 const WARNINGS_LIMIT: usize = crate::message::WARNINGS;
 /// A denial stays below this many bytes.
@@ -132,7 +132,7 @@ impl Response {
     }
 }
 
-/// `text` as a warning that the API server passes on: one line, no control characters, at most 256 bytes.
+/// `text` as a warning that the API server passes on: one line, no control characters, bounded.
 pub fn warning(text: &str) -> String {
     ellipsis(&cleaned(text, false), WARNING_LIMIT)
 }
@@ -249,10 +249,10 @@ mod tests {
     fn warnings_are_distinct_and_end_before_the_limit() {
         let response = Response::allow("u").with_warnings(["a", "a\n", "", "b"]);
         assert_eq!(response.warnings, ["a", "b"]);
-        let response = response.with_warnings((0..100).map(|i| format!("{i} {}", "x".repeat(500))));
+        let response = response.with_warnings((0..100).map(|i| format!("{i} {}", "x".repeat(2000))));
         let total: usize = response.warnings.iter().map(|text| text.chars().count()).sum();
         assert!(total <= WARNINGS_LIMIT && total > WARNINGS_LIMIT - WARNING_LIMIT, "{total}");
-        assert_eq!(response.clone().with_warnings(["y".repeat(300)]).warnings, response.warnings);
+        assert_eq!(response.clone().with_warnings(["y".repeat(WARNING_LIMIT)]).warnings, response.warnings);
     }
 
     #[test]

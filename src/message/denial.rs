@@ -3,26 +3,23 @@
 
 use super::ago;
 use super::typed::is_typed;
-use crate::finding::Finding;
+use crate::finding::{Description, Finding};
 use crate::registry::said::clean;
 use crate::verdict::Verdict;
 
-/// A first line stays below this many characters.
+/// A first line stays below this many characters, unless the image takes them.
 const HEADLINE: usize = 160;
+/// Characters behind a long image in a first line.
+const BEHIND_IMAGE: usize = 80;
 /// The whole stays below 1 KiB, with room for what is fine.
 const WHOLE: usize = 980;
 /// What is kept free for the count of findings that have no room.
 const TAIL: usize = 60;
-/// Names are cut in the middle to one of these widths, the first that fits.
+/// Other names than the image's are cut in the middle to one of these widths, the first that fits.
 const WIDTHS: [usize; 6] = [64, 48, 40, 32, 24, 20];
-/// How many further images of one cause are named, each cut to this width.
-const FURTHER: (usize, usize) = (5, 56);
+/// Bytes for the names of further images of one cause.
+const FURTHER: usize = 320;
 
-/// What a whole registry leaves of an image's width at least, for the end with the tag.
-const HOST_LEAVES: usize = 10;
-
-/// In front of an image that has no room in the first line.
-const IMAGE: &str = "image: ";
 /// In place of lines to type that are too long.
 const NO_ROOM: &str = "  what to type has no room here: pullgate explain prints it";
 
@@ -32,13 +29,13 @@ pub(super) struct Cause<'v> {
     further: Vec<&'v Finding>,
 }
 
-/// A message, taken apart.
-struct Parts<'f> {
-    image: &'f str,
-    /// ` (container "NAME") `, by kind and name.
-    kind: &'static str,
-    container: String,
-    what: &'f str,
+/// How much a line may hold, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Room {
+    /// The line.
+    pub(super) line: usize,
+    /// What stands behind an image that takes all of the line, or nearly so.
+    pub(super) behind_image: usize,
 }
 
 /// A line, and how easily it is done without.
@@ -54,7 +51,7 @@ enum Rank {
     Headline,
     /// A line to type.
     Typed,
-    /// The words around it; the image in full.
+    /// The words around it.
     Fix,
     /// Which other images.
     Further,
@@ -119,7 +116,10 @@ pub(super) fn causes(findings: &[Finding]) -> Vec<Cause<'_>> {
             let first = cause.first;
             first.code == finding.code
                 && first.fix == finding.fix
-                && Parts::of(first).what == Parts::of(finding).what
+                && first.certain == finding.certain
+                && first.registry == finding.registry
+                && first.description.what == finding.description.what
+                && first.description.details == finding.description.details
                 && first.tried == finding.tried
         };
         match causes.iter_mut().find(same) {
@@ -133,34 +133,47 @@ pub(super) fn causes(findings: &[Finding]) -> Vec<Cause<'_>> {
 // === impl Cause ===
 
 impl Cause<'_> {
-    /// `CODE: MESSAGE` as far as it fits, and what had no room.
-    pub(super) fn headline(&self, fits: &dyn Fn(&str) -> bool) -> (String, Vec<String>) {
-        headline(self.first, fits)
+    /// `CODE: MESSAGE` as far as it fits into `room`, and what had no room.
+    pub(super) fn headline(&self, room: Room) -> (String, Vec<String>) {
+        headline(self.first, room)
     }
 
-    /// Which other images there are.
-    pub(super) fn further(&self) -> Option<String> {
-        let (most, width) = FURTHER;
-        let shown = |f: &&Finding| format!("{} ({})", image(&f.image, width), middle(&clean(&f.container), width));
-        let mut names: Vec<String> = self.further.iter().take(most).map(shown).collect();
-        if self.further.len() > most {
-            names.push("…".to_owned());
+    /// Which other images there are, as many as have room in this many bytes; the others are counted.
+    pub(super) fn further(&self, room: usize) -> Option<String> {
+        let count = self.further.len();
+        let mut names: Vec<String> = Vec::new();
+        let mut taken = format!("and {count} more: , …").len();
+        for finding in &self.further {
+            let container = clean(&finding.container);
+            let entry =
+                if container.is_empty() { finding.image.clone() } else { format!("{} ({container})", finding.image) };
+            taken += entry.len() + ", ".len();
+            if taken > room {
+                break;
+            }
+            names.push(entry);
         }
-        (!names.is_empty()).then(|| format!("and {} more: {}", self.further.len(), names.join(", ")))
+        let more = if names.len() < count { ", …" } else { "" };
+        match (count, names.is_empty()) {
+            (0, _) => None,
+            (_, true) => Some(format!("and {count} more")),
+            (_, false) => Some(format!("and {count} more: {}{more}", names.join(", "))),
+        }
     }
 
     fn lines(&self, verdict: &Verdict) -> Vec<Line> {
-        let (headline, rest) = self.headline(&|line| line.chars().count() < HEADLINE);
+        let room = Room { line: HEADLINE, behind_image: BEHIND_IMAGE };
+        let (headline, rest) = self.headline(room);
         let mut lines = vec![Line { rank: Rank::Headline, text: headline }];
         let mut add = |rank, text: &str| lines.push(Line { rank, text: format!("  {text}") });
         for line in self.first.fix.lines() {
             add(if is_typed(line) { Rank::Typed } else { Rank::Fix }, line);
         }
-        if let Some(further) = self.further() {
+        if let Some(further) = self.further(FURTHER) {
             add(Rank::Further, &further);
         }
         for line in rest {
-            add(if line.starts_with(IMAGE) { Rank::Fix } else { Rank::Beside }, &line);
+            add(Rank::Beside, &line);
         }
         if let Some(asked) = asked(verdict, self.first) {
             add(Rank::Asked, &format!("asked as: {asked}"));
@@ -169,103 +182,58 @@ impl Cause<'_> {
     }
 }
 
-/// As many whole words as fit.
-pub(super) fn cut(mut line: String, fits: &dyn Fn(&str) -> bool) -> String {
-    while !fits(&line) {
+/// As many whole words as are shorter than `room`, and at least the first one behind the code.
+pub(super) fn cut(mut line: String, room: usize) -> String {
+    while line.len() >= room {
         let kept = line.trim_end_matches('…').trim_end();
-        let end = kept.rfind(' ').unwrap_or_else(|| kept.floor_char_boundary(kept.len() / 2));
+        let Some(end) = kept.rfind(' ').filter(|end| kept[..*end].contains(' ')) else { break };
         line = format!("{}…", kept[..end].trim_end());
     }
     line
 }
 
-/// `CODE: MESSAGE` that fits, and what had no room: the registry's words first, then what was found
-/// out beside, then names in the middle; at last, the end.
-fn headline(finding: &Finding, fits: &dyn Fn(&str) -> bool) -> (String, Vec<String>) {
-    let line = format!("{}: {}", finding.code, finding.message);
+/// `CODE: MESSAGE` that is shorter than the line, and what had no room: the registry's words go first, then what was
+/// found out besides, then what the image or the code says already, then the container, then the middle of other names,
+/// and at last the end. The image stays whole, and what happened to it behind it.
+fn headline(finding: &Finding, room: Room) -> (String, Vec<String>) {
+    let Description { field, what, short, left_out, details, .. } = &finding.description;
+    let (code, subject) = (finding.code, finding.subject());
+    let fits = |line: &str| line.len() < room.line;
+    let whole = format!("{code}: {}", finding.message());
+    if fits(&whole) {
+        return (whole, Vec::new());
+    }
+    let mut rest: Vec<String> =
+        finding.quotation().map(|said| format!("the registry says: \"{said}\"")).into_iter().collect();
+    let unquoted = [what].into_iter().chain(details).map(String::as_str).collect::<Vec<_>>().join("; ");
+    let line = format!("{code}: {subject}{unquoted}");
     if fits(&line) {
-        return (line, Vec::new());
+        return (line, rest);
     }
-    let parts = Parts::of(finding);
-    let (mut what, mut rest) = (parts.what.to_owned(), Vec::new());
-    if let Some(said) = &finding.registry
-        && let (quoted, Some((before, after))) = (said, what.split_once(&format!(": \"{said}\"")))
-    {
-        rest.push(format!("the registry says: \"{quoted}\""));
-        what = format!("{before}{after}");
+    rest.extend(details.iter().cloned());
+    let line = format!("{code}: {subject}{what}");
+    if fits(&line) {
+        return (line, rest);
     }
-    let whole = parts.line(finding, usize::MAX, &what);
-    if fits(&whole) {
-        return (whole, rest);
+    rest.extend(left_out.clone());
+    let line = format!("{code}: {subject}{short}");
+    if fits(&line) {
+        return (line, rest);
     }
-    if let Some((essence, beside)) = essence(&what) {
-        rest.push(beside.to_owned());
-        what = essence.to_owned();
-    }
-    let whole = parts.line(finding, usize::MAX, &what);
-    if fits(&whole) {
-        return (whole, rest);
-    }
-    let mut line = whole;
-    for width in WIDTHS {
-        line = parts.line(finding, width, &what);
-        if fits(&line) {
-            break;
+    rest.extend(Some(field.clone()).filter(|field| !field.is_empty()));
+    let image = if finding.image.is_empty() { String::new() } else { format!("{} ", finding.image) };
+    let most = room.line.max(code.as_str().len() + image.len() + room.behind_image);
+    let narrow = |width| short.split(' ').map(|word| middle(word, width)).collect::<Vec<_>>().join(" ");
+    let lines = [usize::MAX].into_iter().chain(WIDTHS).map(|width| format!("{code}: {image}{}", narrow(width)));
+    let mut line = String::new();
+    for narrower in lines {
+        line = narrower;
+        if line.len() < most {
+            return (line, rest);
         }
     }
-    let whole = line;
-    let line = cut(whole.clone(), fits);
-    if let Some(kept) = line.strip_suffix('…')
-        && let Some(lost) = whole.strip_prefix(kept.trim_end())
-    {
-        rest.insert(0, format!("…{}", lost.trim_start()));
-    }
-    if !line.contains(&finding.image) {
-        rest.insert(0, format!("{IMAGE}{}", finding.image));
-    }
-    (line, rest)
-}
-
-/// What comes before the first `; `, and what behind it. In brackets and quotes it belongs to what is bracketed or quoted.
-fn essence(what: &str) -> Option<(&str, &str)> {
-    let (mut depth, mut quoted) = (0_usize, false);
-    let ends = |(at, c): (usize, char)| {
-        match c {
-            '"' => quoted = !quoted,
-            '(' if !quoted => depth += 1,
-            ')' if !quoted => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        (depth == 0 && !quoted).then(|| Some((&what[..at], what[at..].strip_prefix("; ")?))).flatten()
-    };
-    what.char_indices().find_map(ends)
-}
-
-// === impl Parts ===
-
-impl<'f> Parts<'f> {
-    fn of(finding: &'f Finding) -> Self {
-        let container = clean(&finding.container);
-        let after = finding.message.strip_prefix(&finding.image);
-        for kind in ["container", "volume"] {
-            let named = format!(" ({kind} \"{container}\") ");
-            if let Some(what) = after.and_then(|after| after.strip_prefix(&named)) {
-                return Self { image: &finding.image, kind, container, what };
-            }
-        }
-        Self { image: "", kind: "", container, what: &finding.message }
-    }
-
-    fn line(&self, finding: &Finding, width: usize, what: &str) -> String {
-        let what: Vec<String> = what.split(' ').map(|word| middle(word, width)).collect();
-        let what = what.join(" ");
-        if self.kind.is_empty() {
-            return format!("{}: {what}", finding.code);
-        }
-        // The image is what the line is about: it keeps more than other names.
-        let image = image(self.image, width.saturating_add(12));
-        format!("{}: {image} ({} \"{}\") {what}", finding.code, self.kind, middle(&self.container, width))
-    }
+    rest.insert(0, short.clone());
+    (cut(line, most), rest)
 }
 
 /// At most `width` characters, the middle left out: the registry stays in front, the tag at the end.
@@ -277,20 +245,6 @@ pub(super) fn middle(text: &str, width: usize) -> String {
     let (head, tail) = (width / 2, (width - width / 2).saturating_sub(1));
     let chars = || text.chars();
     chars().take(head).chain(['…']).chain(chars().skip(length - tail)).collect()
-}
-
-/// An image of at most `width` characters: the registry stays whole, for its port may be what the message is about, unless
-/// it leaves no room for the tag.
-fn image(text: &str, width: usize) -> String {
-    let length = text.chars().count();
-    let Some((host, path)) = text.split_once('/').filter(|_| length > width) else { return middle(text, width) };
-    let taken = host.chars().count();
-    // The first half has it whole, or all of it has no room for more.
-    if taken < width / 2 || taken + HOST_LEAVES > width {
-        return middle(text, width);
-    }
-    let left_out = path.chars().count().saturating_sub(width - taken - 2);
-    format!("{host}/…{}", path.chars().skip(left_out).collect::<String>())
 }
 
 fn asked(verdict: &Verdict, finding: &Finding) -> Option<String> {

@@ -37,20 +37,20 @@ pub fn ending(source: &Source, expiry: &Expiry, pulled: bool, host: &str, now: T
     }
 }
 
-/// What was found out beside the image, each after a semicolon.
-pub(super) fn remarks(draft: &Draft<'_>, code: Code, failure: Option<&Failure>) -> String {
+/// What was found out beside the image, a clause each.
+pub(super) fn remarks(draft: &Draft<'_>, code: Code, failure: Option<&Failure>) -> Vec<String> {
     let probed = failure.and_then(|failure| failure.probed).unwrap_or_default();
-    let mut remarks = String::new();
+    let mut remarks = Vec::new();
     if code == Code::NotFoundOrNoAccess && probed.login == Some(true) {
-        remarks.push_str("; the login itself is accepted");
+        remarks.push("the login itself is accepted".to_owned());
     }
     if code.refusal()
         && let Some((source, registry)) = for_another(draft)
     {
-        remarks.push_str(&format!("; the token in {source} is for {registry}"));
+        remarks.push(format!("the token in {source} is for {registry}"));
     }
     if code.refusal() && probed.public == Some(true) {
-        remarks.push_str("; the image itself is public");
+        remarks.push("the image itself is public".to_owned());
     }
     remarks
 }

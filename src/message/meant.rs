@@ -9,6 +9,8 @@ use crate::reference;
 use crate::registry::failure::Failure;
 use crate::verdict::Draft;
 
+use super::typed::scalar;
+
 /// A build is recent for this long: what comes after it may be on its way.
 const RECENT: Duration = Duration::from_hours(24);
 
@@ -59,7 +61,7 @@ pub(super) fn elsewhere(draft: &Draft<'_>) -> Vec<String> {
         None => format!(":{}", reference.object()),
     });
     let object = object.unwrap_or_default();
-    draft.meant.elsewhere.iter().map(|name| format!("image: {name}{object}")).collect()
+    draft.meant.elsewhere.iter().map(|name| format!("image: {}", scalar(&format!("{name}{object}")))).collect()
 }
 
 /// What the tag may have been meant to be.

@@ -1,12 +1,20 @@
 //! Findings and notices → what kubectl prints beside an answer: each cause said once, and right after it what to do about
-//! it, in as many warnings as that takes. None is longer than an API server passes on, and no line to type is cut.
+//! it, in as many warnings as that takes. None is longer than what an API server always passes on, unless the name of the
+//! image makes it so; no name of an image and no line to type is cut.
 
-use super::denial::{Cause, causes, cut};
+use super::denial::{Cause, Room, causes, cut};
 use super::typed;
 use crate::finding::{Finding, Notice};
 
-/// Bytes of a warning: what an API server passes on (kubernetes/apiserver `pkg/endpoints/filters/warning.go`).
+/// Bytes of a warning. An API server passes on longer ones, too, until all of them together have more characters than
+/// [`WARNINGS`]: then it cuts each to this many (kubernetes/apiserver `pkg/endpoints/filters/warning.go`).
 pub const WARNING: usize = 256;
+
+/// Bytes of a warning that names a long image.
+pub const LONG_WARNING: usize = 1024;
+
+/// Bytes behind a long image.
+const BEHIND_IMAGE: usize = 120;
 
 /// Characters of all warnings of an answer; beyond it an API server starts to drop them (the same file).
 pub const WARNINGS: usize = 4096;
@@ -50,16 +58,20 @@ fn fits(line: &str) -> bool {
 }
 
 fn found(cause: &Cause<'_>) -> Said {
-    let (first, beside) = cause.headline(&fits);
     let code = cause.first.code.as_str();
+    let (first, beside) = cause.headline(Room { line: WARNING + 1, behind_image: BEHIND_IMAGE });
     let words = |text: String| Piece { text, last: false };
-    let around = cause.further().into_iter().chain(beside).map(words);
+    let room = WARNING.saturating_sub(code.len() + ": ".len());
+    let around = cause.further(room).into_iter().chain(beside).map(words);
     packed(code, first, around.chain(pieces(&cause.first.fix, code)))
 }
 
 fn noted(notice: &Notice) -> Said {
     let code = notice.code.as_str();
-    let first = cut(format!("{code}: {}", notice.message), &fits);
+    // It begins with the image that it is about.
+    let image = notice.message.split(' ').next().unwrap_or_default();
+    let most = (WARNING + 1).max(code.len() + image.len() + BEHIND_IMAGE);
+    let first = cut(format!("{code}: {}", notice.message), most);
     packed(code, first, pieces(notice.fix.as_deref().unwrap_or_default(), code))
 }
 
@@ -108,7 +120,7 @@ fn packed(code: &str, first: String, pieces: impl IntoIterator<Item = Piece>) ->
         let end = said.last_mut().map(|end| (joined(end, &text), end));
         match end {
             Some((whole, end)) if !ended && !end.ends_with('…') && fits(&whole) => *end = whole,
-            _ => said.push(cut(format!("{code}: {text}"), &fits)),
+            _ => said.push(cut(format!("{code}: {text}"), WARNING + 1)),
         }
         ended = last;
     }

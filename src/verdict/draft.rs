@@ -56,7 +56,7 @@ impl Draft<'_> {
             container: self.image.container.clone(),
             image: message::shown(&self.image.image),
             resolved: self.reference.map(ToString::to_string),
-            message: message::sentence(self, code, certain, failure),
+            description: message::description(self, code, certain, failure),
             registry: failure.and_then(|failure| failure.registry.clone()),
             node: failure.and_then(|_| node_line(self.attempts, Runtime::default())),
             fix: message::fix(self, code, certain, failure),
@@ -86,8 +86,8 @@ impl Draft<'_> {
         // It repeats the image, unquoted.
         let error: String = printable::line(&error.to_string()).chars().take(node::IMAGE_LIMIT).collect();
         Finding {
-            message: message::of(self.image, &message::no_reference(&error)),
-            fix: message::written_right(&self.image.image).to_owned(),
+            description: message::no_reference(self.image, &error),
+            fix: message::written_right(&self.image.image),
             node: Some(node::invalid_image_name(&self.image.image, &error)),
             ..self.finding(Code::InvalidImageName, true, None)
         }
@@ -104,18 +104,14 @@ impl Draft<'_> {
     /// Something that is pulled and cannot run.
     pub(super) fn no_image(&self, what: &str) -> Finding {
         Finding {
-            message: message::of(self.image, &format!("cannot run: it is {what}")),
+            description: message::described(self.image, format!("cannot run: it is {what}")),
             ..self.finding(Code::UnsupportedManifest, true, None)
         }
     }
 
     pub(super) fn malformed(&self, malformed: &crate::credentials::MalformedSecret) -> Finding {
-        let what = format!(
-            "cannot be pulled: no kubelet can decode Secret \"{}\"; one such Secret fails every image of the pod",
-            malformed.secret
-        );
         Finding {
-            message: message::of(self.image, &what),
+            description: message::undecodable(self.image, &malformed.secret),
             node: Some(malformed.go_error.clone()),
             fix: message::fix_malformed(self, malformed),
             ..self.finding(Code::PullSecretMalformed, true, None)

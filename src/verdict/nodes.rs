@@ -9,6 +9,7 @@ use crate::nodes::eligible::ARCH;
 use crate::nodes::platform::Content;
 use crate::nodes::{Class, Eligible, Runtime};
 use crate::policy::Policy;
+use crate::printable;
 use crate::reference::{self, Digest, Reference};
 use crate::registry::failure::Failure;
 use crate::registry::node;
@@ -162,7 +163,6 @@ impl<'a> Ground<'a> {
                 Fit::Notice(NoticeCode::PartialPlatform, what, self.ways_out(draft, content, &misses))
             }
             Content::Index(_) => {
-                let what = format!("is for {offered}; the pod can land only on {missing}");
                 let fix = self.ways_out(draft, content, &misses);
                 // A smaller processor of the same family is offered. containerd since 2.1 does not take it, unless some
                 // setting of the node makes it pull by itself; and its line names that child.
@@ -176,7 +176,7 @@ impl<'a> Ground<'a> {
                     .filter(|_| known)
                     .and_then(|reference| self.line(|_| Some(node::no_match(digest)), reference));
                 Fit::Mismatch(Box::new(Finding {
-                    message: message::of(draft.image, &what),
+                    description: message::no_platform(draft.image, &offered, &missing),
                     node: line,
                     fix,
                     ..draft.finding(Code::PlatformMismatch, known, None)
@@ -210,7 +210,10 @@ impl Ground<'_> {
         let platforms = platforms.join(",");
         // Without a tag in it the line would push latest.
         let tag = draft.reference.and_then(Reference::tag);
-        let line = |tag: &str| format!("docker buildx build --platform {platforms} -t {name}:{tag} --push .");
+        let line = |tag: &str| {
+            let (platforms, target) = (message::typed::word(&platforms), format!("{name}:{tag}"));
+            format!("docker buildx build --platform {platforms} -t {} --push .", message::typed::word(&target))
+        };
         let build = tag.filter(|_| all).map(line);
         // Beside a tag it may be pullgate's own, which the next pod gets anew.
         let alone = draft.reference.is_some_and(|reference| reference.digest().is_some() && tag.is_none());
@@ -230,8 +233,11 @@ impl Ground<'_> {
 
     /// The pod's own `nodeSelector` with this architecture in it.
     fn selector(&self, architecture: &str) -> String {
-        let others =
-            self.eligible.selector.iter().map(|(key, value)| format!("{}: \"{}\", ", shown(key), shown(value)));
+        let pair = |key: &str, value: &str| {
+            let value = serde_json::Value::from(value).to_string();
+            format!("{}: {}", message::typed::scalar(key), printable::json(&value))
+        };
+        let others = self.eligible.selector.iter().map(|(key, value)| pair(key, value) + ", ");
         format!("nodeSelector: {{{}{ARCH}: {architecture}}}", others.collect::<String>())
     }
 }

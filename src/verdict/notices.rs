@@ -65,7 +65,8 @@ pub(super) fn all(policy: &Policy, workload: &Workload, facts: &Facts, now: Time
 fn one_content(known: &ImageFacts, reference: &Reference) -> String {
     let mut lines = vec!["imagePullPolicy: Always".to_owned()];
     if let Some(Attempt { outcome: Ok(manifest), .. }) = known.attempts.last() {
-        lines.push(format!("image: {reference}@{}", manifest.digest));
+        let pinned = format!("{reference}@{}", manifest.digest);
+        lines.push(format!("image: {}", message::typed::scalar(&pinned)));
     }
     message::typed::below("have it looked up each time, or name the content that the tag names now", &lines)
 }

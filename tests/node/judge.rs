@@ -77,7 +77,9 @@ pub(crate) fn agree(row: &Row, saw: &Saw, verdict: &Verdict) -> Result<Line, Str
         }
         (right, _, Some(finding)) => Err(format!(
             "the node pulls; pullgate says {} (certain={}, right: {right:?}): {}",
-            finding.code, finding.certain, finding.message
+            finding.code,
+            finding.certain,
+            finding.message()
         )),
         (right, _, None) => Err(format!("pullgate finds nothing (right: {right:?})")),
     }

@@ -70,7 +70,7 @@ async fn a_refused_login_that_is_over_says_which_it_is_and_since_when() {
         let verdict = judged(&basic, "team/api:v1", user, &password).await;
         let finding = &verdict.findings[0];
         assert_eq!((verdict.decision, finding.code, finding.certain), (Decision::Deny, Code::CredentialsExpired, true));
-        assert!(finding.message.contains(words), "{}", finding.message);
+        assert!(finding.message().contains(words), "{}", finding.message());
         assert_eq!(finding.tried[0].outcome, "CredentialsExpired");
         assert!(
             finding.token.is_some() && finding.fix.contains("create secret docker-registry regcred"),
@@ -174,6 +174,6 @@ async fn a_token_for_another_registry_says_so_when_it_is_refused() {
     let claims = json!({ "exp": world.clock.now().as_second() + 7200, "aud": "other.azurecr.io" });
     let verdict = judged(&world, "team/api:v1", ACR_USER, &jwt(&claims)).await;
     assert_eq!(codes(&verdict), [Code::CredentialsRejected]);
-    let message = &verdict.findings[0].message;
+    let message = verdict.findings[0].message();
     assert!(message.contains("the token in Secret \"regcred\" is for other.azurecr.io"), "{message}");
 }

@@ -112,7 +112,7 @@ async fn a_plugin_that_breaks_makes_refusals_uncertain_and_nothing_else() {
             (Code::NotChecked, Some(Cause::Plugin), false),
             "{script}"
         );
-        assert!(finding.message.contains("credential provider \"login\""), "{}", finding.message);
+        assert!(finding.message().contains("credential provider \"login\""), "{}", finding.message());
     }
     let (world, files) = (with(Login::bearer()).await, TempDir::new().unwrap());
     world.registry.push("open", "v1");

@@ -107,7 +107,7 @@ async fn a_mismatch_says_what_there_is_what_is_needed_and_what_the_node_would_sa
     let finding = &verdict.findings[0];
     let image = world.image("arm:1");
     assert_eq!(
-        finding.message,
+        finding.message(),
         format!(
             "{image} (container \"c0\") is for linux/arm64, linux/arm/v7; the pod can land only on \
              2 nodes with linux/amd64 (amd-1, …)"
@@ -271,7 +271,7 @@ async fn what_a_node_may_hold_is_not_certain_to_fail() {
     ] {
         let verdict = world.check(engine, &with_policy(of(&world, "api:2"), policy)).await;
         assert_eq!(said(&verdict).0, [(Code::TagNotFound, certain)], "{policy:?}");
-        assert!(!verdict.findings[0].message.contains("\"n\""), "which node holds it is not said");
+        assert!(!verdict.findings[0].message().contains("\"n\""), "which node holds it is not said");
     }
 }
 

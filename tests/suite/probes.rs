@@ -216,7 +216,7 @@ async fn that_an_image_is_public_is_said_and_admits_nothing() {
         assert_eq!((verdict.decision, codes(&verdict)), (Decision::Deny, vec![Code::CredentialsRejected]));
         assert_eq!(probed(&verdict).public, Some(true));
         let finding = &verdict.findings[0];
-        assert!(finding.message.ends_with("; the image itself is public"), "{}", finding.message);
+        assert!(finding.message().ends_with("; the image itself is public"), "{}", finding.message());
         assert!(
             finding.fix.starts_with("no longer name Secret \"regcred\", or renew it:\n  kubectl"),
             "{}",

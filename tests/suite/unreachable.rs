@@ -93,6 +93,6 @@ async fn what_is_only_seen_from_here_says_so() {
         world.registry.push("open", "v1");
         world.registry.behave("open", behaviour);
         let verdict = world.check(&world.engine(&cluster(&[])), &pod("team", &[world.image("open:v1")], &[])).await;
-        assert!(verdict.findings[0].message.ends_with(words), "{}", verdict.findings[0].message);
+        assert!(verdict.findings[0].message().ends_with(words), "{}", verdict.findings[0].message());
     }
 }

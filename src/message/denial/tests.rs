@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::finding::{Code, Tried};
+use crate::finding::{Code, Description, Tried};
 use crate::policy::Mode;
 use crate::verdict::Decision;
 
@@ -14,7 +14,6 @@ pub(in crate::message) fn finding(
     what: &str,
     registry: Option<&str>,
 ) -> Finding {
-    let quoted = registry.map(|said| format!(": \"{said}\"")).unwrap_or_default();
     Finding {
         code,
         certain: true,
@@ -23,7 +22,14 @@ pub(in crate::message) fn finding(
         container: container.to_owned(),
         image: image.to_owned(),
         resolved: None,
-        message: format!("{image} (container \"{container}\") {what}{quoted}; beside"),
+        description: Description {
+            field: format!("container \"{container}\""),
+            what: what.to_owned(),
+            short: what.to_owned(),
+            left_out: None,
+            quoted: true,
+            details: vec!["beside".to_owned()],
+        },
         registry: registry.map(str::to_owned),
         node: None,
         fix: "a line to type".to_owned(),
@@ -62,21 +68,6 @@ fn the_middle_is_left_out_and_both_ends_stay() {
 }
 
 #[test]
-fn an_image_keeps_its_registry_whole_where_that_leaves_room() {
-    for (text, width, expected) in [
-        ("registry.corp.io:5000/shop/api:v1.4.2", 37, "registry.corp.io:5000/shop/api:v1.4.2"),
-        ("registry.corp.io:5000/shop/api:v1.4.2", 36, "registry.corp.io:5000/…op/api:v1.4.2"),
-        ("registry.corp.io:5000/shop/api:v1.4.2", 32, "registry.corp.io:5000/…pi:v1.4.2"),
-        ("registry.corp.io:5000/shop/api:v1.4.2", 31, "registry.corp.io:5000/…i:v1.4.2"),
-        ("registry.corp.io:5000/shop/api:v1.4.2", 30, "registry.corp.i…hop/api:v1.4.2"),
-        ("r.io/a/long/path/to/the/api:v1.4.2", 20, "r.io/a/lon…pi:v1.4.2"),
-        ("a-name-without-a-registry:v1.4.2", 20, "a-name-wit…ry:v1.4.2"),
-    ] {
-        assert_eq!(image(text, width), expected, "{width}");
-    }
-}
-
-#[test]
 fn the_same_cause_is_said_once() {
     let what = "needs a login at r.io, and no pull secret of the pod has one for it";
     let missing = |image, container| finding(Code::CredentialsMissing, image, container, what, None);
@@ -100,18 +91,68 @@ TagNotFound: r.io/t:1 (container "t") is not in the registry; beside
 
 #[test]
 fn what_has_no_room_in_the_first_line_stands_below() {
-    let image = format!("registry.corp.io/{}/api:v1.4.2", "deep/".repeat(20));
-    let what = "is not in the registry";
-    let text = denial(&verdict(vec![finding(Code::TagNotFound, &image, "c", what, Some("MANIFEST_UNKNOWN: no"))]));
-    let lines: Vec<&str> = text.lines().collect();
-    let first = format!("TagNotFound: {image} (container \"c\") is not in the registry; beside");
-    let below = r#"  the registry says: "MANIFEST_UNKNOWN: no""#;
-    if first.chars().count() < HEADLINE {
-        assert_eq!(lines[0], first);
-    } else {
-        assert!(lines[0].ends_with(":v1.4.2 (container \"c\") is not in the registry"), "{text}");
+    let no_room = |code: Code, image: &str, container: &str, what: &str, short: &str| {
+        let mut found = finding(code, image, container, what, Some("DENIED: no"));
+        found.description.short = short.to_owned();
+        denial(&verdict(vec![found]))
+    };
+    let quotation = "  the registry says: \"DENIED: no\"";
+    let what = "cannot be pulled: the-registry.corp.io accepts the login in Secret \"s\" but not for team/api";
+    let short = "cannot be pulled: the login in Secret \"s\" may not pull it";
+    for (length, expected, below) in [
+        (2, format!("(container \"c\") {what}: \"DENIED: no\"; beside"), vec![]),
+        (20, format!("(container \"c\") {what}; beside"), vec![quotation]),
+        (25, format!("(container \"c\") {what}"), vec![quotation, "  beside"]),
+        (50, format!("(container \"c\") {short}"), vec![quotation, "  beside"]),
+        (80, short.to_owned(), vec![quotation, "  beside", "  container \"c\""]),
+        // Too long it is whole all the same.
+        (400, short.to_owned(), vec![quotation, "  beside", "  container \"c\""]),
+    ] {
+        let image = format!("r.io/{}:1", "a".repeat(length));
+        let text = no_room(Code::AccessDenied, &image, "c", what, short);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines[0], format!("AccessDenied: {image} {expected}"), "{length}");
+        for line in below {
+            assert!(lines.contains(&line), "{line} is not in {text}");
+        }
+        assert!(!text.contains('…'), "{text}");
     }
-    assert!(lines.contains(&below), "{text}");
+}
+
+#[test]
+fn other_names_are_cut_in_the_middle_and_what_is_cut_at_the_end_stands_below() {
+    let secret = "s".repeat(200);
+    let mut found = finding(Code::AccessDenied, &format!("r.io/{}:1", "a".repeat(90)), "c", "x", None);
+    found.description.what = format!("cannot be pulled: the login in Secret \"{secret}\" may not pull it");
+    found.description.short = found.description.what.clone();
+    let text = denial(&verdict(vec![found.clone()]));
+    let first = text.lines().next().unwrap();
+    assert!(
+        first.contains(&found.image) && first.contains("Secret \"sssss") && first.ends_with(" may not pull it"),
+        "{text}"
+    );
+    found.description.short = "word ".repeat(40).trim_end().to_owned();
+    let text = denial(&verdict(vec![found.clone()]));
+    let first = text.lines().next().unwrap();
+    assert!(first.contains(&found.image) && first.ends_with(" word…"), "{text}");
+    assert!(text.contains(&format!("\n  {}\n", found.description.short)), "{text}");
+}
+
+#[test]
+fn further_images_are_named_whole_or_counted() {
+    let what = "needs a login";
+    let images = ["r.io/a:1", "r.io/a-name-of-forty-characters-and-more-than-that:v1.4.2", "r.io/b:1"];
+    let findings: Vec<Finding> =
+        images.iter().map(|image| finding(Code::CredentialsMissing, image, "c", what, None)).collect();
+    let causes = causes(&findings);
+    let long = format!("{} (c)", images[1]);
+    for (room, expected) in [
+        (200, format!("and 2 more: {long}, r.io/b:1 (c)")),
+        (80, format!("and 2 more: {long}, …")),
+        (40, "and 2 more".to_owned()),
+    ] {
+        assert_eq!(causes[0].further(room), Some(expected), "{room}");
+    }
 }
 
 #[test]
@@ -132,39 +173,29 @@ fn what_is_to_be_typed_is_kept_whole_before_everything_else_or_not_at_all() {
     }
 }
 
-#[test]
-fn what_is_bracketed_or_quoted_is_not_taken_apart() {
-    for (what, expected) in [
-        ("a b; c; d", Some(("a b", "c; d"))),
-        ("a (seen from here; there may differ)", None),
-        ("a (b (c); d) e; f", Some(("a (b (c); d) e", "f"))),
-        ("a \"b; (c\"; d", Some(("a \"b; (c\"", "d"))),
-        ("a) b; c", Some(("a) b", "c"))),
-        ("a", None),
-    ] {
-        assert_eq!(essence(what), expected, "{what}");
-    }
-}
-
 proptest! {
     #[test]
-    fn however_long_the_names_the_first_line_is_short_and_keeps_code_and_essence(
-        path in "[a-z/]{0,140}", host in "[a-z.]{1,250}", container in "[a-z-]{1,63}", secret in "[a-z.-]{1,253}",
+    fn however_long_the_names_the_first_line_names_the_image_whole_and_keeps_code_and_essence(
+        path in "[a-z/]{0,400}", host in "[a-z.]{1,250}", container in "[a-z-]{1,63}", secret in "[a-z.-]{1,253}",
         said in proptest::option::of("[A-Z]{1,30}: [a-z ]{1,160}"), count in 1_usize..12, code in 0_usize..19,
     ) {
         let code = Code::ALL[code];
         let what = format!("cannot be pulled: {host} rejects the login in Secret \"{secret}\"");
+        let image = |number: usize| format!("r.io/{path}:{number}");
         let findings = (0..count).map(|number| {
-            let mut finding = finding(code, &format!("r.io/{path}:{number}"), &container, &what, said.as_deref());
+            let mut finding = finding(code, &image(number), &container, &what, said.as_deref());
+            finding.description.short = format!("cannot be pulled: the login in Secret \"{secret}\" is rejected");
             finding.fix = format!("fix {}", number % 5);
             finding
         });
         let text = denial(&verdict(findings.collect()));
         prop_assert!(text.len() < 1024, "{} bytes: {text}", text.len());
+        prop_assert!(text.starts_with(&format!("{code}: {} ", image(0))), "{text}");
         for line in text.lines().filter(|line| !line.starts_with(' ')) {
-            prop_assert!(line.chars().count() < HEADLINE, "{line}");
+            let taken = code.as_str().len() + image(0).len();
+            prop_assert!(line.chars().count() < HEADLINE.max(taken + 90), "{line}");
             prop_assert!(line.starts_with(&format!("{code}: r.io/")), "{line}");
-            prop_assert!(line.contains("cannot be pulled: ") && line.contains(" rejects the login in "), "{line}");
+            prop_assert!(line.contains("cannot be pulled: ") && line.contains("reject"), "{line}");
         }
     }
 }

@@ -54,7 +54,9 @@ fn held(found: &[PullSecret], named_by: NamedBy) -> Secrets {
 /// Message and fix for an image whose every attempt ends in `code`.
 fn words(image: &str, secrets: &Secrets, code: Code) -> (String, String) {
     let words = with_draft(image, secrets, code, |draft, failure| {
-        (super::super::sentence(draft, code, true, Some(failure)), super::super::fix(draft, code, true, Some(failure)))
+        let description = super::super::description(draft, code, true, Some(failure));
+        let message = [vec![description.what], description.details].concat().join("; ");
+        (message, super::super::fix(draft, code, true, Some(failure)))
     });
     assert!(!words.0.contains(CANARY) && !words.1.contains(CANARY), "{words:?}");
     assert!(words.1.len() < 700, "{} bytes: {}", words.1.len(), words.1);

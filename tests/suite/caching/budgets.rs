@@ -44,16 +44,16 @@ async fn a_limited_login_is_told_what_is_left_and_until_when_nobody_asks() {
     let engine = world.engine(&cluster(&[]));
     let check = async |name: &str| {
         let verdict = world.check(&engine, &pod(TEAM, &[world.image(name)], &[])).await;
-        world.plain(Some(&verdict.findings[0].message))
+        world.plain(Some(&verdict.findings[0].message()))
     };
     left(&world, 3);
     assert!(world.resolve(&engine.resolver, "open:v1", None, Freshness::Cached).await.outcome.is_ok());
     world.registry.behave("open", Answer::status(429).header("Retry-After", "100"));
     let limited =
-        "was not checked: R limits an anonymous caller (R says 3 of 100 requests left; next window within 6 h";
-    assert_eq!(check("open:v2").await, format!("R/open:v2 (container \"c0\") {limited})"));
+        "was not checked: R limits an anonymous caller; R says 3 of 100 requests left; next window within 6 h";
+    assert_eq!(check("open:v2").await, format!("R/open:v2 (container \"c0\") {limited}"));
     world.clock.advance(Duration::from_secs(75));
-    let held = format!("R/open:v3 (container \"c0\") {limited}; not asked again for another 30 s)");
+    let held = format!("R/open:v3 (container \"c0\") {limited}; not asked again for another 30 s");
     assert_eq!(check("open:v3").await, held);
 }
 

@@ -110,9 +110,9 @@ async fn a_denial_says_which_host_said_what_and_its_reason_comes_from_the_host_t
     let verdict = pair.world.check(&engine, &pod).await;
     assert_eq!((verdict.decision, codes(&verdict)), (Decision::Deny, vec![Code::TagNotFound]));
     assert_eq!(
-        pair.plain(Some(&verdict.findings[0].message)),
-        "R/open:v1 (container \"c0\") is not in the registry: \"MANIFEST_UNKNOWN: manifest unknown\" \
-         (M says TagNotFound; R says CredentialsMissing)"
+        pair.plain(Some(&verdict.findings[0].message())),
+        "R/open:v1 (container \"c0\") is not in the registry: \"MANIFEST_UNKNOWN: manifest unknown\"; \
+         M says TagNotFound; R says CredentialsMissing"
     );
     // Once to find out, once for the denial, the reason by GET, and whether the repository is there.
     let twice = vec!["HEAD manifest 401"; 2];

@@ -136,7 +136,7 @@ impl History {
                 (Some(finding), None) if finding.certain => self.denied(review, *image, finding, span),
                 (Some(_), None) if !well[image.host] => Ok(()),
                 (Some(finding), None) => {
-                    Err((Promise::Decide, format!("uncertain while the registry is well: {}", finding.message)))
+                    Err((Promise::Decide, format!("uncertain while the registry is well: {}", finding.message())))
                 }
                 (None, None) | (Some(_), Some(_)) => Err((Promise::Decide, "neither found nor not found".to_owned())),
             };

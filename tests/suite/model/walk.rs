@@ -274,7 +274,7 @@ fn shown(verdict: &Verdict) -> String {
     let found: Vec<String> = verdict
         .findings
         .iter()
-        .map(|finding| format!("{} {}: {}", finding.code, finding.certain, finding.message))
+        .map(|finding| format!("{} {}: {}", finding.code, finding.certain, finding.message()))
         .collect();
     let images: Vec<String> = verdict
         .images

@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use prometheus_client::registry::Registry;
 use pullgate::credentials::TokenKind;
-use pullgate::finding::{Cause, Code, Finding};
+use pullgate::finding::{Cause, Code, Description, Finding};
 use pullgate::metrics::certificates::{CertificateMetrics, Which};
 use pullgate::metrics::{Metrics, exposition};
 use pullgate::policy::Mode;
@@ -98,7 +98,7 @@ fn finding() -> Finding {
         container: String::new(),
         image: String::new(),
         resolved: Some("registry.corp.io/team/api:v1".to_owned()),
-        message: String::new(),
+        description: Description::default(),
         registry: None,
         node: None,
         fix: String::new(),

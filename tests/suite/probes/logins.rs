@@ -94,7 +94,7 @@ async fn a_good_login_without_access_is_called_good() {
             let verdict = world.check(&engine, &refused).await;
             assert_eq!((codes(&verdict), verdict.decision), (vec![code], Decision::Deny), "{shape:?} {wait}");
             assert_eq!(probed(&verdict).login, Some(true));
-            let said = verdict.findings[0].message.contains("the login itself is accepted");
+            let said = verdict.findings[0].message().contains("the login itself is accepted");
             assert_eq!(said, code == Code::NotFoundOrNoAccess);
             assert_eq!(alone(&world).len(), asked, "{shape:?} {wait}");
         }
