@@ -8,6 +8,7 @@ pub mod callers;
 pub mod patch;
 pub mod response;
 pub mod review;
+mod templates;
 mod told;
 
 pub use self::told::DOCTOR_IMAGE;
@@ -27,7 +28,7 @@ use futures_util::FutureExt as _;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 use tracing::field::Empty;
-use tracing::{Instrument as _, error, info, trace_span};
+use tracing::{Instrument as _, error, info, trace_span, warn};
 
 use crate::admission::callers::Callers;
 use crate::admission::patch::{Change, Pin};
@@ -42,6 +43,7 @@ use crate::server::body;
 use crate::server::{Authenticated, BodyError, InFlight, Proven};
 use crate::telemetry::SPANS;
 use crate::verdict::{Decision, Verdict, may_pin, unchecked};
+use crate::workload::configured::TemplateKind;
 use crate::workload::{Shape, Workload};
 
 /// The API server's own default for a webhook (kubernetes/api `admissionregistration/v1`), where it sends none.
@@ -122,7 +124,10 @@ async fn handle(gate: Gate, webhook: Webhook, request: Request) -> HttpResponse 
         Err(refused) => return (StatusCode::BAD_REQUEST, format!("{refused}\n")).into_response(),
     };
     let snapshot = Arc::clone(&gate.snapshots.borrow());
-    review.look_for(&snapshot.policy.kinds);
+    let unmatched = review.look_for(&snapshot.policy.kinds);
+    if known && webhook == Webhook::Validate && !review.dry_run {
+        gate.tell_unmatched(&unmatched);
+    }
     let span = trace_span!(
         target: SPANS,
         "review",
@@ -210,21 +215,23 @@ impl Gate {
             (Subject::Pass(_), _) => pass(review),
             (_, Webhook::Mutate) if !call.known => pass(review),
             (Subject::Unreadable { why }, _) => self.not_checked(policy, call, review, Cause::Limit, why),
-            (Subject::Judge(workload), Webhook::Validate) => {
-                if workload.shape == Shape::Template && policy.templates == TemplatesAction::Off {
+            (Subject::Judge(workloads), Webhook::Validate) => {
+                let template = workloads.iter().any(|workload| workload.shape == Shape::Template);
+                if template && policy.templates == TemplatesAction::Off {
                     return pass(review);
                 }
-                match timeout_at(deadline, engine.check(policy, workload, Purpose::Judge, deadline)).await {
-                    Ok(verdict) => self.validated(call, review, &verdict),
+                match timeout_at(deadline, templates::judge(engine, policy, workloads, deadline)).await {
+                    Ok(Some(verdict)) => self.validated(call, review, &verdict),
+                    Ok(None) => pass(review),
                     Err(_) => {
                         self.not_checked(policy, call, review, Cause::Deadline, "the review's deadline came first")
                     }
                 }
             }
-            (Subject::Judge(workload), Webhook::Mutate) => {
-                if !may_pin(policy, workload) {
+            (Subject::Judge(workloads), Webhook::Mutate) => {
+                let Some(workload) = &workloads.first().and_then(pinnable).filter(|it| may_pin(policy, it)) else {
                     return pass(review);
-                }
+                };
                 if review.operation == Operation::Update && review.subresource.is_empty() {
                     return patched(review, &restored(workload), None);
                 }
@@ -236,6 +243,21 @@ impl Gate {
                     }
                     Err(_) => pass(review),
                 }
+            }
+        }
+    }
+
+    /// Says once for each entry of the configuration, and counts, that its path led to no pod template.
+    fn tell_unmatched(&self, unmatched: &[&TemplateKind]) {
+        for entry in unmatched {
+            let (group, kind, path) = (&entry.group, &entry.kind, entry.path.to_string());
+            if self.metrics.template_path_unmatched(group, kind, &path) {
+                warn!(
+                    %group,
+                    %kind,
+                    %path,
+                    "A path under kinds leads to no pod template in an object of its kind, so nothing is judged there"
+                );
             }
         }
     }
@@ -290,6 +312,13 @@ impl Gate {
             },
         }
     }
+}
+
+/// What of a pod may be pinned before all webhooks are through: a placeholder may yet become an image.
+fn pinnable(workload: &Workload) -> Option<Workload> {
+    let mut workload = workload.clone();
+    workload.images.retain(|image| !image.is_placeholder());
+    (!workload.images.is_empty()).then_some(workload)
 }
 
 fn pass(review: &Review<'_>) -> Answer {

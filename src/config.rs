@@ -21,12 +21,15 @@ use self::syntax::{
     CacheText, ExceptionText, FileText, GuardText, KindText, NamespaceText, NodesText, OnUncertainText, PinText,
     RegistryText, SharedCacheText,
 };
+use crate::kubernetes_name::is_dns_subdomain;
 use crate::policy::{
     Exception, Guard, Mode, Nodes, OnUncertain, Pattern, PinPolicy, Policy, Proxy, RegistryRule, SharedCache,
     UncertainAction,
 };
 use crate::registry::proxies;
+use crate::workload::Shape;
 use crate::workload::configured::TemplateKind;
+use crate::workload::template_path::TemplatePath;
 
 /// A configuration that cannot be used, and where the mistake is.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -42,20 +45,27 @@ pub struct ConfigError {
     pub sentence: String,
 }
 
+/// What is wrong with an empty file.
+const EMPTY: &str = "the file holds no configuration: write mode: audit or more, or {} for all defaults";
+
 /// A mistake that serde cannot see.
 struct Mistake {
     at: Location,
     sentence: String,
 }
 
-/// Reads a configuration; `file_name` appears in the error only. An empty text is the default policy.
+/// Reads a configuration; `file_name` appears in the error only. `{}` is the default policy. A text that holds nothing is
+/// refused: it is what an emptied file leaves, and would turn an `enforce` into the default `audit`.
 pub fn parse(text: &str, file_name: &str) -> Result<Policy, ConfigError> {
     let options = serde_saphyr::options! { with_snippet: false };
     let file: Option<FileText> = serde_saphyr::from_str_with_options(text, options).map_err(|error| {
         let at = error.location().unwrap_or(Location::UNKNOWN);
         config_error(file_name, at, syntax::describe(&error))
     })?;
-    compile(file.unwrap_or_default()).map_err(|mistake| config_error(file_name, mistake.at, mistake.sentence))
+    let Some(file) = file else {
+        return Err(config_error(file_name, Location::UNKNOWN, EMPTY.to_owned()));
+    };
+    compile(file).map_err(|mistake| config_error(file_name, mistake.at, mistake.sentence))
 }
 
 fn config_error(file_name: &str, at: Location, sentence: String) -> ConfigError {
@@ -134,11 +144,13 @@ fn compile_exception(entry: ExceptionText) -> Result<Exception, Mistake> {
 
 fn compile_kind(entry: KindText) -> Result<TemplateKind, Mistake> {
     let KindText { group, kind, path } = entry;
-    let names: Vec<String> = path.value.split('.').map(str::to_owned).collect();
-    if names.iter().any(String::is_empty) {
-        return Err(mistake(&path, "write the path as field names with dots between them, such as spec.template"));
+    let group = group.map(|group| at(&group, api_group)).transpose()?.unwrap_or_default();
+    let name = at(&kind, kind_name)?;
+    if Shape::of_group(&group, &name).is_some() {
+        let what = if group.is_empty() { name } else { format!("{name} of {group}") };
+        return Err(mistake(&kind, format!("{what} is built in and always judged: remove this entry")));
     }
-    Ok(TemplateKind { group, kind, path: names })
+    Ok(TemplateKind { group, kind: name, path: at(&path, TemplatePath::parse)? })
 }
 
 fn compile_pin(pin: PinText) -> Result<PinPolicy, Mistake> {
@@ -227,6 +239,25 @@ fn namespace_name(text: &str) -> Result<String, String> {
         Ok(text.to_owned())
     } else {
         Err(format!("{text:?} is not the name of a namespace: names are exact, globs are not read here"))
+    }
+}
+
+/// A group is a DNS name, without the version that follows it in `apiVersion`.
+fn api_group(text: &str) -> Result<String, String> {
+    if text.is_empty() || is_dns_subdomain(text) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("{text:?} is not an API group: write it without a version, such as argoproj.io"))
+    }
+}
+
+/// A kind is a DNS label in which letters have any case (kubernetes/kubernetes
+/// `staging/src/k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/validation/validation.go`).
+fn kind_name(text: &str) -> Result<String, String> {
+    if !text.contains('.') && is_dns_subdomain(&text.to_ascii_lowercase()) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("{text:?} is not a kind: write it as the object does, such as Rollout"))
     }
 }
 

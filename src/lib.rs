@@ -25,6 +25,7 @@ pub mod certificates;
 #[cfg(not(fuzzing))]
 pub mod keeper;
 // what is asked
+pub mod kubernetes_name;
 pub mod manifests;
 pub mod reference;
 pub mod workload;

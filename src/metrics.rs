@@ -19,7 +19,8 @@ use crate::finding::{Cause, Code, Finding};
 use crate::metrics::certificates::CertificateMetrics;
 use crate::metrics::hosts::{Hosts, OTHER};
 use crate::metrics::labels::{
-    Asked, Called, Condition, Ended, Ending, Found, Host, Path, Probing, Read, Review, Slow, Turn, Unchecked, What,
+    Asked, Called, Condition, Ended, Ending, Found, Host, Path, Probing, Read, Review, Slow, TemplatePath, Turn,
+    Unchecked, What,
 };
 use crate::policy::Mode;
 use crate::printable::line;
@@ -70,6 +71,7 @@ pub struct Metrics {
     refused: Family<What, Gauge>,
     certificates: CertificateMetrics,
     unknown_callers: Counter,
+    template_paths_unmatched: Family<TemplatePath, Counter>,
     conditions: Family<Condition, Gauge>,
     hosts: Arc<Hosts>,
 }
@@ -136,6 +138,9 @@ impl Metrics {
         let unknown_callers = Counter::default();
         let help = "Reviews of callers that were told the verdict only";
         registry.register("unknown_callers", help, unknown_callers.clone());
+        let template_paths_unmatched = Family::default();
+        let help = "Objects in which a path under kinds leads to no pod template";
+        registry.register("template_paths_unmatched", help, template_paths_unmatched.clone());
         let conditions = Family::default();
         registry.register("ready_condition", "1 for each condition of readiness that holds", conditions.clone());
         let certificates = CertificateMetrics::of_replica(&mut registry);
@@ -160,6 +165,7 @@ impl Metrics {
             refused,
             certificates,
             unknown_callers,
+            template_paths_unmatched,
             conditions,
             hosts: Arc::default(),
         };
@@ -217,6 +223,12 @@ impl Metrics {
         self.reviews.get_or_create(&Review { path, verdict }).inc();
         let slow = (took >= SLOW).then(|| Slow { uid: line(uid).chars().take(MAX_UID).collect() });
         self.seconds.get_or_create(&Path { path }).observe(took.as_secs_f64(), slow, None);
+    }
+
+    /// A path under `kinds` led to no pod template in an object; whether it is the first one.
+    pub fn template_path_unmatched(&self, group: &str, kind: &str, path: &str) -> bool {
+        let labels = TemplatePath { group: group.to_owned(), kind: kind.to_owned(), path: path.to_owned() };
+        self.template_paths_unmatched.get_or_create(&labels).inc() == 0
     }
 
     /// One review of a caller that is not known to be an API server.

@@ -124,6 +124,23 @@ pub fn judge(policy: &Policy, workload: &Workload, facts: &Facts, now: Timestamp
     verdict
 }
 
+// === impl Verdict ===
+
+impl Verdict {
+    /// One verdict for two workloads of the same object: the stricter decision, and everything that is found in either.
+    #[must_use]
+    pub fn with(mut self, other: Self) -> Self {
+        self.decision = self.decision.max(other.decision);
+        self.would = self.would.max(other.would);
+        self.findings.extend(other.findings);
+        self.excepted.extend(other.excepted);
+        self.notices.extend(other.notices);
+        self.images.extend(other.images);
+        self.account = self.account.filter(|account| other.account.as_ref() == Some(account));
+        self
+    }
+}
+
 /// The code of the same refusal where less was asked about it: an exception must not depend on how much was.
 fn less_said(finding: &Finding) -> Option<Code> {
     let by_digest = finding.resolved.as_deref().is_some_and(|resolved| resolved.contains('@'));

@@ -7,11 +7,12 @@ pub mod extract;
 mod lenient;
 pub mod placement;
 pub mod spec;
+pub mod template_path;
 
 use std::sync::Arc;
 
 pub use self::placement::Placement;
-pub use lenient::{List, Nullable, Pairs, Text};
+pub use lenient::{List, Nullable, Pairs, Scalar, Text};
 
 /// The object under review, by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,7 +34,7 @@ pub struct Workload {
     pub object: ObjectRef,
     /// A pod that will run, or a template that makes pods.
     pub shape: Shape,
-    /// The images to judge, in the order of the fields; placeholders and unchanged images are already gone.
+    /// The images to judge, in the order of the fields; unchanged images are already gone, and of a template placeholders.
     pub images: Vec<Arc<ContainerImage>>,
     /// Where the names of the pull secrets come from.
     pub pull_secrets: PullSecretNames,
@@ -115,6 +116,12 @@ pub enum Owner {
 // === impl Shape ===
 
 impl Shape {
+    /// The shape of a kind that pullgate knows, in any version.
+    pub fn of_group(group: &str, kind: &str) -> Option<Self> {
+        let version = if group.is_empty() { "v1".to_owned() } else { format!("{group}/v1") };
+        Self::of(&version, kind)
+    }
+
     /// The shape of a kind that pullgate knows; `None` for any other. Versions beside these are converted by the API
     /// server before the call (`matchPolicy: Equivalent`).
     pub fn of(api_version: &str, kind: &str) -> Option<Self> {
@@ -131,6 +138,13 @@ impl Shape {
 // === impl ContainerImage ===
 
 impl ContainerImage {
+    /// Whether a template may have it in place of an image: nothing or blanks are filled in by the platform (the API server
+    /// takes them in templates for that, kubernetes/kubernetes `pkg/apis/core/validation/validation.go`), `auto` by service
+    /// meshes.
+    pub fn is_placeholder(&self) -> bool {
+        extract::placeholder(&self.image)
+    }
+
     /// Whether it is mounted, not run.
     pub fn is_volume(&self) -> bool {
         self.pointer.ends_with("/image/reference")

@@ -150,7 +150,7 @@ pub(crate) fn review_of(images: &[String]) -> Result<String, Failure> {
 /// What such a review asks to judge.
 pub(crate) fn workload_of(images: &[String]) -> Result<Workload, Failure> {
     match review::parse(review_of(images)?.as_bytes())?.subject {
-        Subject::Judge(workload) => Ok(*workload),
+        Subject::Judge(mut workloads) => workloads.pop().ok_or_else(|| "no workload".into()),
         Subject::Pass(_) | Subject::Unreadable { .. } => Err("the recorded review is not judged".into()),
     }
 }

@@ -209,7 +209,8 @@ fn applies_as_expected(
 
 /// The pins that a review deserves, from the rules and the registry's word alone.
 fn expected(gate: &Prepared, review: &Review<'_>) -> Vec<(String, String, String)> {
-    let Subject::Judge(workload) = &review.subject else { return Vec::new() };
+    let Subject::Judge(workloads) = &review.subject else { return Vec::new() };
+    let Some(workload) = workloads.first() else { return Vec::new() };
     if gate.policy.mode_for(&review.namespace).is_none() || !may_pin(&gate.policy, workload) {
         return Vec::new();
     }

@@ -11,7 +11,7 @@ use serde_json::Value;
 use thiserror::Error;
 
 use self::envelope::Envelope;
-use crate::workload::configured::TemplateKind;
+use crate::workload::configured::{self, TemplateKind, Templates};
 use crate::workload::spec::Object;
 use crate::workload::{ObjectRef, Shape, Workload, extract};
 
@@ -63,8 +63,8 @@ pub enum Operation {
 /// What there is to judge in a review.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Subject {
-    /// At least one image.
-    Judge(Box<Workload>),
+    /// At least one image in each; several where a configured kind has several templates.
+    Judge(Vec<Workload>),
     /// Nothing, for this reason; one of a small set of words, fit for a metric label.
     Pass(&'static str),
     /// The envelope is sound, the object is not: nothing can be said about its images.
@@ -116,8 +116,10 @@ pub fn parse(body: &[u8]) -> Result<Review<'_>, ReviewError> {
     check_envelope(&envelope, broken.as_ref())?;
 
     let object = envelope.object.as_ref();
-    let mirror = object.or(envelope.old_object.as_ref()).is_some_and(|object| object.metadata.annotations.mirror);
     let meta = envelope.object_ref();
+    // On anything else the annotation is a word of its author: API servers guard it on Pods only.
+    let mirror = Shape::of(&meta.api_version, &meta.kind) == Some(Shape::Pod)
+        && object.or(envelope.old_object.as_ref()).is_some_and(|object| object.metadata.annotations.mirror);
     let operation = Operation::of(&envelope.operation);
     let subject = match broken {
         Some(Broken::Json(error)) => unreadable("the review is cut short or damaged", &error),
@@ -144,22 +146,27 @@ impl Review<'_> {
         Some(review["request"]["object"]["spec"]["affinity"].take())
     }
 
-    /// Looks again at an object of a kind that is configured; everything else stays as it was read.
-    pub fn look_for(&mut self, kinds: &[TemplateKind]) {
-        let (api_version, kind) = (&self.object.api_version, &self.object.kind);
-        let configured = || kinds.iter().find(|known| known.is(api_version, kind));
-        let applies = self.subject == Subject::Pass(OTHER_KIND) && self.subresource.is_empty();
-        let Some(known) = applies.then(configured).flatten() else { return };
+    /// Looks again at an object of a kind that is configured; everything else stays as it was read. Gives the entries
+    /// whose path leads to no pod template in it.
+    pub fn look_for<'k>(&mut self, kinds: &'k [TemplateKind]) -> Vec<&'k TemplateKind> {
+        let entries = configured::entries(kinds, &self.object);
+        if self.subject != Subject::Pass(OTHER_KIND) || !self.subresource.is_empty() || entries.is_empty() {
+            return Vec::new();
+        }
         let read = serde_json::from_slice::<Value>(self.body).and_then(|review| {
             let request = &review["request"];
             let old = (self.operation == Operation::Update).then(|| &request["oldObject"]);
-            known.workload(&request["object"], old, self.object.clone())
+            configured::templates(&entries, &request["object"], old, &self.object)
         });
-        self.subject = match read {
-            Ok(Some(workload)) if !workload.images.is_empty() => Subject::Judge(Box::new(workload)),
-            Ok(_) => Subject::Pass("nothing changed"),
-            Err(error) => unreadable("the configured pod template cannot be decoded", &error),
+        let (subject, unmatched) = match read {
+            Ok(Templates { workloads, unmatched }) if workloads.is_empty() => {
+                (Subject::Pass("nothing changed"), unmatched)
+            }
+            Ok(Templates { workloads, unmatched }) => (Subject::Judge(workloads), unmatched),
+            Err(error) => (unreadable("a configured pod template cannot be decoded", &error), Vec::new()),
         };
+        self.subject = subject;
+        unmatched
     }
 }
 
@@ -268,7 +275,7 @@ fn subject(
         }
     };
     match workload {
-        Some(workload) if !workload.images.is_empty() => Subject::Judge(Box::new(workload)),
+        Some(workload) if !workload.images.is_empty() => Subject::Judge(vec![workload]),
         _ => Subject::Pass(otherwise),
     }
 }

@@ -14,7 +14,7 @@ use crate::cli::{CommandError, block_on, exit, load_policy, print, source_engine
 use crate::manifests::{ManifestError, Object, Source};
 use crate::message;
 use crate::output::Report;
-use crate::workload::configured::TemplateKind;
+use crate::workload::configured::{self, TemplateKind, Templates};
 use crate::workload::{ObjectRef, Shape, Workload, extract, spec};
 
 /// Objects judged at once.
@@ -38,8 +38,9 @@ pub fn run(args: CheckArgs) -> Result<ExitCode, CommandError> {
         for source_file in read(path)? {
             for object in source_file.objects() {
                 let object = object?;
-                let workload = workload(&object, &source.namespace, &kinds)?;
-                subjects.extend(workload.map(|workload| Subject { workload, origin: Some(object) }));
+                let workloads = workloads(&object, &source.namespace, &kinds)?;
+                let subject = |workload| Subject { workload, origin: Some(object.clone()) };
+                subjects.extend(workloads.into_iter().map(subject));
             }
         }
     }
@@ -101,8 +102,8 @@ pub(super) fn pod_of(images: &[String], source: &SourceArgs) -> Result<Workload,
         },
     });
     let pod = Source::new("--image", pod.to_string().as_bytes()).objects().next().transpose()?;
-    let pod = pod.map(|pod| workload(&pod, &source.namespace, &[])).transpose()?.flatten();
-    let pod = pod.filter(|pod| pod.images.len() == images.len());
+    let pods = pod.map(|pod| workloads(&pod, &source.namespace, &[])).transpose()?.unwrap_or_default();
+    let pod = pods.into_iter().next().filter(|pod| !pod.images.iter().any(|image| image.is_placeholder()));
     // A variable that is not set must not look like an image that is fine.
     pod.ok_or_else(|| CommandError::Image {
         image: format!("{:?}", message::shown(&images.join(" "))),
@@ -110,8 +111,9 @@ pub(super) fn pod_of(images: &[String], source: &SourceArgs) -> Result<Workload,
     })
 }
 
-/// The workload of a manifest; `None` for kinds without images.
-fn workload(object: &Object, namespace: &str, kinds: &[TemplateKind]) -> Result<Option<Workload>, ManifestError> {
+/// The workloads of a manifest: none for kinds without images, several for a configured kind with several templates. What
+/// a configured path does not find is said on standard error.
+fn workloads(object: &Object, namespace: &str, kinds: &[TemplateKind]) -> Result<Vec<Workload>, ManifestError> {
     let name = match (object.name(), object.generate_name()) {
         ("", "") => String::new(),
         ("", prefix) => format!("{prefix}*"),
@@ -123,14 +125,21 @@ fn workload(object: &Object, namespace: &str, kinds: &[TemplateKind]) -> Result<
         namespace: object.namespace().unwrap_or(namespace).to_owned(),
         name,
     };
-    if let Some(known) = kinds.iter().find(|known| known.is(&meta.api_version, &meta.kind)) {
-        return known.workload(&object.value(), None, meta).map_err(|error| object.error("", error.to_string()));
+    let entries = configured::entries(kinds, &meta);
+    if !entries.is_empty() {
+        let found = configured::templates(&entries, &object.value(), None, &meta);
+        let Templates { workloads, unmatched } = found.map_err(|error| object.error("", error.to_string()))?;
+        for entry in unmatched {
+            let problem = format!("kinds: the path {} leads to no pod template in it", entry.path);
+            eprintln!("pullgate: {}", object.error("", problem));
+        }
+        return Ok(workloads);
     }
     if Shape::of(&meta.api_version, &meta.kind).is_none() {
-        return Ok(None);
+        return Ok(Vec::new());
     }
     let decoded: spec::Object<'_> = object.decode()?;
-    Ok(extract::from_object(&decoded, meta, false))
+    Ok(extract::from_object(&decoded, meta, false).into_iter().collect())
 }
 
 /// The texts behind a `--file`: one, or those of a directory, or standard input.

@@ -78,9 +78,8 @@ pub(super) struct ExceptionText {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct KindText {
-    #[serde(default)]
-    pub(super) group: String,
-    pub(super) kind: String,
+    pub(super) group: Option<Spanned<String>>,
+    pub(super) kind: Spanned<String>,
     pub(super) path: Spanned<String>,
 }
 

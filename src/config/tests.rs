@@ -66,16 +66,10 @@ fn every_key_is_understood() {
 }
 
 #[test]
-fn an_empty_file_is_the_default_policy() {
-    for text in [
-        "",
-        "\n",
-        "# nothing\n",
-        "---\n",
-        "{}",
-        "namespaces:\nregistries:\nonUncertain:\n",
-        "pin: {}\nguard: { registries: {} }\nnamespaces: []\n",
-    ] {
+fn what_is_not_written_is_the_default_policy() {
+    for text in
+        ["{}", "namespaces:\nregistries:\nonUncertain:\n", "pin: {}\nguard: { registries: {} }\nnamespaces: []\n"]
+    {
         assert_eq!(parse(text, "pullgate.yaml"), Ok(Policy::default()), "{text:?}");
     }
 }
@@ -103,6 +97,33 @@ fn a_mistake_is_named_with_file_line_and_column() {
         (
             "registries:\n  - host: a.io\n    plainHttp: true\n",
             "3:5: unknown key \"plainHttp\"; known here: host, plainHTTP, caFile, clientCertFile, proxy, skipVerify, timeout, nodeAccess",
+        ),
+        ("", "1:1: the file holds no configuration: write mode: audit or more, or {} for all defaults"),
+        (
+            "# mode: enforce\n\n",
+            "1:1: the file holds no configuration: write mode: audit or more, or {} for all defaults",
+        ),
+        ("---\n...\n", "1:1: the file holds no configuration: write mode: audit or more, or {} for all defaults"),
+        (
+            "kinds:\n  - { group: a.io/v1, kind: Rollout, path: spec.template }",
+            "2:14: \"a.io/v1\" is not an API group: write it without a version, such as argoproj.io",
+        ),
+        (
+            "kinds:\n  - { group: a.io, kind: rollouts.a.io, path: spec.template }",
+            "2:26: \"rollouts.a.io\" is not a kind: write it as the object does, such as Rollout",
+        ),
+        (
+            "kinds:\n  - { group: apps, kind: Deployment, path: spec.template }",
+            "2:26: Deployment of apps is built in and always judged: remove this entry",
+        ),
+        ("kinds:\n  - { kind: Pod, path: spec }", "2:13: Pod is built in and always judged: remove this entry"),
+        (
+            "kinds:\n  - { group: a.io, kind: Job, path: spec.jobs.0.template }",
+            "2:37: \"0\" is not the name of a field: an entry of a list is written like jobs[0], every entry like jobs[*]",
+        ),
+        (
+            "kinds:\n  - { group: a.io, kind: Job, path: 'spec.jobs[x]' }",
+            "2:37: \"[x]\" is not an entry of a list: write [0] for the first one, or [*] for every one",
         ),
         ("mode: deny", "1:7: \"deny\" is not known here: use enforce, warn, audit"),
         (

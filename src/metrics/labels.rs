@@ -38,6 +38,14 @@ pub(super) struct Condition {
     pub(super) condition: &'static str,
 }
 
+/// What the operator has written under `kinds`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct TemplatePath {
+    pub(super) group: String,
+    pub(super) kind: String,
+    pub(super) path: String,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct What {
     pub(super) what: &'static str,

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::spec::{Metadata, Object, OwnerReference, Spec};
-use super::{ContainerImage, ObjectRef, Owner, Placement, PullPolicy, PullSecretNames, Shape, Workload};
+use super::{ContainerImage, ObjectRef, Owner, Placement, PullPolicy, PullSecretNames, Scalar, Shape, Workload};
 
 /// The workload that `object` is, with all of its images; `None` if `meta` names a kind that pullgate does not know, or
 /// the object has no pod template.
@@ -16,25 +16,26 @@ use super::{ContainerImage, ObjectRef, Owner, Placement, PullPolicy, PullSecretN
 pub fn from_object(object: &Object<'_>, meta: ObjectRef, admitted: bool) -> Option<Workload> {
     let place = Place::of(&meta)?;
     let spec = place.pod_spec(object)?;
-    let images = fields(spec).map(|field| field.image(place, None)).collect();
+    let images = fields(spec, place.shape()).map(|field| field.image(place, None)).collect();
     Some(place.workload(object, spec, meta, admitted, images))
 }
 
 /// The workload that an UPDATE makes of `old`; `None` if it changes nothing that decides a pull, or the kind is unknown.
 ///
 /// Of a Pod the changed and the new images stay: an unchanged one is running, good or bad. Of a template all stay as
-/// soon as an image, its policy, a pull secret, the service account or the placement differs.
+/// soon as an image, its policy, a pull secret, the service account or the placement differs. The placement does not count
+/// where nothing will run: whoever stops work may take constraints out that are of no use any more (Kueue does).
 pub fn from_update(object: &Object<'_>, old: &Object<'_>, meta: ObjectRef) -> Option<Workload> {
     let place = Place::of(&meta)?;
     let spec = place.pod_spec(object)?;
     let empty = Spec::default();
     let old_spec = place.pod_spec(old).unwrap_or(&empty);
-    let before = Before::new(old_spec);
+    let before = Before::new(old_spec, place.shape());
     let template = place.shape() == Shape::Template;
-    if template && same_template(spec, old_spec) {
+    if template && same_pulls(spec, old_spec) && (is_stopped(object) || spec.same_placement(old_spec)) {
         return None;
     }
-    let images: Vec<_> = fields(spec)
+    let images: Vec<_> = fields(spec, place.shape())
         .filter_map(|field| match before.image(&field) {
             Some(same) if same == field.image => template.then(|| field.image(place, None)),
             other => Some(field.image(place, other)),
@@ -50,13 +51,23 @@ pub fn from_new_ephemeral_containers(object: &Object<'_>, old: &Object<'_>, meta
     let place = Place::of(&meta)?;
     let spec = place.pod_spec(object)?;
     let empty = Spec::default();
-    let before = Before::new(place.pod_spec(old).unwrap_or(&empty));
-    let images: Vec<_> = fields(spec)
+    let before = Before::new(place.pod_spec(old).unwrap_or(&empty), place.shape());
+    let images: Vec<_> = fields(spec, place.shape())
         .filter(|field| field.list == ImageList::EphemeralContainers && before.image(field).is_none())
         .map(|field| field.image(place, None))
         .collect();
     let existing = place == Place::Pod;
     (!images.is_empty()).then(|| Workload { existing, ..place.workload(object, spec, meta, true, images) })
+}
+
+/// Whether an object with a template names an image in it, be it a placeholder.
+pub(super) fn names_images(object: &Object<'_>) -> bool {
+    Place::Template.pod_spec(object).is_some_and(|spec| fields(spec, Shape::Pod).next().is_some())
+}
+
+/// Whether nothing of an object runs: a suspended Job or `CronJob`, or what is scaled to nothing.
+fn is_stopped(object: &Object<'_>) -> bool {
+    object.spec.suspend == Scalar::True || object.spec.replicas == Scalar::Zero
 }
 
 /// The four lists of a pod spec that name images.
@@ -88,6 +99,7 @@ enum Place {
 /// The images of an object before its UPDATE, found by container name.
 struct Before<'o> {
     spec: &'o Spec<'o>,
+    shape: Shape,
     // Positions seldom move; the maps are for those that do, and keep a hostile pod of 100,000 containers linear.
     by_name: [OnceCell<HashMap<&'o str, &'o str>>; 4],
 }
@@ -133,8 +145,9 @@ impl ImageList {
         Some(Field { list: self, index, name, image, policy })
     }
 
-    fn fields<'o>(self, spec: &'o Spec<'_>) -> impl Iterator<Item = Field<'o>> {
-        (0..self.len(spec)).filter_map(move |index| self.get(spec, index)).filter(|field| !placeholder(field.image))
+    fn fields<'o>(self, spec: &'o Spec<'_>, shape: Shape) -> impl Iterator<Item = Field<'o>> {
+        let image = move |field: &Field<'_>| shape == Shape::Pod || !placeholder(field.image);
+        (0..self.len(spec)).filter_map(move |index| self.get(spec, index)).filter(image)
     }
 }
 
@@ -230,42 +243,48 @@ impl Place {
 // === impl Before ===
 
 impl<'o> Before<'o> {
-    fn new(spec: &'o Spec<'o>) -> Self {
-        Self { spec, by_name: Default::default() }
+    fn new(spec: &'o Spec<'o>, shape: Shape) -> Self {
+        Self { spec, shape, by_name: Default::default() }
     }
 
     /// What the same container had before; `None` if it was not there or had no image.
     fn image(&self, field: &Field<'_>) -> Option<&'o str> {
         match field.list.get(self.spec, field.index) {
-            Some(before) if before.name == field.name => Some(before.image).filter(|image| !placeholder(image)),
+            Some(before) if before.name == field.name => {
+                Some(before.image).filter(|image| self.shape == Shape::Pod || !placeholder(image))
+            }
             _ => self.by_name[field.list as usize]
-                .get_or_init(|| field.list.fields(self.spec).map(|before| (before.name, before.image)).collect())
+                .get_or_init(|| {
+                    field.list.fields(self.spec, self.shape).map(|before| (before.name, before.image)).collect()
+                })
                 .get(field.name)
                 .copied(),
         }
     }
 }
 
-/// Every image of a pod spec, in the order in which they are reported.
-fn fields<'o>(spec: &'o Spec<'_>) -> impl Iterator<Item = Field<'o>> {
-    ImageList::ALL.into_iter().flat_map(move |list| list.fields(spec))
+/// Every image of a pod spec, in the order in which they are reported; of a template without its placeholders. A Pod that
+/// is validated has none: whoever fills images in has done so.
+fn fields<'o>(spec: &'o Spec<'_>, shape: Shape) -> impl Iterator<Item = Field<'o>> {
+    ImageList::ALL.into_iter().flat_map(move |list| list.fields(spec, shape))
 }
 
-/// Empty is legal in templates (the platform fills it in), `auto` is what service meshes write for the same purpose.
-fn placeholder(image: &str) -> bool {
-    matches!(image, "" | "auto")
+/// What [`ContainerImage::is_placeholder`] says.
+pub(super) fn placeholder(image: &str) -> bool {
+    image == "auto" || image.trim().is_empty()
 }
 
-/// Whether two pod templates pull the same images with the same names of secrets onto the same nodes. Order and names
-/// of containers do not matter.
-fn same_template(new: &Spec<'_>, old: &Spec<'_>) -> bool {
-    new.same_placement(old) && pull_secrets(new, false) == pull_secrets(old, false) && pulls(new) == pulls(old)
+/// Whether two pod templates pull the same images with the same names of secrets. Order and names of containers do not
+/// matter.
+fn same_pulls(new: &Spec<'_>, old: &Spec<'_>) -> bool {
+    pull_secrets(new, false) == pull_secrets(old, false) && pulls(new) == pulls(old)
 }
 
 /// Every image with its policy, in an order of their own.
 fn pulls<'o>(spec: &'o Spec<'_>) -> Vec<(&'o str, &'static str)> {
-    let mut pulls: Vec<_> =
-        fields(spec).map(|field| (field.image, PullPolicy::or_default(field.policy, field.image).as_str())).collect();
+    let mut pulls: Vec<_> = fields(spec, Shape::Template)
+        .map(|field| (field.image, PullPolicy::or_default(field.policy, field.image).as_str()))
+        .collect();
     pulls.sort_unstable();
     pulls
 }

@@ -8,7 +8,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 
-use super::lenient::{List, Nullable, Pairs, Text};
+use super::lenient::{List, Nullable, Pairs, Scalar, Text};
 
 /// The annotation that marks the API server's image of a static pod
 /// (kubernetes/kubernetes `pkg/apis/core/annotation_key_constants.go`).
@@ -97,6 +97,10 @@ pub struct Spec<'a> {
     pub tolerations: List<Toleration<'a>>,
     /// `os`.
     pub os: Nullable<Os<'a>>,
+    /// `suspend` of a Job or a `CronJob`.
+    pub suspend: Scalar,
+    /// `replicas` of a Deployment and the like.
+    pub replicas: Scalar,
     /// The pod template of a Deployment, a Job and the like.
     pub template: Option<Box<Nested<'a>>>,
     /// The job template of a `CronJob`.

@@ -196,9 +196,9 @@ impl Gate {
         let snapshot = self.snapshot();
         let body = review.to_string();
         let review = admission::review::parse(body.as_bytes()).unwrap();
-        let admission::review::Subject::Judge(workload) = &review.subject else { unreachable!("a pod") };
+        let admission::review::Subject::Judge(workloads) = &review.subject else { unreachable!("a pod") };
         let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
-        snapshot.engine.check(&snapshot.policy, workload, Purpose::Judge, deadline).await
+        snapshot.engine.check(&snapshot.policy, &workloads[0], Purpose::Judge, deadline).await
     }
 
     /// Sends a review to `/validate`.

@@ -311,6 +311,16 @@ fn a_bad_configuration_is_said_in_the_log_and_a_good_one_is_taken() {
 }
 
 #[test]
+fn an_emptied_configuration_makes_no_audit_of_enforce() {
+    let files = Files::new();
+    let server = files.start();
+    files.write("config.yaml", "");
+    server.signal("HUP");
+    let line = server.logged("Not reloaded");
+    assert!(line.contains("config.yaml:1:1: the file holds no configuration"), "{line}");
+}
+
+#[test]
 fn a_change_in_the_directory_of_the_nodes_hosts_is_taken_and_a_mistake_is_not() {
     let files = Files::new();
     std::fs::create_dir_all(files.directory.path().join("certs.d/docker.io")).unwrap();

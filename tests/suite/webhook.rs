@@ -2,6 +2,8 @@
 //! comes back.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod configured;
+mod exempt;
 mod hostile;
 
 use std::time::{Duration, Instant};

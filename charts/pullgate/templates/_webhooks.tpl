@@ -54,9 +54,10 @@ webhooks:
             {{- toYaml . | nindent 12 }}
         {{- end }}
     matchConditions:
-      # A mirror pod reports what a kubelet already runs. A rule of one's own may ask about deletions, which have no object.
+      # A mirror pod reports what a kubelet already runs. On anything else the annotation is a word of its author. A rule of
+      # one's own may ask about deletions, which have no object.
       - name: not-a-mirror-pod
-        expression: "object == null || !has(object.metadata.annotations) || !('kubernetes.io/config.mirror' in object.metadata.annotations)"
+        expression: "request.resource.group != '' || request.resource.resource != 'pods' || object == null || !has(object.metadata.annotations) || !('kubernetes.io/config.mirror' in object.metadata.annotations)"
       # Labels, annotations, finalizers, replicas and status name no image.
       - name: pull-changed
         expression: >-

@@ -49,7 +49,7 @@ fn every_list_of_a_pod_has_its_path_and_pointer() {
         "containers": [{ "name": "app", "image": "app:1" }, { "name": "side", "image": "side:1" }],
         "initContainers": [{ "name": "init", "image": "init:1" }],
         "ephemeralContainers": [{ "name": "dbg", "image": "dbg:1" }],
-        "volumes": [{ "name": "tmp", "emptyDir": {} }, { "name": "bare", "image": {} },
+        "volumes": [{ "name": "tmp", "emptyDir": {} }, { "name": "none", "image": null },
                     { "name": "vol", "image": { "reference": "vol:1", "pullPolicy": "Never" } }],
     }));
     let images: Vec<_> =
@@ -98,12 +98,52 @@ fn every_kind_keeps_its_template_where_the_api_says() {
 }
 
 #[test]
-fn placeholders_are_no_images() {
-    for image in [json!(""), json!("auto"), Value::Null] {
-        assert!(pod(&json!({ "containers": [{ "name": "a", "image": image }] })).images.is_empty(), "{image}");
+fn placeholders_are_no_images_in_templates_and_are_in_pods() {
+    for (image, is_image) in [
+        (json!(""), false),
+        (json!(" "), false),
+        (json!(" \t\n"), false),
+        (json!("auto"), false),
+        (Value::Null, false),
+        (json!("auto:1"), true),
+        (json!("AUTO"), true),
+        (json!("auto "), true),
+    ] {
+        let spec = json!({
+            "containers": [{ "name": "a", "image": image }], "volumes": [{ "name": "v", "image": { "reference": image } }],
+        });
+        let template =
+            extract("apps/v1", "Deployment", &json!({ "spec": { "template": { "spec": spec } } })).expect("it");
+        assert_eq!(template.images.len(), if is_image { 2 } else { 0 }, "{image} in a template");
+        let pod = pod(&spec);
+        assert_eq!(pod.images.len(), 2, "{image} in a Pod");
+        assert!(pod.images.iter().all(|found| found.is_placeholder() != is_image), "{image}");
     }
-    assert_eq!(pod(&json!({ "containers": [{ "name": "a", "image": " " }] })).images.len(), 1);
-    assert_eq!(pod(&json!({ "containers": [{ "name": "a", "image": "auto:1" }] })).images.len(), 1);
+}
+
+#[test]
+fn what_stops_is_not_judged_for_where_it_could_land() {
+    let template = |image: &str, pool: &str| {
+        let containers = json!([{ "name": "a", "image": image, "imagePullPolicy": "IfNotPresent" }]);
+        json!({ "spec": { "containers": containers, "nodeSelector": { "pool": pool } } })
+    };
+    let job = |suspend: bool, image: &str, pool: &str| json!({ "spec": { "suspend": suspend, "template": template(image, pool) } });
+    let scaled = |replicas: u32, image: &str, pool: &str| json!({ "spec": { "replicas": replicas, "template": template(image, pool) } });
+    let cron = |suspend: bool, image: &str, pool: &str| json!({ "spec": { "suspend": suspend, "jobTemplate": { "spec": { "template": template(image, pool) } } } });
+    let (jobs, deployments, crons) = (("batch/v1", "Job"), ("apps/v1", "Deployment"), ("batch/v1", "CronJob"));
+    for (kind, old, new, judged) in [
+        (jobs, job(false, "a:1", "x"), job(true, "a:1", "y"), false),
+        (jobs, job(true, "a:1", "x"), job(true, "a:1", "y"), false),
+        (jobs, job(true, "a:1", "x"), job(false, "a:1", "y"), true),
+        (jobs, job(false, "a:1", "x"), job(true, "a:2", "x"), true),
+        (deployments, scaled(1, "a:1", "x"), scaled(0, "a:1", "y"), false),
+        (deployments, scaled(0, "a:1", "x"), scaled(1, "a:1", "y"), true),
+        (deployments, scaled(1, "a:1", "x"), scaled(0, "a:2", "y"), true),
+        (crons, cron(false, "a:1", "x"), cron(true, "a:1", "y"), false),
+        (crons, cron(false, "a:1", "x"), cron(false, "a:1", "y"), true),
+    ] {
+        assert_eq!(update(kind, &old, &new).is_some(), judged, "{kind:?}: {old} to {new}");
+    }
 }
 
 #[test]
@@ -194,7 +234,8 @@ fn an_update_of_a_pod_keeps_only_what_changed() {
     assert_eq!(update_pod(&two("a:1", "b:1"), &two("a:1", "b:2")), changed("b:2", "b:1"));
     let swapped = json!({ "containers": [{ "name": "b", "image": "b:1" }, { "name": "a", "image": "a:2" }] });
     assert_eq!(update_pod(&two("a:1", "b:1"), &swapped), changed("a:2", "a:1"));
-    assert_eq!(update_pod(&one("app:1"), &two("a:1", "auto")), new("a:1"));
+    assert_eq!(update_pod(&one("app:1"), &two("a:1", "auto")), [new("a:1"), new("auto")].concat());
+    assert_eq!(update_pod(&two("a:1", "auto"), &two("a:2", "auto")), changed("a:2", "a:1"));
     let volume = |image: Value| json!({ "volumes": [{ "name": "app", "image": image }] });
     assert_eq!(update_pod(&volume(Value::Null), &volume(json!({ "reference": "v:1" }))), new("v:1"));
     let same_name_elsewhere = json!({ "initContainers": [{ "name": "app", "image": "app:1" }] });

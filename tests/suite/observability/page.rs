@@ -78,6 +78,7 @@ fn recorded() -> String {
         assert_eq!(metrics.reloaded(what, Err::<(), _>("bad")), Err("bad"));
     }
     metrics.unknown_caller();
+    metrics.template_path_unmatched("batch.example.io", "Trainer", "spec.workers[*].template");
     for condition in ["serving", "certificate"] {
         metrics.condition(condition, true);
     }
