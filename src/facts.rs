@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::credentials::{CredentialId, Expiry, Keyring, MalformedSecret, NotContributing, Source};
 use crate::node_credentials::Broken;
 use crate::nodes::Eligible;
-use crate::nodes::platform::Content;
+use crate::nodes::platform::ReadContent;
 use crate::reference::{Reference, ReferenceError};
 use crate::registry::failure::Failure;
 use crate::registry::manifest::Manifest;
@@ -89,8 +89,8 @@ pub struct ImageFacts {
     pub attempts: Vec<Attempt>,
     /// What nodes hold and could not be read; a login may be missing among the attempts.
     pub unusable: Vec<Broken>,
-    /// Its platforms, where they matter and could be read.
-    pub content: Option<Arc<Content>>,
+    /// Its platforms and its length, where they matter and could be read.
+    pub content: Option<Arc<ReadContent>>,
     /// What its name may have been meant to be; looked for once it is certain that it cannot be pulled.
     pub meant: Meant,
 }

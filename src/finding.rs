@@ -3,6 +3,7 @@
 //! Pure data. The codes are a contract (messages, metrics, JSON, documentation pages use the same words); the
 //! sentences are made in [`crate::message`].
 
+mod cause;
 mod description;
 mod evidence;
 
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::credentials::TokenKind;
 
+pub use self::cause::Cause;
 pub use self::description::Description;
 pub use self::evidence::{Nearest, Probed, Tried};
 
@@ -58,36 +60,6 @@ pub enum Code {
     NotChecked,
     /// Policy Never, and no node that the pod can land on reports the image.
     ErrImageNeverPull,
-}
-
-/// The second word of a code that has several origins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Cause {
-    /// The host name did not resolve.
-    Dns,
-    /// The connection was refused or reset.
-    Refused,
-    /// Connect, handshake or first byte took too long.
-    Timeout,
-    /// The TLS handshake failed.
-    Tls,
-    /// The configured proxy did not carry the request.
-    Proxy,
-    /// The review's deadline came first.
-    Deadline,
-    /// pullgate is at its own concurrency limit.
-    Overload,
-    /// The address or redirect is refused by the outbound guard.
-    Guard,
-    /// A size, count or failed-login limit of pullgate's own.
-    Limit,
-    /// The cluster does not let pullgate read what it needs.
-    Forbidden,
-    /// A credential provider plugin that nodes have did not answer.
-    Plugin,
-    /// Docker schema 1, which some runtimes still take.
-    Schema1,
 }
 
 /// One image and what is wrong with it.
@@ -280,34 +252,6 @@ impl Code {
 }
 
 impl fmt::Display for Code {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-// === impl Cause ===
-
-impl Cause {
-    /// The stable word, also the metric label.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Dns => "dns",
-            Self::Refused => "refused",
-            Self::Timeout => "timeout",
-            Self::Tls => "tls",
-            Self::Proxy => "proxy",
-            Self::Deadline => "deadline",
-            Self::Overload => "overload",
-            Self::Guard => "guard",
-            Self::Limit => "limit",
-            Self::Forbidden => "forbidden",
-            Self::Plugin => "plugin",
-            Self::Schema1 => "schema1",
-        }
-    }
-}
-
-impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }

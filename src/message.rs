@@ -9,6 +9,7 @@ mod limits;
 mod logins;
 mod meant;
 mod secrets;
+mod served;
 pub(crate) mod typed;
 mod warnings;
 
@@ -126,9 +127,8 @@ pub(crate) fn fix(draft: &Draft<'_>, code: Code, certain: bool, failure: Option<
         Code::PullSecretMalformed => "make the Secret anew".to_owned(),
         Code::PlatformMismatch => "build it for the platform of the nodes".to_owned(),
         Code::ErrImageNeverPull => "load it onto the nodes, or let them pull it".to_owned(),
-        Code::UnsupportedManifest => {
-            "push it again with a current builder, as an OCI image or Docker schema 2".to_owned()
-        }
+        Code::UnsupportedManifest => served::fix(failure, host)
+            .unwrap_or_else(|| "push it again with a current builder, as an OCI image or Docker schema 2".to_owned()),
         Code::BlockedByRegistry => format!("ask the owners of {host}: the rule is theirs"),
         Code::RegistryNotAllowed => {
             "use a registry of guard.registries.allow, or ask the operator of the cluster".to_owned()

@@ -131,6 +131,12 @@ impl Images {
         self.names_of(name).is_some()
     }
 
+    /// Whether an image of this digest is there, under any name.
+    pub fn hold_digest(&self, digest: &str) -> bool {
+        let named = |name: &String| name.rsplit_once('@').is_some_and(|(_, known)| known == digest);
+        self.listed.iter().any(|names| names.iter().any(named))
+    }
+
     /// All names of the image that has this one.
     pub fn names_of(&self, name: &str) -> Option<&[String]> {
         self.listed.iter().find(|names| names.iter().any(|known| known == name)).map(AsRef::as_ref)

@@ -21,6 +21,7 @@ pub mod manifest;
 pub mod node;
 pub mod probes;
 pub mod proxies;
+mod reading;
 mod realms;
 pub mod said;
 mod session;
@@ -33,19 +34,20 @@ use std::sync::Arc;
 use crate::credentials::{Credential, CredentialId};
 use crate::finding::{Cause, Code};
 use crate::metrics::Metrics;
-use crate::reference::{Algorithm, Digest, Reference};
+use crate::reference::Reference;
 use crate::registry::budget::{Budget, Budgets, Use};
 pub use crate::registry::endpoint::Endpoint;
-use crate::registry::failure::{Failure, Weight};
+use crate::registry::failure::Failure;
 use crate::registry::hosts::{Way, Ways};
-use crate::registry::manifest::{Manifest, Nature};
+use crate::registry::manifest::Manifest;
 use crate::registry::probes::Probes;
 use crate::registry::session::Session;
-use crate::registry::transport::{Intent, Method, Response, Transport};
+use crate::registry::transport::{Intent, Method, Transport};
 use crate::time::Clock;
 
-/// How many redirects a manifest request follows.
-const MAX_REDIRECTS: u8 = 3;
+/// How many redirects a manifest or blob request follows: Go's client stops at the tenth
+/// (containerd/containerd `core/remotes/docker/resolver.go`, `request.do`).
+const MAX_REDIRECTS: u8 = 9;
 
 /// One question, owned so that its answer may outlive whoever asked.
 #[derive(Clone, Debug)]
@@ -141,7 +143,7 @@ impl Registry {
     /// Always: the refusal with its reason; what came instead when the GET did not end the same way.
     pub async fn explain(&self, ask: &Ask, refused: Failure) -> Failure {
         if self.affords(ask, Use::Explanation).is_err() {
-            return Failure { explained: true, ..refused };
+            return refused.for_good();
         }
         let only = Ask { intent: Intent::Explain, ..ask.clone() };
         // Rare, and large: not part of the future of every dialogue.
@@ -150,88 +152,5 @@ impl Registry {
             // The node asks by HEAD: its line stays.
             Err(reason) => Failure { node: refused.node, explained: true, ..reason },
         }
-    }
-
-    /// Reads digest and kind off a 2xx answer, with one GET where HEAD does not say enough.
-    async fn manifest(&self, ask: &Ask, mut answer: Response, mut method: Method) -> Result<Manifest, Failure> {
-        let length = |answer: &Response| answer.header("content-length").and_then(|value| value.parse::<u64>().ok());
-        if let Some(bytes) = length(&answer).filter(|bytes| *bytes > manifest::MAX_SIZE as u64) {
-            let detail = format!("its manifest has {bytes} bytes; containerd takes at most {}", manifest::MAX_SIZE);
-            let large = unsupported(detail, node::too_large(&ask.reference, bytes));
-            return Err(Failure { weight: Weight::TooLarge, ..large });
-        }
-        let mut announced = announced_digest(ask, &answer)?;
-        let wanted = ask.reference.digest();
-        // A digest in another algorithm than the one asked for says nothing: only the bytes can.
-        let comparable = |announced: &Digest| wanted.is_none_or(|wanted| wanted.algorithm() == announced.algorithm());
-        if method == Method::Head && (!announced.as_ref().is_some_and(comparable) || length(&answer).is_none()) {
-            (answer, method) = self.converse(ask, Method::Get).await?;
-            announced = announced_digest(ask, &answer)?;
-        }
-        let algorithm = announced.as_ref().or(wanted).map_or(Algorithm::Sha256, Digest::algorithm);
-        let hashed = (method == Method::Get).then(|| manifest::digest_of(&answer.body, algorithm)).flatten();
-        if let (Some(announced), Some(hashed)) = (&announced, &hashed)
-            && announced != hashed
-        {
-            let detail = format!("{} announces {announced} and sends other bytes", ask.endpoint.host);
-            return Err(Failure::nonsense(detail, None));
-        }
-        if let (Method::Get, Some(wanted)) = (method, wanted)
-            && manifest::digest_of(&answer.body, wanted.algorithm()).as_ref() != Some(wanted)
-        {
-            let detail = format!("{} was asked for {wanted} and sends other bytes", ask.endpoint.host);
-            return Err(Failure::nonsense(detail, None));
-        }
-        let Some(digest) = announced.or(hashed) else {
-            return Err(Failure::nonsense(format!("{} names no digest", ask.endpoint.host), None));
-        };
-        if let Some(wanted) = wanted.filter(|wanted| wanted.algorithm() == digest.algorithm() && **wanted != digest) {
-            let detail = format!("{} was asked for {wanted} and announces {digest}", ask.endpoint.host);
-            return Err(Failure::nonsense(detail, None));
-        }
-        let content_type = answer.header("content-type").unwrap_or_default();
-        let mut nature = manifest::nature(content_type);
-        if let (Nature::Runnable(kind), Method::Get) = (&nature, method) {
-            nature = manifest::nature_of_body(*kind, &answer.body);
-        }
-        match nature {
-            Nature::Runnable(kind) => Ok(Manifest { digest, kind }),
-            Nature::Schema1 => {
-                let failure = unsupported("its manifest is Docker schema 1", node::schema_1(&ask.reference));
-                Err(Failure { cause: Some(Cause::Schema1), ..failure })
-            }
-            Nature::Other(what) => Err(Failure { node: None, ..unsupported(format!("it is {what}"), String::new()) }),
-            Nature::Unknown => Err(Failure::nonsense(
-                format!("{} answers with \"{}\", not with a manifest", ask.endpoint.host, said::clean(content_type)),
-                None,
-            )),
-        }
-    }
-}
-
-fn announced_digest(ask: &Ask, answer: &Response) -> Result<Option<Digest>, Failure> {
-    let Some(header) = answer.header("docker-content-digest").filter(|value| !value.is_empty()) else {
-        return Ok(None);
-    };
-    header.parse().map(Some).map_err(|error| {
-        let words = format!("\"{}\" in header not a valid digest: {error}", said::clean(header));
-        let detail = format!("{} announces something that is no digest", ask.endpoint.host);
-        Failure::nonsense(detail, Some(node::resolve_line(&ask.reference, &words)))
-    })
-}
-
-fn unsupported(detail: impl Into<String>, node: String) -> Failure {
-    Failure {
-        code: Code::UnsupportedManifest,
-        cause: None,
-        registry: None,
-        detail: Some(detail.into()),
-        node: Some(node),
-        node_1x: None,
-        retry_after: None,
-        explained: true,
-        probed: None,
-        nearest: None,
-        weight: Weight::Final,
     }
 }

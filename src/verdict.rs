@@ -4,6 +4,7 @@ mod dated;
 mod draft;
 mod nodes;
 mod notices;
+mod served;
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -266,26 +267,33 @@ fn judge_image(
         Some(draft.finding(Code::RegistryNotAllowed, true, None))
     } else if let Some(Attempt { outcome: Ok(manifest), stale, age, .. }) = facts.attempts.last() {
         let digest = &manifest.digest;
-        let fit = facts.content.as_ref().map_or(Fit::Good, |content| ground.fit(&draft, content, digest));
-        outcome.judged.digest = Some(digest.clone());
+        let fit = facts.content.as_ref().map_or(Fit::Good, |read| ground.fit(&draft, &read.content, digest));
         outcome.judged.stale = stale.then_some(*age);
         // Where the node may ask another registry, nothing that this one says holds for it.
         let theirs = !stale && !ground.may_ask_elsewhere(image);
         outcome.judged.architectures =
-            facts.content.as_ref().filter(|_| theirs).and_then(|content| ground.architectures(content));
+            facts.content.as_ref().filter(|_| theirs).and_then(|read| ground.architectures(&read.content));
+        let served = served::finding(&draft, manifest, facts.content.as_deref(), ground);
+        // What some node cannot pull by this digest is no answer to go on with.
+        outcome.judged.digest = served.is_none().then(|| digest.clone());
         outcome.judged.pinnable = theirs
+            && served.is_none()
             && reference.digest().is_none()
             && !policy.pin_skipped(reference.name())
             && !ground.differs(image, reference, digest);
-        match fit {
+        let unfit = match fit {
             Fit::Good => None,
             Fit::Notice(code, what, fix) => {
                 let message = format!("{} {what}", message::shown(&image.image));
                 outcome.notice = Some(Notice { code, path: image.path.clone(), message, fix: Some(fix), token: None });
                 None
             }
-            Fit::Mismatch(finding) => Some(Finding { certain: finding.certain && theirs, ..*finding }),
-        }
+            Fit::Mismatch(finding) => Some(*finding),
+        };
+        // What is certain speaks first.
+        let (first, second) =
+            if served.as_ref().is_some_and(|finding| finding.certain) { (served, unfit) } else { (unfit, served) };
+        first.or(second).map(|finding| Finding { certain: finding.certain && theirs, ..finding })
     } else {
         decisive(&attempts).map(|failure| without_plugins(failure, &facts.unusable)).and_then(|failure| {
             let failure = failure.as_ref();

@@ -293,5 +293,6 @@ fn answers(_: &Script, request: &Request<'_>) -> Response {
         ],
         body: if request.method == Method::Get { body } else { Vec::new() },
         redirected_to: None,
+        left_origin: false,
     }
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use pullgate::credentials::CredentialId;
-use pullgate::nodes::platform::{Content, Platform};
+use pullgate::nodes::platform::{Content, Platform, ReadContent};
 use pullgate::policy::{Pattern, RegistryRule};
 use pullgate::reference::{Algorithm, Digest, Reference};
 use pullgate::registry::manifest::{Kind, Manifest, Nature, digest_of, nature, nature_of_body};
@@ -56,14 +56,17 @@ pub fn property(data: &[u8]) -> bool {
             found
         }
         Err(failure) => {
-            assert!(lies || choice & NO_DIGEST != 0 && kind == Kind::Image, "{failure:?}");
-            Manifest { digest, kind }
+            // The bytes are looked at where there is no digest, or fewer than any manifest has.
+            let looked_at = choice & NO_DIGEST != 0 || manifest.len() < 90;
+            assert!(lies || looked_at && kind == Kind::Image, "{failure:?}");
+            Manifest::new(digest, kind)
         }
     };
     let lied = resolved.digest != hashes(manifest);
     let asked = format!("registry.corp.io/team/app@{}", resolved.digest);
     match run(registry.content(&ask(&asked), &resolved)) {
-        Ok(content) => {
+        Ok(ReadContent { content, length }) => {
+            assert_eq!(length, manifest.len() as u64);
             assert!(!lied, "other bytes than their digest's were read");
             is_what_stands_there(&content, manifest, config, choice);
             !matches!(content, Content::Index(entries) if entries.is_empty())
@@ -139,7 +142,7 @@ fn answers(script: &Script, request: &Request<'_>) -> Response {
         headers.push(("docker-content-digest".to_owned(), announced.to_string()));
     }
     let body = if request.method == Method::Get { manifest.clone() } else { Vec::new() };
-    Response { status: 200, headers, body, redirected_to: None }
+    Response { status: 200, headers, body, redirected_to: None, left_origin: false }
 }
 
 /// The platforms as another reader of the same bytes finds them.

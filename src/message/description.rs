@@ -1,6 +1,6 @@
 //! What is known of an image → what happened to it, in full and in few words.
 
-use super::{logins, secrets, secrets_tried, who};
+use super::{logins, secrets, secrets_tried, served, who};
 use crate::credentials::Source;
 use crate::facts::Unreadable;
 use crate::finding::{Code, Description};
@@ -58,7 +58,8 @@ pub(crate) fn description(draft: &Draft<'_>, code: Code, certain: bool, failure:
     }
     let detail = failure.and_then(|failure| failure.detail.as_deref());
     let public = failure.and_then(|failure| failure.probed).is_some_and(|probed| probed.public == Some(true));
-    let (what, short) = what_happened(draft, code, detail, public);
+    let (what, short) =
+        served::sentences(code, certain, failure).unwrap_or_else(|| what_happened(draft, code, detail, public));
     let mut details = Vec::new();
     if code == Code::NotFoundOrNoAccess && !public {
         details.push(format!("{} does not say which", host(draft)));

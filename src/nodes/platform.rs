@@ -29,6 +29,15 @@ pub enum Content {
     Other(&'static str),
 }
 
+/// What was read of a manifest's own bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadContent {
+    /// What it is made for.
+    pub content: Content,
+    /// Its length in bytes.
+    pub length: u64,
+}
+
 // === impl Content ===
 
 impl Content {

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 
-use crate::nodes::platform::{Content, Platform};
+use crate::nodes::platform::{Content, Platform, ReadContent};
 use crate::reference::Digest;
 use crate::registry::failure::Failure;
 use crate::registry::host_port;
@@ -61,20 +61,25 @@ struct PlatformText {
 // === impl Registry ===
 
 impl Registry {
-    /// The platforms of `manifest`, which `ask` names by its digest, and which was just resolved with the same credential.
+    /// The platforms and the length of `manifest`, which `ask` names by its digest, and which was just resolved with the same credential.
     ///
     /// # Errors
     /// Whatever the registry answered instead; the image itself is there.
-    pub async fn content(&self, ask: &Ask, manifest: &Manifest) -> Result<Content, Failure> {
+    pub async fn content(&self, ask: &Ask, manifest: &Manifest) -> Result<ReadContent, Failure> {
         let (answer, _) = self.converse(ask, Method::Get).await?;
-        let Object(body): Object<Body> = checked(&answer.body, &manifest.digest, ask)?;
+        let content = self.platforms(ask, manifest, &answer.body).await?;
+        Ok(ReadContent { content, length: answer.body.len() as u64 })
+    }
+
+    async fn platforms(&self, ask: &Ask, manifest: &Manifest, bytes: &[u8]) -> Result<Content, Failure> {
+        let Object(body): Object<Body> = checked(bytes, &manifest.digest, ask)?;
         match (manifest.kind, body) {
             (Kind::Index, Body { manifests: Some(Entries(entries)), .. }) => Ok(Content::Index(entries)),
             // The media type is the registry's word only; the bytes are somebody else's image, perhaps.
             (Kind::Index, Body { manifests: None, .. }) => {
                 Err(Failure::nonsense(format!("{} sends an index without manifests", ask.endpoint.host), None))
             }
-            (Kind::Image, _) if let Nature::Other(what) = manifest::nature_of_body(Kind::Image, &answer.body) => {
+            (Kind::Image, _) if let Nature::Other(what) = manifest::nature_of_body(Kind::Image, bytes) => {
                 Ok(Content::Other(what))
             }
             (Kind::Image, Body { config, .. }) => {

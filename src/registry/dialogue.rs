@@ -51,10 +51,8 @@ impl Registry {
         let mut renewed = false;
         for _ in 0..MAX_ROUNDS {
             let answer = self.request(ask, method, &presented).await?;
-            if let (Some(url), 401 | 403) = (&answer.redirected_to, answer.status) {
-                let host = transport::host(url);
-                let detail = format!("redirects to {host}, which wants a login; pullgate sends none after a redirect");
-                return Err(Failure::own(Code::NotChecked, Cause::Guard, format!("{} {detail}", ask.endpoint.host)));
+            if let (Some(url), 401 | 403, true) = (&answer.redirected_to, answer.status, answer.left_origin) {
+                return Err(refused_elsewhere(ask, method, &answer, url));
             }
             let challenge = || challenge::parse(answer.header_all("www-authenticate")).into_iter().next();
             match answer.status {
@@ -118,6 +116,7 @@ impl Registry {
                 probed: None,
                 nearest: None,
                 weight: Weight::Unanswered,
+                unsigned: false,
             }),
             (Some(Challenge::Bearer { .. } | Challenge::Basic), _) => {
                 self.session.answer(self.transport.as_ref(), ask, challenge).await
@@ -151,7 +150,9 @@ impl Registry {
         if taken {
             let good = self.login_alone(ask).await == Some(true);
             // One more GET would be one more failed login.
-            failure.explained |= !good;
+            if !good {
+                failure = failure.for_good();
+            }
             presented.set_aside(usize::from(!good));
         } else if failure.code == Code::CredentialsRejected {
             // One more GET would be one more failed login.
@@ -206,6 +207,24 @@ fn serves(answer: &Response) -> bool {
     (200..300).contains(&answer.status) && !matches!(kind(), Nature::Unknown)
 }
 
+/// A refusal of another scheme, host or port than the one that was asked, which has seen no login. What a node shows
+/// there depends on its hosts, so that it says nothing about the image.
+fn refused_elsewhere(ask: &Ask, method: Method, answer: &Response, url: &Url) -> Failure {
+    let leads = format!("{} redirects to {}", ask.endpoint.host, transport::host(url));
+    if challenged(answer) {
+        let detail = format!("{leads}, which wants a login; pullgate sends none after such a redirect");
+        return Failure::own(Code::NotChecked, Cause::Guard, detail);
+    }
+    let detail = format!("{leads}, which answers {} with HTTP {}", method.as_str(), answer.status);
+    Failure { weight: Weight::Status, ..Failure::nonsense(detail, None) }
+}
+
+/// Whether a challenge came that containerd answers.
+fn challenged(answer: &Response) -> bool {
+    let answerable = |challenge: &Challenge| matches!(challenge, Challenge::Bearer { .. } | Challenge::Basic);
+    challenge::parse(answer.header_all("www-authenticate")).iter().any(answerable)
+}
+
 fn refused(ask: &Ask, method: Method, answer: &Response, error: Option<&str>, presented: Presented) -> Failure {
     let refusal = Refusal {
         authority: Authority::Manifest,
@@ -214,16 +233,16 @@ fn refused(ask: &Ask, method: Method, answer: &Response, error: Option<&str>, pr
         presented,
         by_digest: ask.reference.digest().is_some(),
         asked_for_body: method == Method::Get,
-        challenged: challenge::parse(answer.header_all("www-authenticate"))
-            .iter()
-            .any(|challenge| matches!(challenge, Challenge::Bearer { .. } | Challenge::Basic)),
+        challenged: challenged(answer),
         host: &ask.endpoint.host,
     };
     let url = ask.endpoint.manifest_url(&ask.reference);
     let node = match (answer.status, error) {
-        (404, _) => node::not_found(&ask.reference),
-        (401, Some(error)) => node::resolve_line(&ask.reference, &node::server_message(error)),
-        (status, _) => node::resolve_line(&ask.reference, &node::unexpected_status(method, &url, status)),
+        (404, _) => Some(node::not_found(&ask.reference)),
+        (401, Some(error)) => Some(node::resolve_line(&ask.reference, &node::server_message(error))),
+        // The node names the URL that answered, which may hold a login.
+        _ if answer.redirected_to.is_some() => None,
+        (status, _) => Some(node::resolve_line(&ask.reference, &node::unexpected_status(method, &url, status))),
     };
-    Failure::refused(refusal, answer, node)
+    Failure { node, ..Failure::refused(refusal, answer, String::new()) }
 }

@@ -5,6 +5,7 @@
 //! says so.
 
 mod code;
+mod signs;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,6 +47,8 @@ pub struct Failure {
     pub nearest: Option<Arc<Nearest>>,
     /// What it counts where a node has other hosts to ask.
     pub weight: Weight,
+    /// Nothing in the answer shows that a registry gave it; a GET may bring a body that does.
+    pub unsigned: bool,
 }
 
 /// How a node with several hosts weighs a failure of one: it goes on to the next unless the failure is final, and shows
@@ -122,6 +125,7 @@ impl Failure {
             probed: None,
             nearest: None,
             weight: Weight::Unanswered,
+            unsigned: false,
         }
     }
 
@@ -135,7 +139,9 @@ impl Failure {
                 | Cause::Overload
                 | Cause::Forbidden
                 | Cause::Plugin
-                | Cause::Schema1,
+                | Cause::Schema1
+                | Cause::Length
+                | Cause::MediaType,
             ) => Code::NotChecked,
             Some(Cause::Dns | Cause::Refused | Cause::Timeout | Cause::Tls | Cause::Proxy) => Code::RegistryUnreachable,
             None => Code::RegistryError,
@@ -158,6 +164,7 @@ impl Failure {
             probed: None,
             nearest: None,
             weight: Weight::Final,
+            unsigned: false,
         }
     }
 
@@ -165,7 +172,7 @@ impl Failure {
     pub fn refused(refusal: Refusal<'_>, answer: &Response, node: String) -> Self {
         let said = said(&answer.body, answer.header("content-type"));
         let code = code::of(refusal, &said);
-        Self {
+        let failure = Self {
             code,
             cause: None,
             registry: said.words(),
@@ -185,7 +192,34 @@ impl Failure {
             probed: None,
             nearest: None,
             weight: weight(refusal),
+            unsigned: code.certain() && !signs::of(refusal, answer, &said),
+        };
+        // A refused login is not asked about again: one more GET would be one more failed login.
+        if refusal.asked_for_body || code == Code::CredentialsRejected {
+            failure.settled_with(&format!("HTTP {}, and ", refusal.status))
+        } else {
+            failure
         }
+    }
+
+    /// The same without a further question: a refusal that nothing shows to be a registry's is no longer certain.
+    #[must_use]
+    pub fn for_good(self) -> Self {
+        self.settled_with("")
+    }
+
+    fn settled_with(self, status: &str) -> Self {
+        if !(self.unsigned && self.code.certain()) {
+            return Self { explained: true, ..self };
+        }
+        // What proxies, meshes and balancers say while the registry is away.
+        let detail = format!("{status}nothing in the answer is a registry's: a proxy or a balancer, perhaps");
+        Self { code: Code::RegistryError, detail: Some(detail), explained: true, ..self }
+    }
+
+    /// Whether it looks certain, and a GET has to show that a registry said it.
+    pub fn in_doubt(&self) -> bool {
+        self.unsigned && self.code.certain() && !self.explained
     }
 
     /// Whether the registry answered with an error of its own, a 5xx.

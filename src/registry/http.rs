@@ -1,6 +1,7 @@
 //! [`Transport`] over reqwest: one client per [`Profile`], the outbound guard where connections are made, redirects
-//! followed by hand (without the authorization), everything bounded in size and time.
+//! followed by hand (the authorization stays on its scheme, host and port), everything bounded in size and time.
 
+mod body;
 mod certificate;
 mod clients;
 mod errors;
@@ -14,9 +15,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::header::{
-    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION,
-};
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderValue, LOCATION};
 use secrecy::{ExposeSecret, SecretString};
 use tracing::field::Empty;
 use tracing::{Instrument as _, trace_span};
@@ -28,7 +27,6 @@ use crate::registry::guard::Guard;
 use crate::registry::host_port::{self, HTTPS_PORT, UrlError};
 use crate::registry::hosts::Headers;
 pub use crate::registry::http::names::{LookingUp, Names};
-use crate::registry::http::phase::Phase;
 use crate::registry::proxies::Proxies;
 use crate::registry::transport::{Method, Profile, Request, Response, Sending, Transport, TransportError, host};
 use crate::telemetry::SPANS;
@@ -39,14 +37,16 @@ pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// Limit for one TCP connect: a black-holed registry must answer a review within two seconds.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_millis(1500);
 
-/// Response headers are refused beyond this count; real registries send about twenty.
-const MAX_HEADERS: usize = 100;
-
-/// Response headers are refused beyond these bytes, names and values together.
-const MAX_HEADER_LIST: u32 = 64 * 1024;
-
-/// Of a refusal no more is read: enough for every registry's words.
-const MAX_ERROR_BODY: usize = 64 * 1024;
+/// Where a request has come to.
+#[derive(Debug)]
+struct Hop {
+    url: Url,
+    /// A redirect led here.
+    redirected: bool,
+    /// Some redirect led to another scheme, host or port than the one that was asked. It stays so if a later one leads
+    /// back: who was in between must not choose what a login is sent to.
+    left_origin: bool,
+}
 
 /// The real transport.
 #[derive(Debug)]
@@ -54,6 +54,24 @@ pub struct HttpTransport {
     guard: Guard,
     proxies: Proxies,
     clients: clients::Clients,
+}
+
+// === impl Hop ===
+
+impl Hop {
+    /// The next URL, from a `Location`.
+    fn to(self, first: &Url, location: &str) -> Result<Self, TransportError> {
+        let mut url = host_port::join_url(&self.url, location).map_err(|error| {
+            let (cause, what) = match error {
+                UrlError::Syntax(_) => (None, "something that is no URL"),
+                UrlError::OtherHost(_) => (Some(Cause::Guard), "a host that nodes read in another way"),
+            };
+            TransportError { cause, detail: format!("{} redirects to {what}", host(&self.url)), go: None }
+        })?;
+        url.set_fragment(None);
+        let left_origin = self.left_origin || url.origin() != first.origin();
+        Ok(Self { url, redirected: true, left_origin })
+    }
 }
 
 // === impl HttpTransport ===
@@ -90,43 +108,37 @@ impl HttpTransport {
     }
 
     async fn follow(&self, request: Request<'_>) -> Result<Response, TransportError> {
-        let mut url = request.url.clone();
-        let mut redirected_to = None;
-        for _ in 0..=request.max_redirects {
-            let profile = self.hop(&request, &url, redirected_to.is_some());
-            self.check(&profile, &url)?;
-            phase::asks(host(&url));
+        let mut hop = Hop { url: request.url.clone(), redirected: false, left_origin: false };
+        for followed in 0.. {
+            let profile = self.profile(&request, &hop);
+            self.check(&profile, &hop.url)?;
+            phase::asks(host(&hop.url));
             let client = self.clients.get(&profile)?;
-            let authorization = request.authorization.as_ref().filter(|_| redirected_to.is_none());
-            let sent = build(&client, &request, &url, authorization)?.send().await;
-            let answer = sent.map_err(|error| errors::classify(request.method, &url, &profile.proxy, &error))?;
+            let authorization = request.authorization.as_ref().filter(|_| !hop.left_origin);
+            let sent = build(&client, &request, &hop.url, authorization)?.send().await;
+            let answer = sent.map_err(|error| errors::classify(request.method, &hop.url, &profile.proxy, &error))?;
             let Some(location) = redirect(request.method, &answer).filter(|_| request.max_redirects > 0) else {
-                return read(answer, &request, redirected_to, &url, &profile.proxy).await;
+                return body::read(answer, &request, hop, &profile.proxy).await;
             };
-            url = host_port::join_url(&url, &location).map_err(|error| {
-                let (cause, what) = match error {
-                    UrlError::Syntax(_) => (None, "something that is no URL"),
-                    UrlError::OtherHost(_) => (Some(Cause::Guard), "a host that nodes read in another way"),
-                };
-                TransportError { cause, detail: format!("{} redirects to {what}", host(&url)), go: None }
-            })?;
-            url.set_fragment(None);
-            redirected_to = Some(url.clone());
+            if followed == request.max_redirects {
+                return Err(errors::redirects(request.method, &request.url, &location, followed));
+            }
+            hop = hop.to(&request.url, &location)?;
         }
-        Err(limit(format!("more than {} redirects", request.max_redirects)))
+        Err(limit("redirects without end".to_owned()))
     }
 
-    /// How the next host is reached: what is the registry's own stays with its own host, header lines of the operator
-    /// even with its first answer; and which proxy leads there.
-    fn hop<'p>(&self, request: &Request<'p>, url: &Url, redirected: bool) -> Cow<'p, Profile> {
+    /// How the next URL is reached: client certificate and header lines of the operator stay on the scheme, host and port
+    /// that they are for, like a login; and which proxy leads there.
+    fn profile<'p>(&self, request: &Request<'p>, hop: &Hop) -> Cow<'p, Profile> {
         let mut profile = Cow::Borrowed(request.profile);
-        if redirected && url.host() != request.url.host() {
+        if hop.left_origin && hop.url.host() != request.url.host() {
             profile = request.profile.for_another_host();
-        } else if redirected && !profile.headers.0.is_empty() {
+        } else if hop.left_origin && !profile.headers.0.is_empty() {
             profile.to_mut().headers = Headers::default();
         }
         if profile.proxy == Proxy::Environment
-            && let Some(proxy) = self.proxies.of(url)
+            && let Some(proxy) = self.proxies.of(&hop.url)
         {
             profile.to_mut().proxy = Proxy::Url(proxy.to_owned());
         }
@@ -219,63 +231,8 @@ fn redirect(method: Method, answer: &reqwest::Response) -> Option<String> {
     if !redirects || method == Method::Post {
         return None;
     }
-    answer.headers().get(LOCATION)?.to_str().ok().map(str::to_owned)
-}
-
-async fn read(
-    mut answer: reqwest::Response,
-    request: &Request<'_>,
-    redirected_to: Option<Url>,
-    url: &Url,
-    proxy: &Proxy,
-) -> Result<Response, TransportError> {
-    let too_large = |bytes: usize| limit(format!("{} sent more than {bytes} bytes", host(url)));
-    let status = answer.status().as_u16();
-    if header_bytes(answer.headers()) > u64::from(MAX_HEADER_LIST) {
-        return Err(limit(format!("{} sent more than {MAX_HEADER_LIST} bytes of headers", host(url))));
-    }
-    let headers = answer
-        .headers()
-        .iter()
-        .take(MAX_HEADERS)
-        .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
-        .collect();
-    let refusal = !answer.status().is_success();
-    let mut body = Vec::new();
-    let encoded = encoded(answer.headers());
-    if request.method != Method::Head && encoded && !refusal {
-        // Nothing here inflates: the bytes would be taken for something else than they are.
-        let detail = format!("{} sent a compressed body although it was asked for a plain one", host(url));
-        return Err(TransportError { cause: None, detail, go: None });
-    }
-    phase::reached(Phase::Body);
-    if request.method != Method::Head && !encoded {
-        let declared = answer.content_length().unwrap_or(0);
-        if declared > request.max_body as u64 && !refusal {
-            return Err(too_large(request.max_body));
-        }
-        let most = if refusal { request.max_body.min(MAX_ERROR_BODY) } else { request.max_body };
-        let failed = |error| errors::classify(request.method, url, proxy, &error);
-        while let Some(chunk) = answer.chunk().await.map_err(failed)? {
-            let room = most - body.len();
-            body.extend_from_slice(chunk.get(..room).unwrap_or(&chunk));
-            if chunk.len() > room {
-                if refusal {
-                    break;
-                }
-                return Err(too_large(most));
-            }
-        }
-    }
-    Ok(Response { status, headers, body, redirected_to })
-}
-
-fn header_bytes(headers: &HeaderMap) -> u64 {
-    headers.iter().map(|(name, value)| (name.as_str().len() + value.len()) as u64).sum()
-}
-
-fn encoded(headers: &HeaderMap) -> bool {
-    headers.get_all(CONTENT_ENCODING).iter().any(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"))
+    // Go's client takes an answer without a location, or with an empty one, as it is.
+    answer.headers().get(LOCATION)?.to_str().ok().filter(|location| !location.is_empty()).map(str::to_owned)
 }
 
 /// What is beyond pullgate's bounds.

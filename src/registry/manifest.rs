@@ -1,5 +1,7 @@
 //! What a tag or digest names: digest, media type, and whether any runtime could run it.
 
+mod media_type;
+
 use aws_lc_rs::digest as hash;
 use oci_client::manifest::{
     IMAGE_MANIFEST_LIST_MEDIA_TYPE, IMAGE_MANIFEST_MEDIA_TYPE, OCI_IMAGE_INDEX_MEDIA_TYPE, OCI_IMAGE_MEDIA_TYPE,
@@ -14,6 +16,12 @@ pub const ACCEPT: &str = "application/vnd.docker.distribution.manifest.v2+json, 
                           application/vnd.docker.distribution.manifest.list.v2+json, \
                           application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json, */*";
 
+/// Docker schema 1 with a signature: the one type of schema 1 that containerd knows.
+const SCHEMA_1_SIGNED: &str = "application/vnd.docker.distribution.manifest.v1+prettyjws";
+
+/// Docker schema 1 without a signature.
+const SCHEMA_1: &str = "application/vnd.docker.distribution.manifest.v1+json";
+
 /// containerd rejects a larger manifest (`core/remotes/docker/resolver.go`, `MaxManifestSize`): 4 · 1048 · 1048.
 pub const MAX_SIZE: usize = 4 * 1048 * 1048;
 
@@ -24,6 +32,16 @@ pub struct Manifest {
     pub digest: Digest,
     /// One manifest or an index.
     pub kind: Kind,
+    /// The length in bytes that HEAD announced, where containerd takes it from there; `None` where containerd counts the
+    /// bytes of a GET.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub announced: Option<u64>,
+    /// The length of the manifest itself, where its bytes were read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub length: Option<u64>,
+    /// Which runtimes read its media type, as the registry writes it.
+    #[serde(default, skip_serializing_if = "Readers::all")]
+    pub readers: Readers,
 }
 
 /// What the media type says.
@@ -35,6 +53,18 @@ pub enum Kind {
     Index,
 }
 
+/// Which runtimes read a media type as the one of a manifest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Readers {
+    /// All of them.
+    #[default]
+    All,
+    /// containerd, which cuts the parameters off unread; CRI-O cannot parse them.
+    Containerd,
+    /// CRI-O, which ignores case and blanks; containerd compares byte for byte.
+    CriO,
+}
+
 /// What a media type, and the body where there is one, makes of a manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Nature {
@@ -42,24 +72,84 @@ pub enum Nature {
     Runnable(Kind),
     /// Docker schema 1: no containerd since 2.1 takes it.
     Schema1,
+    /// `text/plain`: containerd reads it as Docker schema 1, and so do the bytes have to be looked at.
+    Text,
+    /// Docker schema 1 under a type that CRI-O reads and no containerd does.
+    Schema1ForCriO,
     /// Something else that registries store; the word for a sentence.
     Other(&'static str),
     /// No manifest at all: a captive portal, a wrong server.
     Unknown,
 }
 
-/// Judges by the `Content-Type`.
+// === impl Manifest ===
+
+impl Manifest {
+    /// A manifest of which nothing else is known.
+    pub fn new(digest: Digest, kind: Kind) -> Self {
+        Self { digest, kind, announced: None, length: None, readers: Readers::All }
+    }
+}
+
+// === impl Readers ===
+
+impl Readers {
+    /// Whether no runtime is left out.
+    pub fn all(&self) -> bool {
+        *self == Self::All
+    }
+}
+
+/// Judges by the `Content-Type`; [`readers`] says who reads it so.
 pub fn nature(content_type: &str) -> Nature {
-    let media_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    match media_type.as_str() {
-        IMAGE_MANIFEST_MEDIA_TYPE | OCI_IMAGE_MEDIA_TYPE => Nature::Runnable(Kind::Image),
-        IMAGE_MANIFEST_LIST_MEDIA_TYPE | OCI_IMAGE_INDEX_MEDIA_TYPE => Nature::Runnable(Kind::Index),
-        "application/vnd.docker.distribution.manifest.v1+json"
-        | "application/vnd.docker.distribution.manifest.v1+prettyjws"
-        | "text/plain" => Nature::Schema1,
-        "application/vnd.oci.artifact.manifest.v1+json" => Nature::Other("an OCI artifact"),
+    let exact = for_containerd(content_type);
+    let parsed = media_type::for_cri_o(content_type).unwrap_or_default();
+    if let Some(kind) = kind(exact).or_else(|| kind(&parsed)) {
+        return Nature::Runnable(kind);
+    }
+    match (exact, parsed.as_str()) {
+        (SCHEMA_1_SIGNED, _) => Nature::Schema1,
+        ("text/plain", _) => Nature::Text,
+        (_, SCHEMA_1 | SCHEMA_1_SIGNED) => Nature::Schema1ForCriO,
+        (_, "application/vnd.oci.artifact.manifest.v1+json") => Nature::Other("an OCI artifact"),
         _ => Nature::Unknown,
     }
+}
+
+/// Which runtimes read the `Content-Type` of a manifest as one.
+pub fn readers(content_type: &str) -> Readers {
+    let parsed = media_type::for_cri_o(content_type);
+    match (kind(for_containerd(content_type)), parsed.as_deref().and_then(kind)) {
+        (Some(_), None) => Readers::Containerd,
+        (None, Some(_)) => Readers::CriO,
+        _ => Readers::All,
+    }
+}
+
+/// The media type as containerd compares it: what stands before the first semicolon, byte for byte (containerd/containerd
+/// `core/remotes/docker/resolver.go`, `getManifestMediaType`; Go's header reader takes blanks off both ends).
+fn for_containerd(content_type: &str) -> &str {
+    let content_type = content_type.trim_matches([' ', '\t']);
+    content_type.split(';').next().unwrap_or_default()
+}
+
+fn kind(media_type: &str) -> Option<Kind> {
+    match media_type {
+        IMAGE_MANIFEST_MEDIA_TYPE | OCI_IMAGE_MEDIA_TYPE => Some(Kind::Image),
+        IMAGE_MANIFEST_LIST_MEDIA_TYPE | OCI_IMAGE_INDEX_MEDIA_TYPE => Some(Kind::Index),
+        _ => None,
+    }
+}
+
+/// Whether a body is a Docker schema 1 document.
+pub fn is_schema_1(body: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Versioned {
+        schema_version: u64,
+    }
+    let is_object = body.trim_ascii_start().starts_with(b"{");
+    is_object && serde_json::from_slice::<Versioned>(body).is_ok_and(|versioned| versioned.schema_version == 1)
 }
 
 /// Judges an image manifest by its body: a chart or an attestation has an image manifest's media type too.
@@ -101,17 +191,47 @@ mod tests {
 
     #[test]
     fn media_types_are_told_apart() {
+        let (image, index) = (Nature::Runnable(Kind::Image), Nature::Runnable(Kind::Index));
         let table = [
-            ("application/vnd.oci.image.index.v1+json", Nature::Runnable(Kind::Index)),
-            ("application/vnd.docker.distribution.manifest.list.v2+json", Nature::Runnable(Kind::Index)),
-            ("application/vnd.oci.image.manifest.v1+json; charset=utf-8", Nature::Runnable(Kind::Image)),
-            ("Application/Vnd.Docker.Distribution.Manifest.V2+JSON", Nature::Runnable(Kind::Image)),
-            ("application/vnd.docker.distribution.manifest.v1+prettyjws", Nature::Schema1),
-            ("text/html", Nature::Unknown),
-            ("", Nature::Unknown),
+            ("application/vnd.oci.image.index.v1+json", index.clone(), Readers::All),
+            ("application/vnd.docker.distribution.manifest.list.v2+json", index.clone(), Readers::All),
+            (" application/vnd.docker.distribution.manifest.v2+json\t", image.clone(), Readers::All),
+            ("application/vnd.oci.image.manifest.v1+json; charset=utf-8", image.clone(), Readers::All),
+            ("application/vnd.oci.image.manifest.v1+json;", image.clone(), Readers::All),
+            ("application/vnd.oci.image.manifest.v1+json; charset", image.clone(), Readers::Containerd),
+            ("application/vnd.oci.image.index.v1+json;a=1;a=2", index.clone(), Readers::Containerd),
+            ("Application/Vnd.Docker.Distribution.Manifest.V2+JSON", image.clone(), Readers::CriO),
+            ("application/vnd.oci.image.manifest.v1+json ; charset=utf-8", image, Readers::CriO),
+            ("application/vnd.oci.image.INDEX.v1+json", index, Readers::CriO),
+            ("application/vnd.docker.distribution.manifest.v1+prettyjws", Nature::Schema1, Readers::All),
+            ("application/vnd.docker.distribution.manifest.v1+json", Nature::Schema1ForCriO, Readers::All),
+            ("application/vnd.docker.distribution.manifest.V1+prettyjws", Nature::Schema1ForCriO, Readers::All),
+            ("text/plain; charset=utf-8", Nature::Text, Readers::All),
+            ("TEXT/plain", Nature::Unknown, Readers::All),
+            ("application/vnd.oci.image.manifest.v1+json, application/json", Nature::Unknown, Readers::All),
+            ("application/vnd.oci.image.manifest.v1", Nature::Unknown, Readers::All),
+            ("application/json", Nature::Unknown, Readers::All),
+            ("text/html", Nature::Unknown, Readers::All),
+            ("", Nature::Unknown, Readers::All),
         ];
-        for (media_type, expected) in table {
-            assert_eq!(nature(media_type), expected, "{media_type}");
+        for (media_type, expected, who) in table {
+            assert_eq!((nature(media_type), readers(media_type)), (expected, who), "{media_type}");
+        }
+    }
+
+    #[test]
+    fn schema_1_is_a_document_that_says_so() {
+        for (body, expected) in [
+            (r#" {"schemaVersion":1,"fsLayers":[]}"#, true),
+            (r#"{"schemaVersion":2}"#, false),
+            (r#"{"schemaVersion":"1"}"#, false),
+            (r#"{"status":"UP"}"#, false),
+            ("[1]", false),
+            ("1", false),
+            ("OK", false),
+            ("", false),
+        ] {
+            assert_eq!(is_schema_1(body.as_bytes()), expected, "{body}");
         }
     }
 

@@ -48,6 +48,15 @@ pub fn schema_1(reference: &Reference) -> String {
     )
 }
 
+/// A manifest that HEAD announced with a length of zero (containerd/containerd `core/remotes/handlers.go`, `Fetch`).
+pub fn no_length(reference: &Reference, digest: &Digest) -> String {
+    let normal = reference.runtime_form();
+    format!(
+        "rpc error: code = InvalidArgument desc = failed to pull and unpack image \"{normal}\": unable to fetch \
+         descriptor ({digest}) which reports content size of zero: invalid argument"
+    )
+}
+
 /// An index without an entry for the node's platform.
 pub fn no_match(index: &Digest) -> String {
     format!(

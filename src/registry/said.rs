@@ -23,6 +23,10 @@ pub struct Said {
     pub message: Option<String>,
     /// The body is a web page: a proxy or no registry at all.
     pub html: bool,
+    /// The body is a JSON object.
+    pub object: bool,
+    /// The body is the error envelope of the distribution specification, with a code as it defines them.
+    pub envelope: bool,
     /// The whole message in lower case: what it means may stand behind what a finding has room for.
     text: String,
 }
@@ -72,7 +76,7 @@ impl Said {
 
     fn new(code: Option<String>, message: Option<&str>) -> Self {
         let text = message.unwrap_or_default().chars().take(READ_LIMIT).flat_map(char::to_lowercase).collect();
-        Self { code, message: message.and_then(non_empty), html: false, text }
+        Self { code, message: message.and_then(non_empty), text, ..Self::default() }
     }
 
     /// Whether the message holds one of these, in lower case.
@@ -134,14 +138,24 @@ impl<'de> Visitor<'de> for Elements {
 /// without a code, a bare error object, `details`, `message` or `error`, plain text, a web page).
 pub fn said(body: &[u8], content_type: Option<&str>) -> Said {
     if let Some(object) = object(body) {
-        return match object.errors {
+        let said = match object.errors {
             First::Absent => object.said(),
-            First::Of(first) => first.and_then(|first| self::object(first.get().as_bytes())).unwrap_or_default().said(),
+            First::Of(first) => {
+                let said = first.and_then(|first| self::object(first.get().as_bytes())).unwrap_or_default().said();
+                Said { envelope: said.code.as_deref().is_some_and(specified), ..said }
+            }
         };
+        return Said { object: true, ..said };
     }
     let text = String::from_utf8_lossy(&body[..body.len().min(4096)]);
     let html = content_type.is_some_and(|mime| mime.contains("html")) || text.trim_start().starts_with('<');
     if html { Said { html, ..Said::default() } } else { Said::new(None, Some(&text)) }
+}
+
+/// Whether an error code is made as the specification says: capitals and underscores (opencontainers/distribution-spec
+/// `spec.md`, "Error Codes").
+fn specified(code: &str) -> bool {
+    code.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_')
 }
 
 fn object(bytes: &[u8]) -> Option<Object<'_>> {

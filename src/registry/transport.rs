@@ -36,7 +36,7 @@ pub struct Profile {
     pub client_pair: Option<(PathBuf, Option<PathBuf>)>,
     /// The server's certificate is not looked at.
     pub skip_verify: bool,
-    /// Sent with every request to the host itself, never along a redirect.
+    /// Sent with every request to the host itself, never along a redirect to another scheme, host or port.
     pub headers: Headers,
 }
 
@@ -91,7 +91,7 @@ pub struct Request<'a> {
     pub form: Option<SecretString>,
     /// The body is refused beyond this many bytes.
     pub max_body: usize,
-    /// How many redirects to follow; none may carry the authorization further.
+    /// How many redirects to follow; none may carry the authorization to another scheme, host or port.
     pub max_redirects: u8,
 }
 
@@ -106,6 +106,8 @@ pub struct Response {
     pub body: Vec<u8>,
     /// What answered, when a redirect led there; its query may be a login.
     pub redirected_to: Option<Url>,
+    /// A redirect led to another scheme, host or port on the way: what answered has seen no login.
+    pub left_origin: bool,
 }
 
 /// Why there is no answer.

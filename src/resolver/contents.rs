@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tracing::Instrument as _;
 
 use crate::credentials::{Candidate, CredentialId};
-use crate::nodes::platform::Content;
+use crate::nodes::platform::ReadContent;
 use crate::policy::RegistryRule;
 use crate::reference::{Digest, Reference};
 use crate::registry::Ask;
@@ -36,8 +36,8 @@ const CONTENT_PAUSE: Duration = Duration::from_mins(1);
 /// What was read, and what is being read.
 #[derive(Debug)]
 pub(super) struct Contents {
-    held: Cache<(Digest, Kind), Arc<Content>>,
-    readings: Cache<Reading, (Option<Arc<Content>>, Timestamp)>,
+    held: Cache<(Digest, Kind), Arc<ReadContent>>,
+    readings: Cache<Reading, (Option<Arc<ReadContent>>, Timestamp)>,
     turns: Semaphore,
 }
 
@@ -57,7 +57,7 @@ impl Contents {
         Self {
             held: Cache::builder()
                 .max_capacity(MAX_PLATFORMS)
-                .weigher(|_, content: &Arc<Content>| content.weight())
+                .weigher(|_, read: &Arc<ReadContent>| read.content.weight())
                 .time_to_idle(CONTENT_HELD)
                 .build(),
             readings: Cache::builder().max_capacity(MAX_FACTS).time_to_live(HELD).build(),
@@ -80,7 +80,7 @@ impl Resolver {
         candidate: &Candidate,
         manifest: &Manifest,
         deadline: Instant,
-    ) -> Option<Arc<Content>> {
+    ) -> Option<Arc<ReadContent>> {
         let inner = &self.0;
         let known = (manifest.digest.clone(), manifest.kind);
         if let Some(content) = inner.contents.held.get(&known).await {
@@ -103,7 +103,7 @@ impl Resolver {
 
 impl Inner {
     /// One reading for all callers that want the same content with the same credential; what is read is for all.
-    async fn read_content(self: Arc<Self>, reading: Reading, ask: Ask, manifest: Manifest) -> Option<Arc<Content>> {
+    async fn read_content(self: Arc<Self>, reading: Reading, ask: Ask, manifest: Manifest) -> Option<Arc<ReadContent>> {
         let known = (reading.digest.clone(), reading.kind);
         let read = async {
             self.metrics.fact("registry", "platforms");
@@ -115,7 +115,7 @@ impl Inner {
         };
         let now = (self.clock)();
         let read = async { (read.await, now) };
-        let over = |(_, at): &(Option<Arc<Content>>, Timestamp)| since(*at, now) >= CONTENT_PAUSE;
+        let over = |(_, at): &(Option<Arc<ReadContent>>, Timestamp)| since(*at, now) >= CONTENT_PAUSE;
         self.contents.readings.entry(reading).or_insert_with_if(Box::pin(read), over).await.into_value().0
     }
 }

@@ -128,7 +128,7 @@ impl Inner {
         self.beside(host, ask, failure).await
     }
 
-    async fn worded(&self, ask: &Ask, failure: Failure) -> Failure {
+    pub(super) async fn worded(&self, ask: &Ask, failure: Failure) -> Failure {
         if failure.code.certain() && !failure.explained {
             return self.registry.explain(ask, failure).await;
         }

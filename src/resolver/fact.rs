@@ -101,7 +101,7 @@ impl Lifetimes {
 impl Fact {
     /// A fact of now. After an uncertain failure the last good answer of `old` is remembered beside it.
     pub fn new(outcome: Result<Manifest, Failure>, at: Timestamp, terms: Terms, old: Option<&Self>) -> Self {
-        let uncertain = outcome.as_ref().is_err_and(|failure| !failure.code.certain());
+        let uncertain = outcome.as_ref().is_err_and(|failure| !failure.code.certain() || failure.in_doubt());
         let good_before =
             old.filter(|_| uncertain).and_then(Self::last_good).map(|(manifest, at)| (manifest.clone(), at));
         let (window, asked) = match old {

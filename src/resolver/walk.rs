@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use crate::finding::{Cause, Code};
-use crate::nodes::platform::Content;
+use crate::nodes::platform::ReadContent;
 use crate::registry::budget::Use;
 use crate::registry::failure::{Failure, Weight};
 use crate::registry::hosts::{self, Way};
@@ -38,6 +38,13 @@ impl Inner {
                 break;
             }
         }
+        if explain {
+            // Any of them may be a page that speaks for no registry; then the whole is uncertain.
+            for Said { ask, failure } in said.iter_mut().filter(|said| said.failure.in_doubt()) {
+                let weight = failure.weight;
+                *failure = Failure { weight, ..self.worded(ask, failure.clone()).await };
+            }
+        }
         if explain && let Some(speaker) = speaker(&said).and_then(|index| said.get_mut(index)) {
             let Said { ask, failure } = speaker;
             if failure.code.certain() && !failure.settled() {
@@ -50,7 +57,7 @@ impl Inner {
 
     /// The platforms of a manifest, from the first host that says them. A host that is known not to answer now is not
     /// asked; one that does not answer rests for manifests, too.
-    pub(super) async fn content(&self, ask: &Ask, manifest: &Manifest) -> Result<Content, Failure> {
+    pub(super) async fn content(&self, ask: &Ask, manifest: &Manifest) -> Result<ReadContent, Failure> {
         let by_digest = Ask { reference: Arc::new(ask.reference.at(&manifest.digest)), ..ask.clone() };
         let Some(ways) = self.registry.ways(&by_digest) else {
             return self.content_at(&by_digest, &by_digest.endpoint.host, manifest).await;
@@ -72,7 +79,7 @@ impl Inner {
         Err(failure)
     }
 
-    async fn content_at(&self, ask: &Ask, host: &str, manifest: &Manifest) -> Result<Content, Failure> {
+    async fn content_at(&self, ask: &Ask, host: &str, manifest: &Manifest) -> Result<ReadContent, Failure> {
         self.registry.affords(ask, Use::Platforms)?;
         let at = (self.clock)();
         self.health.admit(host, ask.id, at).map_err(|held| held.failure)?;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::Draft;
+use super::{Draft, served};
 use crate::finding::{Cause, Code, Finding, NoticeCode};
 use crate::message::{self, shown};
 use crate::nodes::eligible::ARCH;
@@ -11,7 +11,7 @@ use crate::nodes::{Class, Eligible, Runtime};
 use crate::policy::Policy;
 use crate::printable;
 use crate::reference::{self, Digest, Reference};
-use crate::registry::failure::Failure;
+use crate::registry::failure::{Failure, Weight};
 use crate::registry::node;
 use crate::workload::{ContainerImage, PullPolicy};
 
@@ -25,6 +25,8 @@ pub(super) struct Ground<'a> {
     /// With the runtime that the operator declares, if he does.
     classes: Vec<Class>,
     runtimes: Vec<Runtime>,
+    /// Nothing is known of the nodes, and the runtime is the one that most have.
+    assumed: bool,
 }
 
 /// What the nodes' runtimes make of a failure.
@@ -56,10 +58,11 @@ impl<'a> Ground<'a> {
         let mut runtimes: Vec<Runtime> = classes.iter().map(|class| class.runtime).collect();
         runtimes.sort_unstable();
         runtimes.dedup();
+        let assumed = runtimes.is_empty() && policy.runtime.is_none();
         if runtimes.is_empty() {
             runtimes.push(policy.runtime.unwrap_or_default());
         }
-        Self { eligible, classes, runtimes }
+        Self { eligible, classes, runtimes, assumed }
     }
 
     /// Whether a node may understand the name in its own way: CRI-O completes names without a registry.
@@ -81,28 +84,34 @@ impl<'a> Ground<'a> {
 
     /// Where runtimes differ, what is certain on one is not on the other.
     pub(super) fn opinion(&self, image: &ContainerImage, failure: &Failure) -> Opinion {
+        if failure.code == Code::UnsupportedManifest && failure.cause == Some(Cause::MediaType) {
+            return self.opinion_where(image, served::in_containerd);
+        }
         let is_volume = image.is_volume();
-        let fails = |runtime: &Runtime| match (runtime, failure.code) {
+        let fails = |runtime: Runtime| match (runtime, failure.code) {
             // 1.x converts schema 1, CRI-O still asks for it.
             (Runtime::Containerd1 | Runtime::CriO, Code::UnsupportedManifest) if schema_1(failure) => Some(false),
             (Runtime::Other, Code::UnsupportedManifest) if schema_1(failure) => None,
+            // containerd believes the length that is announced; CRI-O counts.
+            (Runtime::CriO | Runtime::Other, Code::UnsupportedManifest) if failure.weight == Weight::TooLarge => None,
             // A volume takes what is pulled, whatever it is.
             (_, Code::UnsupportedManifest) if is_volume && !schema_1(failure) && failure.node.is_none() => Some(false),
-            // A name without a registry means what the node's registries.conf says, which nobody here has read.
-            (Runtime::CriO | Runtime::Other, _) if short(image) => None,
             _ => Some(true),
         };
-        let mut opinions = self.runtimes.iter().map(fails);
-        match opinions.next().flatten() {
-            Some(first) if opinions.all(|opinion| opinion == Some(first)) => {
-                if first {
-                    Opinion::Fails
-                } else {
-                    Opinion::Pulls
-                }
-            }
-            _ => Opinion::Differs,
-        }
+        opinion(self.runtimes.iter().map(|&runtime| unless_short(image, runtime, fails(runtime))))
+    }
+
+    /// The same for what is known of each runtime: `Some(true)` where it fails. Nodes of which nothing is known may have
+    /// any.
+    pub(super) fn opinion_where(&self, image: &ContainerImage, fails: fn(Runtime) -> Option<bool>) -> Opinion {
+        let any = [Runtime::Containerd2, Runtime::CriO];
+        let runtimes: &[Runtime] = if self.assumed { &any } else { &self.runtimes };
+        opinion(runtimes.iter().map(|&runtime| unless_short(image, runtime, fails(runtime))))
+    }
+
+    /// Whether a node may have the content of a digest, under whatever name.
+    pub(super) fn may_have(&self, digest: &Digest) -> bool {
+        self.eligible.nodes.iter().any(|node| node.images.may_be_cut() || node.images.hold_digest(digest.as_str()))
     }
 
     /// The line that all of these nodes would show, made from one in the words of containerd 2.1; `None` where it is not
@@ -240,6 +249,26 @@ impl Ground<'_> {
         let others = self.eligible.selector.iter().map(|(key, value)| pair(key, value) + ", ");
         format!("nodeSelector: {{{}{ARCH}: {architecture}}}", others.collect::<String>())
     }
+}
+
+fn opinion(mut opinions: impl Iterator<Item = Option<bool>>) -> Opinion {
+    match opinions.next().flatten() {
+        Some(first) if opinions.all(|opinion| opinion == Some(first)) => {
+            if first {
+                Opinion::Fails
+            } else {
+                Opinion::Pulls
+            }
+        }
+        _ => Opinion::Differs,
+    }
+}
+
+/// A name without a registry means what the node's registries.conf says, which nobody here has read.
+fn unless_short(image: &ContainerImage, runtime: Runtime, fails: Option<bool>) -> Option<bool> {
+    let open = matches!(runtime, Runtime::CriO | Runtime::Other) && short(image);
+    // Where it pulls by the registry's word, it is not known to fail either.
+    fails.filter(|fails| !(open && *fails))
 }
 
 fn short(image: &ContainerImage) -> bool {

@@ -27,6 +27,7 @@ mod pinning;
 mod platforms;
 mod probes;
 mod schema_drift;
+mod served;
 mod starting;
 mod suggestions;
 mod support;

@@ -20,7 +20,7 @@ const FRAME: [&str; 6] = [
 ];
 
 /// Where the words of notices are declared; they have no list of their own.
-const FINDINGS: &str = include_str!("../../src/finding.rs");
+const FINDINGS: &str = concat!(include_str!("../../src/finding.rs"), include_str!("../../src/finding/cause.rs"));
 
 /// What a word is worth: the second cell of the table, and the first word of `What it means`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

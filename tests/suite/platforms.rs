@@ -17,7 +17,7 @@ const SCHEMA_1: &str = "application/vnd.docker.distribution.manifest.v1+prettyjw
 const CONTAINERD: &str = "containerd://2.2.1";
 
 /// `name`, `arch`, runtime, images on disk.
-fn node(name: &str, arch: &str, runtime: &str, images: &[&[&str]]) -> String {
+pub(crate) fn node(name: &str, arch: &str, runtime: &str, images: &[&[&str]]) -> String {
     let images: Vec<Value> = images.iter().map(|names| json!({ "names": names })).collect();
     json!({
         "apiVersion": "v1",

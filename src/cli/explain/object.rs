@@ -41,7 +41,7 @@ pub(super) fn json(explanation: &Explanation) -> String {
         let image = facts.images.first();
         let attempts = image.map(|image| image.attempts.iter().map(attempt).collect::<Vec<_>>());
         object["attempts"] = json!(attempts.unwrap_or_default());
-        object["platforms"] = platforms(facts, image.and_then(|image| image.content.as_deref()));
+        object["platforms"] = platforms(facts, image.and_then(|image| Some(&image.content.as_deref()?.content)));
     }
     if let Err(malformed) = &secrets.keyring {
         object["malformed"] = json!({ "secret": malformed.secret, "error": malformed.go_error });

@@ -4,7 +4,7 @@ use super::Explanation;
 use super::page::{Page, Style};
 use crate::credentials::{Candidate, Source};
 use crate::facts::{Attempt, Facts, Secrets, Unreadable};
-use crate::nodes::platform::Content;
+use crate::nodes::platform::{Content, ReadContent};
 use crate::reference;
 use crate::registry::trace::Exchange;
 use crate::verdict::{Decision, Verdict};
@@ -200,7 +200,7 @@ fn platforms(page: &mut Page, facts: &Facts) {
         return;
     }
     page.heading("platforms");
-    let Some(content) = image.and_then(|image| image.content.as_deref()) else {
+    let Some(ReadContent { content, .. }) = image.and_then(|image| image.content.as_deref()) else {
         page.line(Style::Aside, "  what the image offers is not known");
         return;
     };

@@ -132,7 +132,9 @@ pub(super) fn plain(answer: &Answer) -> Response<Body> {
 
 fn response(answer: &Answer, body: Body) -> Response<Body> {
     let mut headers = HeaderMap::new();
-    headers.insert("docker-distribution-api-version", HeaderValue::from_static("registry/2.0"));
+    if answer.signed {
+        headers.insert("docker-distribution-api-version", HeaderValue::from_static("registry/2.0"));
+    }
     for (name, value) in &answer.headers {
         if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(value)) {
             headers.append(name, value);

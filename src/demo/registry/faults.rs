@@ -25,6 +25,8 @@ pub struct Answer {
     pub(super) status: u16,
     pub(super) headers: Vec<(String, String)>,
     pub(super) body: Bytes,
+    /// The header line of the API goes with it.
+    pub(super) signed: bool,
 }
 
 /// What happens to a request.
@@ -168,7 +170,7 @@ impl From<&str> for Target {
 impl Answer {
     /// This status, nothing else.
     pub fn status(status: u16) -> Self {
-        Self { status, headers: Vec::new(), body: Bytes::new() }
+        Self { status, headers: Vec::new(), body: Bytes::new(), signed: true }
     }
 
     /// An error in the distribution specification's envelope.
@@ -180,7 +182,13 @@ impl Answer {
     /// A page such as a proxy in front of a registry sends.
     pub fn html(status: u16) -> Self {
         let body = format!("<html>\r\n<head><title>{status}</title></head>\r\n<body>nginx</body>\r\n</html>\r\n");
-        Self::status(status).body("text/html", body)
+        Self::status(status).body("text/html", body).unsigned()
+    }
+
+    /// The same without the header line of the API: something else answers in the registry's place.
+    #[must_use]
+    pub fn unsigned(self) -> Self {
+        Self { signed: false, ..self }
     }
 
     /// Adds a header line. A name or value that HTTP does not allow is left out of the answer.

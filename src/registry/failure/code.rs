@@ -92,7 +92,14 @@ fn forbidden(refusal: Refusal<'_>, said: &Said) -> Code {
     }
     // Artifactory says 403, and no more than that, where one member of a virtual repository may not be read.
     let wordless = said.code.is_none();
-    let hidden = said.mentions(&["may not exist", "does not exist or", "not found or", "insufficient scope"]);
+    let hidden = said.mentions(&[
+        "may not exist",
+        "does not exist or",
+        "not found or",
+        "insufficient scope",
+        // Artifactory, for a tag that is not there, too.
+        "download request for repo:path",
+    ]);
     if wordless || hidden || refusal.presented == Presented::Nobody || hides_existence(refusal.host) {
         return Code::NotFoundOrNoAccess;
     }
@@ -161,7 +168,9 @@ mod tests {
     };
 
     fn answered(refusal: Refusal<'_>, body: &str) -> Failure {
-        let answer = Response { status: refusal.status, body: body.as_bytes().to_vec(), ..Response::default() };
+        let sign = ("docker-distribution-api-version".to_owned(), "registry/2.0".to_owned());
+        let body = body.as_bytes().to_vec();
+        let answer = Response { status: refusal.status, headers: vec![sign], body, ..Response::default() };
         Failure::refused(refusal, &answer, String::new())
     }
 

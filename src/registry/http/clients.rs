@@ -65,8 +65,8 @@ impl Clients {
             .pool_idle_timeout(Duration::from_mins(1))
             .pool_max_idle_per_host(8)
             .tcp_nodelay(true)
-            .http1_max_headers(super::MAX_HEADERS)
-            .http2_max_header_list_size(super::MAX_HEADER_LIST);
+            .http1_max_headers(super::body::MAX_HEADERS)
+            .http2_max_header_list_size(super::body::MAX_HEADER_LIST);
         if !profile.headers.0.is_empty() {
             builder = builder.default_headers(headers(profile)?);
         }

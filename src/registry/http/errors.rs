@@ -55,6 +55,18 @@ fn waited(url: &Url, wait: &Wait, limit: Duration) -> (String, String) {
     }
 }
 
+/// One redirect more than Go's client follows (golang/go `net/http/client.go`, `defaultCheckRedirect`).
+pub(super) fn redirects(method: Method, first: &Url, location: &str, followed: u8) -> TransportError {
+    let detail = format!("{} redirects more than {followed} times; nodes follow no more either", host(first));
+    // A query may be a login.
+    let shown = !location.contains('?') && location.chars().all(|c| c.is_ascii_graphic());
+    let line = || {
+        let stopped = u16::from(followed) + 1;
+        format!("failed to do request: {} \"{location}\": stopped after {stopped} redirects", method.in_go())
+    };
+    TransportError { cause: None, detail, go: shown.then(line) }
+}
+
 /// Finds the error that matters in the chain.
 pub(super) fn classify(method: Method, url: &Url, proxy: &Proxy, error: &reqwest::Error) -> TransportError {
     if let Proxy::Url(proxy) = proxy

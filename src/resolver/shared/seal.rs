@@ -190,7 +190,7 @@ mod tests {
 
     fn success() -> Success {
         let digest = format!("sha512:{}", "a1".repeat(64)).parse().unwrap();
-        Success { manifest: Manifest { digest, kind: Kind::Index }, at: at(0), by_digest: true }
+        Success { manifest: Manifest::new(digest, Kind::Index), at: at(0), by_digest: true }
     }
 
     #[test]

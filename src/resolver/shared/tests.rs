@@ -85,12 +85,19 @@ impl Transport for Hub {
             ("content-type", INDEX.to_owned()),
             ("docker-content-digest", digest),
             ("content-length", CONTENT.len().to_string()),
+            ("docker-distribution-api-version", "registry/2.0".to_owned()),
         ];
         let headers = headers.map(|(name, value)| (name.to_owned(), value)).to_vec();
         let body = if request.method == Method::Get { CONTENT.into() } else { Vec::new() };
         Box::pin(async move {
             tokio::task::yield_now().await;
-            Ok(Response { status: u16::try_from(status).unwrap(), headers, body, redirected_to: None })
+            Ok(Response {
+                status: u16::try_from(status).unwrap(),
+                headers,
+                body,
+                redirected_to: None,
+                left_origin: false,
+            })
         })
     }
 }

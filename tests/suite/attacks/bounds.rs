@@ -67,7 +67,9 @@ async fn a_refusal_without_end_keeps_its_status() {
     let world = patient(Login::None, PATIENCE).await;
     let talk = |mut stream| async move {
         let head = request(&mut stream).await?;
-        stream.write_all(b"HTTP/1.1 412 No\r\nConnection: close\r\n\r\n").await?;
+        stream
+            .write_all(b"HTTP/1.1 412 No\r\nDocker-Distribution-Api-Version: registry/2.0\r\nConnection: close\r\n\r\n")
+            .await?;
         while head.starts_with("GET") {
             stream.write_all(&[b' '; 4096]).await?;
             stream.flush().await?;

@@ -1,6 +1,10 @@
 //! Bytes that are not what they are called: digests that lie, digests that are none, bodies that grow, JSON without a
 //! floor.
 
+use std::io::Write as _;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use hyper::Method;
 use pullgate::demo::registry::{Answer, Behaviour, Login, OCI_INDEX, OCI_MANIFEST, Target};
 use pullgate::finding::{Cause, Code};
@@ -12,8 +16,13 @@ use crate::support::{World, code, login};
 
 const NONSENSE: (Code, Option<Cause>) = (Code::RegistryError, None);
 
-/// How gzip begins (RFC 1952). What follows does not matter: nothing here may get as far as inflating it.
-const GZIP_HEAD: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 2, 3];
+const LIMIT: (Code, Option<Cause>) = (Code::NotChecked, Some(Cause::Limit));
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
 
 async fn content(world: &World, name: &str) -> (Code, Option<Cause>) {
     let (client, ask) = (world.client(), world.ask(name, login("ann", "right")));
@@ -115,18 +124,21 @@ async fn places_that_a_descriptor_names_elsewhere_are_not_asked() {
 }
 
 #[tokio::test]
-async fn a_gzip_bomb_is_neither_inflated_nor_taken_for_a_manifest() {
-    let bomb = [&GZIP_HEAD[..], &[0; 8 * 1024]].concat();
+async fn a_gzip_bomb_is_inflated_to_the_bound_and_taken_for_nothing() {
+    // Twice what a manifest may have, in some 40 KiB.
+    let bomb = gzip(&vec![b' '; 8 << 20]);
     for media_type in [OCI_INDEX, OCI_MANIFEST] {
         let world = world(Login::bearer()).await;
         let answer = || Answer::status(200).body(media_type, bomb.clone());
-        for encoding in ["gzip", "GZIP", "br", "identity, gzip", "x-unknown"] {
+        for (encoding, expected) in
+            [("gzip", LIMIT), ("GZIP", LIMIT), ("br", NONSENSE), ("identity, gzip", NONSENSE), ("x-unknown", NONSENSE)]
+        {
             only_get(&world, answer().header("Content-Encoding", encoding).into());
-            assert_eq!(code(&failure(&world, "open:v1").await), NONSENSE, "{encoding}");
+            assert_eq!(code(&failure(&world, "open:v1").await), expected, "{encoding}");
         }
         // A token server is no better.
         world.registry.behave(Target::token(), answer().header("Content-Encoding", "gzip"));
-        assert_eq!(code(&failure(&world, "team/api:v1").await), NONSENSE);
+        assert_eq!(code(&failure(&world, "team/api:v1").await), LIMIT);
     }
     // Refusals keep their status; the bytes are not shown to anybody.
     let world = world(Login::None).await;
@@ -134,6 +146,21 @@ async fn a_gzip_bomb_is_neither_inflated_nor_taken_for_a_manifest() {
     world.registry.behave("open", refusal);
     let failure = failure(&world, "open:v1").await;
     assert_eq!(failure.registry, None);
+}
+
+#[tokio::test]
+async fn a_manifest_that_comes_compressed_is_the_one_inside() {
+    let world = world(Login::None).await;
+    let manifest = r#"{"schemaVersion":2,"manifests":[]}"#;
+    let digest = digest_of(manifest.as_bytes(), Algorithm::Sha256).unwrap();
+    let answer = Answer::status(200).body(OCI_INDEX, gzip(manifest.as_bytes()));
+    only_get(&world, answer.header("Content-Encoding", "gzip").into());
+    assert_eq!(resolve(&world, "open:v1").await.unwrap().digest, digest);
+    // The words of a refusal, too.
+    let words = gzip(br#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"gone"}]}"#);
+    let refusal = Answer::status(404).body("application/json", words).header("Content-Encoding", "gzip");
+    only_get(&world, refusal.into());
+    assert_eq!(failure(&world, "open:v1").await.registry.as_deref(), Some("MANIFEST_UNKNOWN: gone"));
 }
 
 #[tokio::test]

@@ -95,7 +95,7 @@ async fn tunnel(mut stream: TcpStream, status: &str, heads: Arc<Mutex<Vec<String
 async fn named(world: &World) -> String {
     let digest = format!("sha256:{}", "0".repeat(64));
     let head = format!(
-        "HTTP/1.1 200 OK\r\nContent-Type: application/vnd.oci.image.index.v1+json\r\nContent-Length: 2\r\n\
+        "HTTP/1.1 200 OK\r\nContent-Type: application/vnd.oci.image.index.v1+json\r\nContent-Length: 500\r\n\
          Docker-Content-Digest: {digest}\r\n\r\n"
     );
     let port = raw::serve(world, "registry.test", "http/1.1", move |stream| {

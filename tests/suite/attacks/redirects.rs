@@ -1,8 +1,8 @@
-//! Redirects: bounded, guarded, and never with a login.
+//! Redirects: bounded, guarded, and never with a login for another host.
 
 use std::sync::{Arc, Mutex};
 
-use pullgate::demo::registry::{Behaviour, Certificate, Login, Registry, RegistrySpec};
+use pullgate::demo::registry::{Answer, Behaviour, Certificate, Login, Registry, RegistrySpec, Target};
 use pullgate::finding::{Cause, Code};
 use secrecy::ExposeSecret as _;
 use tokio::io::AsyncWriteExt as _;
@@ -54,20 +54,67 @@ async fn cve_2020_15157_a_host_behind_a_redirect_that_answers_401_gets_no_login(
 }
 
 #[tokio::test]
-async fn a_redirect_within_the_registry_carries_no_login_either() {
+async fn a_redirect_within_the_registry_keeps_the_login() {
     for login in [Login::Basic, Login::bearer()] {
         let world = world(login).await;
-        world.registry.behave("team/api", to("/v2/open/manifests/v1"));
-        let digest = world.registry.push("open", "v1");
-        // The public image behind it is challenged for where tokens are: without a login nobody gets there.
-        let outcome = resolve(&world, "team/api:v1").await;
+        let digest = world.registry.push("team/api", "v2");
+        world.registry.behave(Target::repository("team/api").times(1), to("/v2/team/api/manifests/v2"));
+        assert_eq!(resolve(&world, "team/api:v1").await.unwrap().digest.as_str(), digest);
         let asked = world.registry.requests();
-        let followed: Vec<_> = asked.iter().filter(|asked| asked.path == "/v2/open/manifests/v1").collect();
-        assert!(followed.len() == 1 && !followed[0].sent_login, "{followed:?}");
-        match outcome {
-            Ok(manifest) => assert_eq!(manifest.digest.as_str(), digest),
-            Err(failure) => assert_eq!(code(&failure), (Code::NotChecked, Some(Cause::Guard))),
+        let followed = asked.iter().rfind(|asked| asked.path == "/v2/team/api/manifests/v2");
+        assert!(followed.is_some_and(|asked| asked.sent_login), "{asked:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_that_leaves_the_registry_and_comes_back_carries_no_login() {
+    let world = world(Login::Basic).await;
+    let other = elsewhere(&world, Login::None).await;
+    world.registry.push("team/moved", "v1");
+    world.registry.behave("team/api", to(format!("https://{}/v2/back/manifests/v1", other.host())));
+    other.behave("back", to(format!("https://{}/v2/team/moved/manifests/v1", world.registry.host())));
+    let failure = failure(&world, "team/api:v1").await;
+    assert_eq!(code(&failure), (Code::NotChecked, Some(Cause::Guard)));
+    let asked = world.registry.requests();
+    let followed: Vec<_> = asked.iter().filter(|asked| asked.path == "/v2/team/moved/manifests/v1").collect();
+    assert!(!followed.is_empty() && followed.iter().all(|asked| !asked.sent_login), "{followed:?}");
+    assert!(other.requests().iter().all(|asked| !asked.sent_login));
+}
+
+#[tokio::test]
+async fn nine_redirects_are_followed_and_the_tenth_is_one_too_many() {
+    for (redirects, followed) in [(1, true), (8, true), (9, true), (10, false), (11, false)] {
+        let world = world(Login::None).await;
+        let digest = world.registry.push("end", "v1");
+        for hop in 0..redirects {
+            let next = if hop + 1 == redirects { "end".to_owned() } else { format!("hop{}", hop + 1) };
+            world.registry.behave(format!("hop{hop}").as_str(), to(format!("/v2/{next}/manifests/v1")));
         }
+        match resolve(&world, "hop0:v1").await {
+            Ok(manifest) => assert!(followed && manifest.digest.as_str() == digest, "{redirects}"),
+            Err(failure) => {
+                assert!(!followed, "{redirects}: {failure:?}");
+                assert_eq!(code(&failure), (Code::RegistryError, None));
+                let line = failure.node.unwrap();
+                assert!(line.ends_with("manifests/v1\": stopped after 10 redirects"), "{line}");
+            }
+        }
+        assert_eq!(world.seen().len(), (redirects + 1).min(10));
+    }
+}
+
+#[tokio::test]
+async fn a_storage_that_refuses_head_wants_no_login() {
+    for status in [401, 403] {
+        let world = world(Login::None).await;
+        let other = elsewhere(&world, Login::None).await;
+        other.behave("team/api", Answer::status(status));
+        world.registry.behave("open", to(format!("https://{}/v2/team/api/manifests/v1", other.host())));
+        let failure = failure(&world, "open:v1").await;
+        assert_eq!(code(&failure), (Code::RegistryError, None));
+        let detail = failure.detail.unwrap();
+        assert!(detail.ends_with(&format!("which answers HEAD with HTTP {status}")), "{detail}");
+        assert!(!detail.contains("login") && failure.node.is_none());
     }
 }
 
@@ -161,7 +208,7 @@ async fn a_loop_of_redirects_ends() {
         other.behave("open", to(format!("https://{}{{path}}", world.registry.host())));
         world.seen();
         assert!(!failure(&world, "open:v1").await.code.certain(), "{location}");
-        assert!(world.seen().len() <= 4, "{location}");
+        assert!(world.seen().len() <= 10, "{location}");
     }
 }
 

@@ -94,7 +94,17 @@ async fn the_registrys_own_troubles_and_rules_are_no_verdict_on_the_image() {
         (Answer::status(502), "RegistryError | nothing"),
         (Answer::html(503), "RegistryError | nothing"),
         (Answer::html(403), "RegistryError | nothing"),
-        (Answer::html(404), "NotFoundOrNoAccess | nothing"),
+        (Answer::html(404), "RegistryError | nothing"),
+        (
+            Answer::status(404).body("text/plain", "default backend - 404").unsigned(),
+            "RegistryError | default backend - 404",
+        ),
+        (
+            Answer::status(403).body("text/plain", "RBAC: access denied").unsigned(),
+            "RegistryError | RBAC: access denied",
+        ),
+        (Answer::status(401).unsigned(), "RegistryError | nothing"),
+        (Answer::envelope(404, "MANIFEST_UNKNOWN", "gone").unsigned(), "TagNotFound | MANIFEST_UNKNOWN: gone"),
         (Answer::status(404), "NotFoundOrNoAccess | nothing"),
         (Answer::status(400), "RegistryError | nothing"),
         (Answer::status(302), "RegistryError | nothing"),
