@@ -207,8 +207,15 @@ impl Day {
             }
             Asker::Client(client) => {
                 let endpoint = Arc::new(Endpoint::new(&reference, &rule));
-                let ask =
-                    Ask { endpoint, reference, credential: None, id: CredentialId::ANONYMOUS, intent: Intent::Pull };
+                let ask = Ask {
+                    endpoint,
+                    reference,
+                    credential: None,
+                    id: CredentialId::ANONYMOUS,
+                    intent: Intent::Pull,
+                    namespace: Arc::from(""),
+                    repeat: true,
+                };
                 (client.resolve(&ask).await.ok(), false, Duration::ZERO)
             }
         };

@@ -244,6 +244,7 @@ impl Engine {
             // A pin is the digest of what the tag names, whatever is in it.
             Purpose::Pin => policy.pin.architecture_affinity,
         };
+        let resolver = &self.resolver.on_behalf_of(&workload.object.namespace);
         let asking = workload.images.iter().map(|image| async {
             let reference = Reference::parse(&image.image).map(Arc::new);
             let (mut attempts, mut content, mut unusable) = (Vec::new(), None, Vec::new());
@@ -253,7 +254,7 @@ impl Engine {
                 let rule = policy.registry(reference.registry());
                 let fresh = freshness(image);
                 let mut candidates = keyring.matching(reference.name());
-                attempts = self.resolver.resolve(rule, reference, &candidates, fresh, deadline).await;
+                attempts = resolver.resolve(rule, reference, &candidates, fresh, deadline).await;
                 // The nodes' own come after all of the pod's, so they are looked up only where those do not suffice.
                 if attempts.last().is_none_or(|attempt| attempt.outcome.is_err()) {
                     let NodeLookup { candidates: mut more, broken } =
@@ -262,19 +263,19 @@ impl Engine {
                     if candidates.is_empty() {
                         more = Candidate::or_anonymous(more);
                     }
-                    attempts.extend(self.resolver.resolve(rule, reference, &more, fresh, deadline).await);
+                    attempts.extend(resolver.resolve(rule, reference, &more, fresh, deadline).await);
                     candidates.extend(more);
                 }
                 if platforms
                     && let Some((Attempt { outcome: Ok(manifest), .. }, candidate)) =
                         attempts.iter().zip(&candidates).next_back()
                 {
-                    content = self.resolver.content(rule, reference, candidate, manifest, deadline).await;
+                    content = resolver.content(rule, reference, candidate, manifest, deadline).await;
                 }
             }
             if let (Ok(reference), Some(Attempt { outcome: Ok(_), id, .. })) = (&reference, attempts.last()) {
                 let rule = policy.registry(reference.registry());
-                self.resolver.remember(&workload.object.namespace, rule, reference, *id).await;
+                resolver.remember(&workload.object.namespace, rule, reference, *id).await;
             }
             let outcome = attempts.last().map(|attempt| attempt.outcome.as_ref().err().map(|failure| failure.code));
             Span::current().record("code", outcome.map_or("", |code| code.map_or("ok", Code::as_str)));

@@ -7,7 +7,6 @@ pub mod diagnosis;
 mod docker_config;
 pub mod expiry;
 mod go_base64;
-mod go_json;
 pub(crate) mod go_url;
 mod keyring;
 pub mod url_match;

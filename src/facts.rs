@@ -126,6 +126,15 @@ pub struct Attempt {
     pub nothing_left: Option<String>,
 }
 
+// === impl Attempt ===
+
+impl Attempt {
+    /// Whether the login went over the wire, as far as is known: registries that do not ask for one are sent none.
+    pub fn login_sent(&self) -> bool {
+        self.login && !self.outcome.as_ref().is_err_and(|failure| failure.unasked)
+    }
+}
+
 // === impl Secrets ===
 
 impl Default for Secrets {

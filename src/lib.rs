@@ -52,6 +52,8 @@ pub mod suggest;
 pub mod verdict;
 // around it
 mod go_duration;
+mod go_json;
+mod go_time;
 pub mod metrics;
 pub mod telemetry;
 pub mod time;

@@ -99,6 +99,10 @@ pub(crate) fn fix(draft: &Draft<'_>, code: Code, certain: bool, failure: Option<
             logins::renew(draft, &format!("no longer name {}, or renew it", secrets_tried(draft, code)), host, &secret)
         }
         Code::NotFoundOrNoAccess => match secrets_of(draft, code).first() {
+            Some(_) if draft.has_login() && !draft.sends_login() => {
+                "check the spelling; if it is private: its registry has to ask for a login, for nodes send none unasked"
+                    .to_owned()
+            }
             Some(secret) if !draft.sends_login() => {
                 let prose = format!("{}; check the spelling, or renew it", secrets::nobody(draft, code));
                 logins::renew(draft, &prose, host, secret)
@@ -136,7 +140,7 @@ pub(crate) fn fix(draft: &Draft<'_>, code: Code, certain: bool, failure: Option<
         Code::RateLimited => {
             let wait = failure.and_then(|failure| failure.retry_after);
             let wait = wait.map(|wait| format!("{host} asks to be left alone for {} s; ", wait.as_secs()));
-            let half = !secrets_of(draft, code).is_empty() && !draft.sends_login();
+            let half = !secrets_of(draft, code).is_empty() && !draft.has_login();
             let half = if half { format!("{}; ", secrets::nobody(draft, code)) } else { String::new() };
             format!("{}{half}{}", wait.unwrap_or_default(), ways_out(draft))
         }

@@ -208,7 +208,7 @@ impl FindingEntry {
             text.push_str(&format!("  the node  {}\n", line(node)));
         }
         for tried in &self.tried {
-            text.push_str(&format!("  asked as  {}\n", line(&format!("{}: {}", tried.source, tried.outcome))));
+            text.push_str(&format!("  asked as  {}\n", line(&format!("{}: {}", tried.shown(), tried.outcome))));
         }
         text.push_str(&to_do(&self.fix));
         text

@@ -62,6 +62,10 @@ pub struct Ask {
     pub id: CredentialId,
     /// Whether a runtime would ask too.
     pub intent: Intent,
+    /// The namespace on whose behalf: failed logins are counted by it.
+    pub namespace: Arc<str>,
+    /// Whether a login that is refused is shown again at once; otherwise [`Failure::once`] is set.
+    pub repeat: bool,
 }
 
 /// The client. Cheap to share; holds tokens and challenges, never manifests.
@@ -149,8 +153,11 @@ impl Registry {
         // Rare, and large: not part of the future of every dialogue.
         match Box::pin(self.converse(&only, Method::Get)).await {
             Ok(_) => Failure::nonsense("the registry refuses HEAD and serves GET for the same manifest", refused.node),
-            // The node asks by HEAD: its line stays.
-            Err(reason) => Failure { node: refused.node, explained: true, ..reason },
+            // The node asks by HEAD: its line stays. What HEAD was refused is refused for the second time.
+            Err(reason) => {
+                let once = reason.once && !refused.code.refusal();
+                Failure { node: refused.node, explained: true, once, ..reason }
+            }
         }
     }
 }

@@ -50,7 +50,12 @@ const DIALOGUE: Duration = Duration::from_secs(15);
 
 /// Shared by all reviews, the command line and the scan.
 #[derive(Clone, Debug)]
-pub struct Resolver(Arc<Inner>, Priority);
+pub struct Resolver {
+    inner: Arc<Inner>,
+    priority: Priority,
+    /// On whose behalf is asked.
+    namespace: Arc<str>,
+}
 
 /// Whether somebody waits for the answer: where little is left of a registry's limit, that is kept for admissions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,17 +140,24 @@ impl Resolver {
             neighbours: Neighbours::new(),
             metrics,
         };
-        Self(Arc::new(inner), Priority::Admission)
+        Self { inner: Arc::new(inner), priority: Priority::Admission, namespace: Arc::from("") }
     }
 
     /// The same resolver for work that nobody waits for.
     #[must_use]
     pub fn in_background(&self) -> Self {
-        Self(Arc::clone(&self.0), Priority::Background)
+        Self { priority: Priority::Background, ..self.clone() }
     }
 
-    /// Tries `candidates` in order and stops at the first success, as the kubelet does; every attempt is returned.
-    /// What is not known at `deadline` is [`Code::NotChecked`].
+    /// The same resolver for what a namespace asks: what that costs is counted as its own.
+    #[must_use]
+    pub fn on_behalf_of(&self, namespace: &str) -> Self {
+        Self { namespace: Arc::from(namespace), ..self.clone() }
+    }
+
+    /// Tries `candidates` in order and stops at the first success, as the kubelet does; every attempt is returned. Each
+    /// is tried once before a login that was refused is shown again. What is not known at `deadline` is
+    /// [`Code::NotChecked`].
     pub async fn resolve(
         &self,
         rule: &RegistryRule,
@@ -154,32 +166,70 @@ impl Resolver {
         freshness: Freshness,
         deadline: Instant,
     ) -> Vec<Attempt> {
-        let mut attempts = Vec::with_capacity(candidates.len());
+        let mut attempts: Vec<Attempt> = Vec::with_capacity(candidates.len());
+        let repeat = candidates.len() == 1;
         for candidate in candidates {
-            let credential = candidate.credential.as_deref();
-            let id = self.0.identity.id(credential);
-            let login = credential.is_some_and(|credential| credential.login().is_some());
-            let key = Key { plain_http: rule.plain_http, reference: reference.runtime_form(), id };
-            let ask = || question(rule, reference, candidate, id);
-            let (outcome, age, stale) = self.fact(key, ask, freshness, deadline).await;
-            let resolved = outcome.is_ok();
-            let nothing_left = resolved.then(|| self.0.registry.nothing_left(reference.registry(), id)).flatten();
-            let expiry = credential.and_then(Credential::expiry).cloned();
-            attempts.push(Attempt {
-                source: candidate.source.clone(),
-                id,
-                login,
-                expiry,
-                outcome,
-                age,
-                stale,
-                nothing_left,
-            });
+            let attempt = self.attempt((rule, reference), candidate, repeat, (freshness, deadline)).await;
+            let resolved = attempt.outcome.is_ok();
+            attempts.push(attempt);
             if resolved {
-                break;
+                return attempts;
+            }
+        }
+        for (index, candidate) in candidates.iter().enumerate() {
+            let once = |attempt: &Attempt| attempt.outcome.as_ref().is_err_and(|failure| failure.once);
+            let Some(attempt) = attempts.get_mut(index).filter(|attempt| once(attempt)) else { continue };
+            *attempt = self.attempt((rule, reference), candidate, true, (freshness, deadline)).await;
+            if attempt.outcome.is_ok() {
+                attempts.truncate(index + 1);
+                return attempts;
+            }
+        }
+        for failure in attempts.iter_mut().filter_map(|attempt| attempt.outcome.as_mut().err()) {
+            if failure.once {
+                let detail = format!("{} refused the login once, and it was not shown again", reference.registry());
+                *failure = Failure::own(Code::NotChecked, Cause::Limit, detail);
             }
         }
         attempts
+    }
+
+    /// What one candidate gets.
+    async fn attempt(
+        &self,
+        (rule, reference): (&RegistryRule, &Arc<Reference>),
+        candidate: &Candidate,
+        repeat: bool,
+        (freshness, deadline): (Freshness, Instant),
+    ) -> Attempt {
+        let credential = candidate.credential.as_deref();
+        let id = self.inner.identity.id(credential);
+        let login = credential.is_some_and(|credential| credential.login().is_some());
+        let key = Key { plain_http: rule.plain_http, reference: reference.runtime_form(), id };
+        let ask = || Ask { repeat, ..self.question(rule, reference, candidate, id) };
+        let (outcome, age, stale) = self.fact(key, ask, freshness, deadline).await;
+        let nothing_left =
+            outcome.is_ok().then(|| self.inner.registry.nothing_left(reference.registry(), id)).flatten();
+        let expiry = credential.and_then(Credential::expiry).cloned();
+        Attempt { source: candidate.source.clone(), id, login, expiry, outcome, age, stale, nothing_left }
+    }
+
+    fn question(
+        &self,
+        rule: &RegistryRule,
+        reference: &Arc<Reference>,
+        candidate: &Candidate,
+        id: CredentialId,
+    ) -> Ask {
+        Ask {
+            endpoint: Arc::new(Endpoint::new(reference, rule)),
+            reference: Arc::clone(reference),
+            credential: candidate.credential.clone(),
+            id,
+            intent: Intent::Pull,
+            namespace: Arc::clone(&self.namespace),
+            repeat: true,
+        }
     }
 
     /// One fact: from the cache where it is good enough, else asked for.
@@ -190,7 +240,7 @@ impl Resolver {
         freshness: Freshness,
         deadline: Instant,
     ) -> (Result<Manifest, Failure>, Duration, bool) {
-        let inner = &self.0;
+        let inner = &self.inner;
         let now = (inner.clock)();
         let mut cached = inner.facts.get(&key).await;
         if let Some(fact) = cached.as_ref().filter(|fact| fact.good(now, freshness)) {
@@ -209,7 +259,7 @@ impl Resolver {
         if let Some(fact) = past_its_lifetime.as_deref().filter(|fact| fact.is_asked_again()) {
             return inner.meanwhile(fact, now);
         }
-        if self.1 == Priority::Background
+        if self.priority == Priority::Background
             && let Err(failure) = inner.registry.affords(&ask, Use::Background)
         {
             inner.metrics.fact("budget", wanted(&ask));
@@ -326,16 +376,6 @@ impl Inner {
             }
             None => (Err(failure), since(at, now), false),
         }
-    }
-}
-
-fn question(rule: &RegistryRule, reference: &Arc<Reference>, candidate: &Candidate, id: CredentialId) -> Ask {
-    Ask {
-        endpoint: Arc::new(Endpoint::new(reference, rule)),
-        reference: Arc::clone(reference),
-        credential: candidate.credential.clone(),
-        id,
-        intent: Intent::Pull,
     }
 }
 

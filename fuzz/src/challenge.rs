@@ -29,15 +29,14 @@ fn size(challenge: &Challenge) -> usize {
             let scopes: usize = scopes.iter().map(String::len).sum();
             realm.len() + service.len() + scopes + error.as_ref().map_or(0, String::len)
         }
-        Challenge::Basic | Challenge::Digest => 0,
+        Challenge::Basic => 0,
     }
 }
 
 fn rank(challenge: &Challenge) -> u8 {
     match challenge {
         Challenge::Bearer { .. } => 0,
-        Challenge::Digest => 1,
-        Challenge::Basic => 2,
+        Challenge::Basic => 1,
     }
 }
 

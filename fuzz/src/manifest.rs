@@ -120,7 +120,15 @@ fn hashes(body: &[u8]) -> Digest {
 fn ask(image: &str) -> Ask {
     let reference = Arc::new(Reference::parse(image).expect("a reference"));
     let endpoint = Arc::new(Endpoint::new(&reference, &RegistryRule::new(Pattern::any())));
-    Ask { endpoint, reference, credential: None, id: CredentialId::ANONYMOUS, intent: Intent::Pull }
+    Ask {
+        endpoint,
+        reference,
+        credential: None,
+        id: CredentialId::ANONYMOUS,
+        intent: Intent::Pull,
+        namespace: Arc::from(""),
+        repeat: true,
+    }
 }
 
 fn answers(script: &Script, request: &Request<'_>) -> Response {

@@ -17,6 +17,7 @@ use crate::policy::Policy;
 use crate::reference::{self, Reference};
 use crate::registry::failure::Failure;
 use crate::registry::probes::plan;
+use crate::resolver::Resolver;
 use crate::suggest::names;
 use crate::verdict::Verdict;
 use crate::workload::{PullSecretNames, Workload};
@@ -105,7 +106,8 @@ impl Engine {
             return false;
         }
         let until = deadline.min(Instant::now() + plan::LIMIT);
-        let known = self.resolver.neighbours(&workload.object.namespace, |name| keyring.matching(name)).await;
+        let resolver = &self.resolver.on_behalf_of(&workload.object.namespace);
+        let known = resolver.neighbours(&workload.object.namespace, |name| keyring.matching(name)).await;
         join_all(open.iter_mut().map(|(image, reference, missing)| async {
             // What somebody here gets is there.
             let there = known.iter().any(|name| name == reference.name());
@@ -114,34 +116,34 @@ impl Engine {
             let bare = reference::image_was_docker_hub_by_default(&image.image.image);
             image.meant = Meant {
                 near: near.into_iter().map(str::to_owned).collect(),
-                elsewhere: self.elsewhere(policy, reference, bare, keyring, until).await,
+                elsewhere: elsewhere(policy, resolver, reference, bare, keyring, until).await,
             };
         }))
         .await;
         open.iter().any(|(image, ..)| image.meant != Meant::default())
     }
+}
 
-    /// Where else the image is, of the places that the pod has logins for.
-    async fn elsewhere(
-        &self,
-        policy: &Policy,
-        wanted: &Reference,
-        bare: bool,
-        keyring: &Keyring,
-        until: Instant,
-    ) -> Vec<String> {
-        let places = places(wanted, bare, keyring)
-            .into_iter()
-            .filter(|(reference, _)| policy.registry_allowed(reference.registry()))
-            .take(MAX_PLACES);
-        let asked = places.map(|(reference, candidate)| async move {
-            let reference = Arc::new(reference);
-            let rule = policy.registry(reference.registry());
-            let has = self.resolver.has(rule, &reference, &candidate, until).await;
-            has.filter(|has| *has).map(|_| reference.name().to_owned())
-        });
-        join_all(asked).await.into_iter().flatten().collect()
-    }
+/// Where else the image is, of the places that the pod has logins for.
+async fn elsewhere(
+    policy: &Policy,
+    resolver: &Resolver,
+    wanted: &Reference,
+    bare: bool,
+    keyring: &Keyring,
+    until: Instant,
+) -> Vec<String> {
+    let places = places(wanted, bare, keyring)
+        .into_iter()
+        .filter(|(reference, _)| policy.registry_allowed(reference.registry()))
+        .take(MAX_PLACES);
+    let asked = places.map(|(reference, candidate)| async move {
+        let reference = Arc::new(reference);
+        let rule = policy.registry(reference.registry());
+        let has = resolver.has(rule, &reference, &candidate, until).await;
+        has.filter(|has| *has).map(|_| reference.name().to_owned())
+    });
+    join_all(asked).await.into_iter().flatten().collect()
 }
 
 /// Whether the image may be under another name: its repository may be missing. A bare name is easily another one's, whatever

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::Credential;
 use super::go_base64;
-use super::go_json::{Kind, Value};
+use crate::go_json::{Kind, Value, name_matches, type_error};
 
 /// Which of the two JSON shapes a Secret holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +50,11 @@ pub(super) fn decode(shape: Shape, value: &[u8]) -> Result<Entries, Malformed> {
                         Kind::Object => decode_entries(value, Some("DockerConfigJSON.auths"), &mut entries)?,
                         kind => {
                             let context = Some("DockerConfigJSON.auths");
-                            wrong_type.get_or_insert(type_error(kind, context, "credentialprovider.DockerConfig"));
+                            wrong_type.get_or_insert(type_error(
+                                kind.as_str(),
+                                context,
+                                "credentialprovider.DockerConfig",
+                            ));
                         }
                     }
                 } else if name_matches(&name, "HttpHeaders")
@@ -60,9 +64,11 @@ pub(super) fn decode(shape: Shape, value: &[u8]) -> Result<Entries, Malformed> {
                 }
             }
         }
-        (Shape::DockerCfg, kind) => wrong_type = Some(type_error(kind, None, "credentialprovider.DockerConfig")),
+        (Shape::DockerCfg, kind) => {
+            wrong_type = Some(type_error(kind.as_str(), None, "credentialprovider.DockerConfig"));
+        }
         (Shape::DockerConfigJson, kind) => {
-            wrong_type = Some(type_error(kind, None, "credentialprovider.DockerConfigJSON"));
+            wrong_type = Some(type_error(kind.as_str(), None, "credentialprovider.DockerConfigJSON"));
         }
     }
     match wrong_type {
@@ -85,7 +91,7 @@ fn decode_entries(object: Value<'_>, context: Option<&str>, entries: &mut Entrie
 
 fn decode_entry(entry: Value<'_>, context: Option<&str>) -> Result<Credential, String> {
     if !matches!(entry.kind(), Kind::Object | Kind::Null) {
-        return Err(type_error(entry.kind(), context, "credentialprovider.dockerConfigEntryWithAuth"));
+        return Err(type_error(entry.kind().as_str(), context, "credentialprovider.dockerConfigEntryWithAuth"));
     }
     let mut fields =
         [("username", String::new()), ("password", String::new()), ("email", String::new()), ("auth", String::new())];
@@ -103,7 +109,7 @@ fn decode_entry(entry: Value<'_>, context: Option<&str>) -> Result<Credential, S
             Kind::Null => {}
             kind => {
                 let path = format!("{}.{field}", context.unwrap_or("dockerConfigEntryWithAuth"));
-                wrong_type.get_or_insert(type_error(kind, Some(&path), "string"));
+                wrong_type.get_or_insert(type_error(kind.as_str(), Some(&path), "string"));
             }
         }
     }
@@ -135,25 +141,9 @@ fn http_headers_error(value: Value<'_>) -> Option<String> {
             .members()
             .map(|(_, value)| value.kind())
             .find(|kind| !matches!(kind, Kind::String | Kind::Null))
-            .map(|kind| type_error(kind, context, "string")),
-        kind => Some(type_error(kind, context, "map[string]string")),
+            .map(|kind| type_error(kind.as_str(), context, "string")),
+        kind => Some(type_error(kind.as_str(), context, "map[string]string")),
     }
-}
-
-/// The text of Go's `UnmarshalTypeError`.
-fn type_error(kind: Kind, field: Option<&str>, go_type: &str) -> String {
-    let kind = kind.as_str();
-    match field {
-        Some(field) => format!("json: cannot unmarshal {kind} into Go struct field {field} of type {go_type}"),
-        None => format!("json: cannot unmarshal {kind} into Go value of type {go_type}"),
-    }
-}
-
-/// Go compares member names without case, by Unicode simple folding: U+017F is an `s`. No name has a `k`, the only
-/// other letter with such a relative.
-fn name_matches(name: &str, field: &str) -> bool {
-    let fold = |c: char| if c == '\u{17f}' { 's' } else { c.to_ascii_lowercase() };
-    name.chars().map(fold).eq(field.chars().map(fold))
 }
 
 #[cfg(test)]

@@ -10,6 +10,9 @@ pub struct Tried {
     pub source: String,
     /// A code of this module, or `ok`.
     pub outcome: String,
+    /// The registry did not ask for the login in it, so that it was not sent.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub unasked: bool,
 }
 
 /// What was asked about a refusal beside the image itself. `None`: not asked, or nothing that says it.
@@ -37,6 +40,19 @@ pub struct Nearest {
     pub before: Option<String>,
     /// When that was built, by its own word.
     pub built: Option<Timestamp>,
+}
+
+// === impl Tried ===
+
+impl Tried {
+    /// The credential, and that it was not sent where that is so.
+    pub fn shown(&self) -> String {
+        if self.unasked {
+            format!("{} (not sent: the registry did not ask for a login)", self.source)
+        } else {
+            self.source.clone()
+        }
+    }
 }
 
 // === impl Probed ===

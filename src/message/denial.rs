@@ -3,7 +3,7 @@
 
 use super::ago;
 use super::typed::is_typed;
-use crate::finding::{Description, Finding};
+use crate::finding::{Description, Finding, Tried};
 use crate::registry::said::clean;
 use crate::verdict::Verdict;
 
@@ -251,7 +251,7 @@ fn asked(verdict: &Verdict, finding: &Finding) -> Option<String> {
     if finding.tried.is_empty() {
         return None;
     }
-    let mut sources: Vec<&str> = finding.tried.iter().map(|tried| tried.source.as_str()).collect();
+    let mut sources: Vec<String> = finding.tried.iter().map(Tried::shown).collect();
     sources.dedup();
     let through =
         verdict.account.as_deref().map(|account| format!(" (ServiceAccount \"{account}\")")).unwrap_or_default();

@@ -41,6 +41,9 @@ pub fn ending(source: &Source, expiry: &Expiry, pulled: bool, host: &str, now: T
 pub(super) fn remarks(draft: &Draft<'_>, code: Code, failure: Option<&Failure>) -> Vec<String> {
     let probed = failure.and_then(|failure| failure.probed).unwrap_or_default();
     let mut remarks = Vec::new();
+    if code == Code::NotFoundOrNoAccess && draft.has_login() && !draft.sends_login() {
+        remarks.push("it asks for no login, so that none was sent".to_owned());
+    }
     if code == Code::NotFoundOrNoAccess && probed.login == Some(true) {
         remarks.push("the login itself is accepted".to_owned());
     }

@@ -1,8 +1,9 @@
 //! `WWW-Authenticate` header lines → the challenges that a containerd node would see.
 //!
 //! Reads as containerd reads (containerd/containerd `core/remotes/docker/auth/parse.go`): one challenge per header
-//! line, what follows the first challenge on a line is lost, Bearer goes before Digest before Basic. A stricter or a
-//! more generous parser would predict another pull than the node's.
+//! line, what follows the first challenge on a line is lost, Bearer goes before Basic. Schemes that containerd cannot
+//! answer (Digest, Negotiate) are passed over, as its authorizer passes over them. A stricter or a more generous parser
+//! would predict another pull than the node's.
 
 use std::collections::BTreeMap;
 
@@ -23,17 +24,26 @@ pub enum Challenge {
     },
     /// Send user and password.
     Basic,
-    /// Not usable by any node.
-    Digest,
 }
 
-/// The challenges of all header lines, the preferred one first.
+// === impl Challenge ===
+
+impl Challenge {
+    /// Why what was presented is refused, in the word of the challenge.
+    pub fn error(&self) -> Option<&str> {
+        match self {
+            Self::Bearer { error, .. } => error.as_deref(),
+            Self::Basic => None,
+        }
+    }
+}
+
+/// The challenges of all header lines that a node can answer, in the order in which it tries them: it answers the first.
 pub fn parse<'a>(lines: impl IntoIterator<Item = &'a str>) -> Vec<Challenge> {
     let mut challenges: Vec<Challenge> = lines.into_iter().filter_map(parse_line).collect();
     challenges.sort_by_key(|challenge| match challenge {
         Challenge::Bearer { .. } => 0,
-        Challenge::Digest => 1,
-        Challenge::Basic => 2,
+        Challenge::Basic => 1,
     });
     challenges
 }
@@ -42,7 +52,6 @@ fn parse_line(line: &str) -> Option<Challenge> {
     let (scheme, rest) = token(line);
     match scheme.to_ascii_lowercase().as_str() {
         "basic" => Some(Challenge::Basic),
-        "digest" => Some(Challenge::Digest),
         "bearer" => {
             let mut parameters = parameters(rest);
             Some(Challenge::Bearer {
@@ -144,6 +153,16 @@ mod tests {
             (&[r#"Bearer realm="a\"b""#], vec![bearer("a\"b", "", &[], None)]),
             (&[r#"Bearer realm="open"#], vec![bearer("", "", &[], None)]),
             (&["Negotiate", "NTLM", ""], vec![]),
+            (&[r#"Digest realm="x", nonce="n""#], vec![]),
+            (&[r#"Digest realm="x""#, r#"Basic realm="x""#], vec![Challenge::Basic]),
+            (&["Negotiate", r#"BASIC realm="x""#, "NTLM"], vec![Challenge::Basic]),
+            // Behind the first challenge of a line nothing is read, whatever its scheme is.
+            (&[r#"Digest realm="x", Basic realm="x""#], vec![]),
+            (&[r#"Negotiate, Basic realm="x""#], vec![]),
+            (
+                &["DIGEST x=y", "Basic", "Digest", "bearer realm=y", "Basic"],
+                vec![bearer("y", "", &[], None), Challenge::Basic, Challenge::Basic],
+            ),
             (&["Bearer"], vec![bearer("", "", &[], None)]),
             (&[r#"Bearer realm="r",scope="a b  c""#], vec![bearer("r", "", &["a", "b", "", "c"], None)]),
             (&[r#"Bearer realm="r",scope="",error="e""#], vec![bearer("r", "", &[""], Some("e"))]),

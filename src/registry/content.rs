@@ -100,7 +100,7 @@ impl Registry {
 
     /// A small blob, with the authorization that the manifest's GET has just used.
     pub(super) async fn blob(&self, ask: &Ask, digest: &Digest, max_body: usize) -> Result<Vec<u8>, Failure> {
-        let presented = self.session.known(self.transport.as_ref(), ask, false).await?;
+        let presented = self.session.known(self.transport.as_ref(), ask).await?;
         let refuse = |why: String| Failure::nonsense(format!("{} {why}", ask.endpoint.host), None);
         let url = host_port::read_url(&ask.endpoint.blob_url(&ask.reference, digest))
             .map_err(|_| refuse("is no host that a URL can name".to_owned()))?;

@@ -1,20 +1,21 @@
 //! One dialogue: a request, the challenges that come back, and the requests that answer them, until the registry has
 //! nothing more to ask for.
 
+mod progress;
+
 use url::Url;
 
 use crate::credentials::Credential;
 use crate::finding::{Cause, Code};
+use crate::registry::auth::Order;
 use crate::registry::challenge::{self, Challenge};
+use crate::registry::dialogue::progress::{Next, Progress};
 use crate::registry::failure::{Authority, Failure, Presented, Refusal, Weight};
 use crate::registry::host_port::{self, HostPort, UrlError};
 use crate::registry::manifest::Nature;
 use crate::registry::session::Authorization;
 use crate::registry::transport::{self, Method, Request, Response, TransportError};
 use crate::registry::{Ask, MAX_REDIRECTS, Registry, manifest, node, throttle};
-
-/// Rounds of one dialogue: unauthorised, authorised, renewed token, GET in place of HEAD, and one to spare.
-const MAX_ROUNDS: usize = 5;
 
 // === impl Ask ===
 
@@ -46,85 +47,93 @@ impl Ask {
 impl Registry {
     /// Asks until the registry has nothing more to challenge: the 2xx answer and the method that got it.
     pub(super) async fn converse(&self, ask: &Ask, mut method: Method) -> Result<(Response, Method), Failure> {
-        let wrong = self.login_alone(ask).await == Some(false);
-        let mut presented = self.session.known(self.transport.as_ref(), ask, wrong).await?;
-        let mut renewed = false;
-        for _ in 0..MAX_ROUNDS {
+        let mut presented = self.session.known(self.transport.as_ref(), ask).await?;
+        let remembered = presented.is_some();
+        let mut progress = Progress::new(remembered);
+        loop {
             let answer = self.request(ask, method, &presented).await?;
+            progress.sent();
             if let (Some(url), 401 | 403, true) = (&answer.redirected_to, answer.status, answer.left_origin) {
                 return Err(refused_elsewhere(ask, method, &answer, url));
             }
-            let challenge = || challenge::parse(answer.header_all("www-authenticate")).into_iter().next();
             match answer.status {
                 200..=299 => {
                     presented.accepted().await;
                     return Ok((answer, method));
                 }
                 401 => {
-                    let challenge = challenge();
-                    if presented.may_be_renewed(challenge.as_ref(), renewed) {
-                        renewed = presented.is_some();
-                        self.session.forget(ask, &presented).await;
-                        // Before the next login waits for its turn, this one's has to end.
-                        presented.set_aside(1);
-                        presented = self.answer(ask, challenge, method, &answer).await?;
-                        continue;
-                    }
-                    return Err(self.unauthorised(ask, challenge, method, &answer, presented).await);
+                    presented = self.challenged(ask, method, &answer, presented, &mut progress).await?;
                 }
-                405 if method == Method::Head => {
+                405 if method == Method::Head && progress.may_go_on() => {
                     method = Method::Get;
                 }
                 _ => {
                     let failure = refused(ask, method, &answer, None, presented.presented());
                     if failure.code == Code::CredentialsRejected {
-                        presented.refused(&failure).await;
-                    } else if answer.status < 500 && answer.status != 429 {
+                        presented = presented.refused(failure, progress.may_go_on()).await?;
+                        continue;
+                    }
+                    if answer.status < 500 && answer.status != 429 {
                         presented.accepted().await;
                     }
                     return Err(failure);
                 }
             }
         }
-        let detail = format!("{} keeps asking for another login", ask.endpoint.host);
-        Err(Failure { weight: Weight::Status, ..Failure::nonsense(detail, None) })
     }
 
-    /// Answers a first challenge; anonymous where no challenge can be answered by a token.
+    /// A 401: what is presented next.
+    async fn challenged<'a>(
+        &'a self,
+        ask: &Ask,
+        method: Method,
+        answer: &Response,
+        presented: Authorization<'a>,
+        progress: &mut Progress,
+    ) -> Result<Authorization<'a>, Failure> {
+        let challenge = challenge::parse(answer.header_all("www-authenticate")).into_iter().next();
+        let error = challenge.as_ref().and_then(Challenge::error).map(str::to_owned);
+        match progress.next(ask.intent, &presented, challenge) {
+            Next::Answer { challenge, order, renew } => {
+                self.session.forget(ask, &presented, renew).await;
+                // Before the next login waits for its turn, this one's has to end.
+                presented.unsettled(1);
+                self.answer(ask, challenge, order, method, answer).await
+            }
+            Next::Repeat => Ok(presented),
+            Next::Refused => {
+                let failure = self.unauthorised(ask, error.as_deref(), method, answer, &presented).await;
+                presented.refused(failure, progress.may_go_on()).await
+            }
+            Next::Stuck => {
+                presented.unsettled(1);
+                let detail =
+                    format!("{} asks for a login and then for a token; nodes stay with the login", ask.endpoint.host);
+                Err(Failure { weight: Weight::Status, ..Failure::nonsense(detail, None) })
+            }
+        }
+    }
+
+    /// Answers a challenge; without a login one for Basic ends the dialogue.
     async fn answer(
         &self,
         ask: &Ask,
-        challenge: Option<Challenge>,
+        challenge: Challenge,
+        order: Option<Order>,
         method: Method,
         answer: &Response,
     ) -> Result<Authorization<'_>, Failure> {
         let login = ask.credential.as_deref().and_then(Credential::login);
         match (&challenge, login) {
-            // The token server has refused it by itself: the registry need not see it fail too.
-            (Some(Challenge::Basic), Some(_)) if self.login_alone(ask).await == Some(false) => {
+            (Challenge::Basic, Some(_)) if self.session.is_set_aside(ask).await => {
                 Err(refused(ask, method, answer, None, Presented::Token))
             }
-            (Some(Challenge::Basic), None) => Err(Failure {
-                code: Code::CredentialsMissing,
-                cause: None,
-                registry: None,
-                detail: None,
-                node: Some(node::resolve_line(&ask.reference, &node::no_basic_credentials())),
-                node_1x: None,
-                retry_after: None,
-                explained: true,
-                probed: None,
-                nearest: None,
-                weight: Weight::Unanswered,
-                unsigned: false,
-            }),
-            (Some(Challenge::Bearer { .. } | Challenge::Basic), _) => {
-                self.session.answer(self.transport.as_ref(), ask, challenge).await
+            (Challenge::Basic, None) => {
+                let node = node::resolve_line(&ask.reference, &node::no_basic_credentials());
+                let failure = refused(ask, method, answer, None, Presented::Nobody);
+                Err(Failure { node: Some(node), weight: Weight::Unanswered, ..failure })
             }
-            // containerd does not look for the challenge at /v2/, where some registries have it: neither does the node.
-            (Some(Challenge::Digest) | None, _) => {
-                Err(refused(ask, method, answer, None, login.map_or(Presented::Nobody, |_| Presented::Token)))
-            }
+            _ => self.session.answer(self.transport.as_ref(), ask, challenge, order).await,
         }
     }
 
@@ -132,32 +141,20 @@ impl Registry {
     async fn unauthorised(
         &self,
         ask: &Ask,
-        challenge: Option<Challenge>,
+        error: Option<&str>,
         method: Method,
         answer: &Response,
-        presented: Authorization<'_>,
+        presented: &Authorization<'_>,
     ) -> Failure {
-        let error = match &challenge {
-            Some(Challenge::Bearer { error, .. }) => error.as_deref(),
-            Some(Challenge::Basic | Challenge::Digest) | None => None,
-        };
         // A token server gave this login a token, and the registry wants it bare (Harbor): that it is refused does not say
         // that it is wrong.
         let basic = presented.presented() == Presented::Basic;
         let taken = basic && self.session.granted(ask).await.is_some();
         let shown = if taken { Presented::Token } else { presented.presented() };
         let mut failure = refused(ask, method, answer, error, shown);
-        if taken {
-            let good = self.login_alone(ask).await == Some(true);
-            // One more GET would be one more failed login.
-            if !good {
-                failure = failure.for_good();
-            }
-            presented.set_aside(usize::from(!good));
-        } else if failure.code == Code::CredentialsRejected {
-            // One more GET would be one more failed login.
-            failure.explained = true;
-            presented.refused(&failure).await;
+        // One more GET would be one more failed login.
+        if taken && self.login_alone(ask).await != Some(true) {
+            failure = failure.for_good();
         }
         failure
     }
@@ -221,8 +218,7 @@ fn refused_elsewhere(ask: &Ask, method: Method, answer: &Response, url: &Url) ->
 
 /// Whether a challenge came that containerd answers.
 fn challenged(answer: &Response) -> bool {
-    let answerable = |challenge: &Challenge| matches!(challenge, Challenge::Bearer { .. } | Challenge::Basic);
-    challenge::parse(answer.header_all("www-authenticate")).iter().any(answerable)
+    !challenge::parse(answer.header_all("www-authenticate")).is_empty()
 }
 
 fn refused(ask: &Ask, method: Method, answer: &Response, error: Option<&str>, presented: Presented) -> Failure {
@@ -244,5 +240,7 @@ fn refused(ask: &Ask, method: Method, answer: &Response, error: Option<&str>, pr
         _ if answer.redirected_to.is_some() => None,
         (status, _) => Some(node::resolve_line(&ask.reference, &node::unexpected_status(method, &url, status))),
     };
-    Failure { node, ..Failure::refused(refusal, answer, String::new()) }
+    let login = ask.credential.as_deref().and_then(Credential::login).is_some();
+    let unasked = login && presented == Presented::Nobody;
+    Failure { node, unasked, ..Failure::refused(refusal, answer, String::new()) }
 }

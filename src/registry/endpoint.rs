@@ -1,6 +1,6 @@
 //! Where a registry is asked: the API host behind the name in a reference, and how to reach it.
 
-use url::form_urlencoded;
+use url::{Url, form_urlencoded};
 
 use crate::policy::RegistryRule;
 use crate::reference::{Digest, Reference};
@@ -39,6 +39,12 @@ impl Endpoint {
     pub fn api_host(&self) -> &str {
         let rest = self.base.split_once("://").map_or(self.base.as_str(), |(_, rest)| rest);
         rest.split_once('/').map_or(rest, |(host, _)| host)
+    }
+
+    /// Whether a URL names the host of this API, whatever its port.
+    pub fn is_at(&self, url: &Url) -> bool {
+        let own = HostPort::parse(self.api_host()).map(|own| own.host);
+        own.is_some() && own == HostPort::of(url).map(|named| named.host)
     }
 
     /// The manifest's URL. Everything in it passed the reference grammar, so nothing needs escaping.

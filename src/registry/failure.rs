@@ -49,6 +49,10 @@ pub struct Failure {
     pub weight: Weight,
     /// Nothing in the answer shows that a registry gave it; a GET may bring a body that does.
     pub unsigned: bool,
+    /// The login was refused, and only once: proof of nothing until it is shown again.
+    pub once: bool,
+    /// The registry did not ask for the login, so that it was not sent.
+    pub unasked: bool,
 }
 
 /// How a node with several hosts weighs a failure of one: it goes on to the next unless the failure is final, and shows
@@ -126,6 +130,8 @@ impl Failure {
             nearest: None,
             weight: Weight::Unanswered,
             unsigned: false,
+            once: false,
+            unasked: false,
         }
     }
 
@@ -165,6 +171,8 @@ impl Failure {
             nearest: None,
             weight: Weight::Final,
             unsigned: false,
+            once: false,
+            unasked: false,
         }
     }
 
@@ -193,6 +201,8 @@ impl Failure {
             nearest: None,
             weight: weight(refusal),
             unsigned: code.certain() && !signs::of(refusal, answer, &said),
+            once: false,
+            unasked: false,
         };
         // A refused login is not asked about again: one more GET would be one more failed login.
         if refusal.asked_for_body || code == Code::CredentialsRejected {
@@ -200,6 +210,12 @@ impl Failure {
         } else {
             failure
         }
+    }
+
+    /// Whether the same question would be answered in the same way: a certain code, and no login that was refused only
+    /// once.
+    pub fn certain(&self) -> bool {
+        self.code.certain() && !self.once
     }
 
     /// The same without a further question: a refusal that nothing shows to be a registry's is no longer certain.

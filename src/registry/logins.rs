@@ -1,19 +1,23 @@
-//! How often a registry may see a login fail: registries ban those who keep trying.
+//! What is known of logins, and how often they may fail: registries ban those who keep trying.
 //!
-//! A refused login is held by its [`CredentialId`] for two minutes; while a login is unproven, one request at a time
-//! tries it; and a registry sees at most five failed logins in three minutes from this process.
+//! What is known is kept by what judged the login: a token server (realm and service), or a registry that takes the
+//! login itself. A refusal is held for two minutes, for the repository that it was about, and only once it was repeated:
+//! a node shows a login again after a 401 (containerd/containerd `core/remotes/docker/resolver.go`, `retryRequest`). For
+//! another repository it spares repetitions, and proves nothing.
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+mod windows;
+
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use moka::future::Cache;
-use tokio::sync::{Notify, OwnedMutexGuard};
+use tokio::sync::OwnedMutexGuard;
 
 use crate::credentials::CredentialId;
 use crate::finding::{Cause, Code};
 use crate::registry::failure::Failure;
+use crate::registry::logins::windows::{Limit, Reservation, Window, Windows};
 use crate::time::{Clock, since};
 
 /// How long a refused login is not tried again.
@@ -26,185 +30,315 @@ const PROVEN_HELD: Duration = Duration::from_mins(5);
 /// password that was changed at the registry is then refused once, not once per image.
 const PROVEN_NOW: Duration = Duration::from_secs(10);
 
-/// The window of [`MAX_FAILED`].
-const WINDOW: Duration = Duration::from_mins(3);
+/// Refusals of a login before it is called wrong, where no more may be asked for.
+const LEAST_TRIES: usize = 2;
 
-/// Failed logins that one registry may see in one window.
-const MAX_FAILED: usize = 5;
+/// Refusals of a login before it is called wrong: as often as a node shows it to a registry.
+const MOST_TRIES: usize = 4;
 
-type Key = (Arc<str>, CredentialId);
+/// Entries of each kind that are remembered.
+const ENTRIES: u64 = 10_000;
+
+/// Who judges a login.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Judge {
+    /// `host[:port]` whose failed logins are counted.
+    pub(super) server: Arc<str>,
+    /// Realm and service of a token server, or the root of a registry's API.
+    pub(super) place: Arc<str>,
+    /// The repository that the login is shown for.
+    pub(super) repository: Arc<str>,
+}
+
+/// Who shows a login, and to whom.
+#[derive(Clone, Debug)]
+pub(super) struct Showing {
+    pub(super) judge: Judge,
+    pub(super) id: CredentialId,
+    /// On whose behalf.
+    pub(super) namespace: Arc<str>,
+    /// Whether a refusal is tried again at once; otherwise other candidates come first.
+    pub(super) repeat: bool,
+    /// What is asked only explains a refusal: not worth a failed login that is foreseen.
+    pub(super) explains: bool,
+}
+
+type PlaceKey = (Arc<str>, CredentialId);
+type RepositoryKey = (Arc<str>, Arc<str>, CredentialId);
 
 /// What is known of logins, and the gate before an unproven one.
 #[derive(Debug)]
 pub(super) struct Logins {
     clock: Clock,
-    known: Cache<Key, Known>,
-    gates: Cache<Key, Arc<tokio::sync::Mutex<()>>>,
-    registries: Mutex<HashMap<Arc<str>, Window>>,
-    settled: Notify,
+    /// For one repository.
+    proofs: Cache<RepositoryKey, Timestamp>,
+    /// For whatever repository.
+    accepted: Cache<PlaceKey, Accepted>,
+    refusals: Cache<RepositoryKey, Refusal>,
+    /// For which repository a login was last refused at a place, and when.
+    elsewhere: Cache<PlaceKey, (Arc<str>, Timestamp)>,
+    gates: Cache<PlaceKey, Arc<tokio::sync::Mutex<()>>>,
+    windows: Windows,
 }
 
+/// A login was accepted somewhere at a place.
+#[derive(Clone, Copy, Debug)]
+struct Accepted {
+    at: Timestamp,
+    /// It was refused since, for whatever repository: it is proven where it was accepted, and nowhere else.
+    doubted: bool,
+}
+
+/// A login was refused for one repository.
 #[derive(Clone, Debug)]
-enum Known {
-    Proven(Timestamp),
-    Refused(Timestamp, Arc<Failure>),
+struct Refusal {
+    at: Timestamp,
+    tries: usize,
+    /// Another answer than this is given while the login rests: see [`Permit::set_aside`].
+    aside: bool,
+    failure: Arc<Failure>,
 }
 
-#[derive(Debug, Default)]
-struct Window {
-    failed: VecDeque<Timestamp>,
-    under_way: usize,
-}
-
-/// Whether a registry may see one more login.
-enum Room {
-    /// Yes, and it is set aside.
-    Taken,
-    /// Not before one that is under way has its answer.
-    Later,
-    /// Not in this window.
-    None,
-}
-
-/// The right to present one login; settle it with what the registry said.
+/// The right to present one login; settle it with what was answered.
 #[derive(Debug)]
 #[must_use]
 pub(super) struct Permit<'a> {
     logins: &'a Logins,
-    key: Key,
-    cost: usize,
+    showing: Showing,
+    reservation: Reservation<'a>,
     _gate: Option<OwnedMutexGuard<()>>,
+}
+
+/// What follows from a refusal.
+#[derive(Debug)]
+pub(super) enum Settled<'a> {
+    /// The login is to be shown once more.
+    Again(Permit<'a>),
+    /// This is the answer.
+    Over(Failure),
 }
 
 // === impl Logins ===
 
 impl Logins {
     pub(super) fn new(clock: Clock) -> Self {
+        fn cache<K, V>(held: Duration) -> Cache<K, V>
+        where
+            K: std::hash::Hash + Eq + Send + Sync + 'static,
+            V: Clone + Send + Sync + 'static,
+        {
+            Cache::builder().max_capacity(ENTRIES).time_to_live(held).build()
+        }
         Self {
+            proofs: cache(PROVEN_HELD),
+            accepted: cache(PROVEN_HELD),
+            refusals: cache(PROVEN_HELD),
+            elsewhere: cache(PROVEN_HELD),
+            gates: Cache::builder().max_capacity(ENTRIES).time_to_idle(Duration::from_mins(1)).build(),
+            windows: Windows::new(clock.clone()),
             clock,
-            known: Cache::builder().max_capacity(10_000).time_to_live(PROVEN_HELD).build(),
-            gates: Cache::builder().max_capacity(10_000).time_to_idle(Duration::from_mins(1)).build(),
-            registries: Mutex::default(),
-            settled: Notify::new(),
         }
     }
 
-    /// Whether `id` may be presented to `registry` now. `cost` is how many refusals one try may cause.
+    /// Waits until a login may be shown. `cost` is how many failed logins one try may cause. While a login is unproven,
+    /// one request at a time shows it.
     ///
     /// # Errors
-    /// The held refusal, or [`Code::NotChecked`] when the registry has seen enough failed logins for a while.
-    pub(super) async fn admit(&self, registry: &str, id: CredentialId, cost: usize) -> Result<Permit<'_>, Failure> {
-        let key: Key = (Arc::from(registry), id);
-        if self.proven(&key, PROVEN_NOW).await? {
-            return Ok(Permit { logins: self, key, cost: 0, _gate: None });
+    /// The held refusal, or [`Code::NotChecked`] when the server has seen enough failed logins for a while.
+    pub(super) async fn admit(&self, showing: Showing, cost: usize) -> Result<Permit<'_>, Failure> {
+        self.not_held(&showing).await?;
+        if self.proven(&showing, PROVEN_NOW).await {
+            return Ok(self.permit(showing, Reservation::none(), None));
         }
+        let key = showing.place_key();
         let gate = self.gates.get_with(key.clone(), async { Arc::default() }).await.lock_owned().await;
-        if self.proven(&key, PROVEN_NOW).await? {
-            return Ok(Permit { logins: self, key, cost: 0, _gate: None });
+        self.not_held(&showing).await?;
+        if self.proven(&showing, PROVEN_HELD).await {
+            let gate = (!self.proven(&showing, PROVEN_NOW).await).then_some(gate);
+            return Ok(self.permit(showing, Reservation::none(), gate));
         }
-        if self.proven(&key, PROVEN_HELD).await? {
-            return Ok(Permit { logins: self, key, cost: 0, _gate: Some(gate) });
+        let refused_elsewhere = self.refused_elsewhere(&showing).await;
+        if showing.explains && (refused_elsewhere.is_some() || self.refusal(&showing).await.is_some()) {
+            return Err(enough(&showing.judge.server, refused_elsewhere));
         }
-        loop {
-            // Made before the look, so that a permit settled in between is not missed.
-            let settled = self.settled.notified();
-            match self.reserve(&key.0, cost) {
-                Room::Taken => break,
-                Room::Later => settled.await,
-                Room::None => {
-                    return Err(Failure::own(
-                        Code::NotChecked,
-                        Cause::Limit,
-                        format!(
-                            "{registry} has refused several logins in the last three minutes; pullgate does not try more, so as not to be banned"
-                        ),
-                    ));
-                }
+        let limit = if refused_elsewhere.is_some() { Limit::Half } else { Limit::Full };
+        match self.windows.wait_for(&showing.window(), cost, limit).await {
+            Some(reservation) => Ok(self.permit(showing, reservation, Some(gate))),
+            None => Err(enough(&showing.judge.server, refused_elsewhere)),
+        }
+    }
+
+    /// One try of a login beside the dialogue, whatever is known of it: not where the server could see one failed login too
+    /// many. Nobody waits for it, and it waits for nobody.
+    pub(super) fn spare(&self, showing: Showing) -> Option<Permit<'_>> {
+        let reservation = self.windows.reserve(&showing.window(), 1, Limit::Full)?;
+        Some(self.permit(showing, reservation, None))
+    }
+
+    /// Whether the login was refused for this very repository, and an answer is known that needs no further refusal.
+    pub(super) async fn is_set_aside(&self, showing: &Showing) -> bool {
+        self.refusal(showing).await.is_some_and(|refusal| refusal.aside && refusal.tries >= LEAST_TRIES)
+    }
+
+    fn permit<'a>(
+        &'a self,
+        showing: Showing,
+        reservation: Reservation<'a>,
+        gate: Option<OwnedMutexGuard<()>>,
+    ) -> Permit<'a> {
+        Permit { logins: self, showing, reservation, _gate: gate }
+    }
+
+    async fn not_held(&self, showing: &Showing) -> Result<(), Failure> {
+        match self.refusal(showing).await {
+            Some(refusal) if refusal.holds() => {
+                let held = REFUSED_HELD.saturating_sub(since(refusal.at, (self.clock)()));
+                Err(Failure { retry_after: Some(held), ..(*refusal.failure).clone() })
             }
-        }
-        Ok(Permit { logins: self, key, cost, _gate: Some(gate) })
-    }
-
-    /// One try of a login beside the dialogue, whatever is known of it: not where the registry could see one failed login
-    /// too many. Nobody waits for it, and it waits for nobody.
-    pub(super) fn spare(&self, registry: &str, id: CredentialId) -> Option<Permit<'_>> {
-        let key: Key = (Arc::from(registry), id);
-        match self.reserve(&key.0, 1) {
-            Room::Taken => Some(Permit { logins: self, key, cost: 1, _gate: None }),
-            Room::Later | Room::None => None,
+            _ => Ok(()),
         }
     }
 
-    /// Sets aside what one try may cost. Logins under way may yet be accepted, so they make others wait, not fail.
-    fn reserve(&self, registry: &Arc<str>, cost: usize) -> Room {
+    async fn refusal(&self, showing: &Showing) -> Option<Refusal> {
         let now = (self.clock)();
-        let mut registries = self.registries();
-        registries.retain(|_, window| {
-            window.under_way > 0 || window.failed.back().is_some_and(|at| since(*at, now) < WINDOW)
-        });
-        let window = registries.entry(Arc::clone(registry)).or_default();
-        while window.failed.front().is_some_and(|at| since(*at, now) >= WINDOW) {
-            window.failed.pop_front();
-        }
-        if window.failed.len() + cost > MAX_FAILED {
-            Room::None
-        } else if window.failed.len() + window.under_way + cost > MAX_FAILED {
-            Room::Later
-        } else {
-            window.under_way += cost;
-            Room::Taken
-        }
+        self.refusals.get(&showing.repository_key()).await.filter(|refusal| since(refusal.at, now) < REFUSED_HELD)
     }
 
-    async fn proven(&self, key: &Key, within: Duration) -> Result<bool, Failure> {
+    async fn proven(&self, showing: &Showing, within: Duration) -> bool {
         let now = (self.clock)();
-        match self.known.get(key).await {
-            Some(Known::Refused(at, failure)) if since(at, now) < REFUSED_HELD => {
-                let held = REFUSED_HELD.saturating_sub(since(at, now));
-                Err(Failure { retry_after: Some(held), ..(*failure).clone() })
-            }
-            Some(Known::Proven(at)) => Ok(since(at, now) < within),
-            Some(Known::Refused(..)) | None => Ok(false),
+        let here = self.proofs.get(&showing.repository_key()).await;
+        if here.is_some_and(|at| since(at, now) < within) {
+            return true;
         }
+        let anywhere = self.accepted.get(&showing.place_key()).await;
+        anywhere.is_some_and(|accepted| !accepted.doubted && since(accepted.at, now) < within)
     }
 
-    fn registries(&self) -> MutexGuard<'_, HashMap<Arc<str>, Window>> {
-        self.registries.lock().unwrap_or_else(PoisonError::into_inner)
+    /// How long ago a login was refused for another repository.
+    async fn refused_elsewhere(&self, showing: &Showing) -> Option<Duration> {
+        let now = (self.clock)();
+        let (repository, at) = self.elsewhere.get(&showing.place_key()).await?;
+        let age = since(at, now);
+        (repository != showing.judge.repository && age < REFUSED_HELD).then_some(age)
+    }
+}
+
+/// A login that is not shown, for the server's sake.
+fn enough(server: &str, refused_elsewhere: Option<Duration>) -> Failure {
+    let detail = match refused_elsewhere {
+        Some(age) => format!(
+            "{server} refused this login for another repository {} s ago; so as not to be banned, pullgate shows it no \
+             further for now",
+            age.as_secs()
+        ),
+        None => format!(
+            "{server} has refused several logins in the last three minutes; pullgate does not try more, so as not to be \
+             banned"
+        ),
+    };
+    Failure::own(Code::NotChecked, Cause::Limit, detail)
+}
+
+/// A login that was refused, and is not shown again for the server's sake: that may have been chance.
+fn refused_once(server: &str) -> Failure {
+    let detail = format!(
+        "{server} refused the login once, and several in the last three minutes; so as not to be banned, pullgate does \
+         not show it again for now"
+    );
+    Failure::own(Code::NotChecked, Cause::Limit, detail)
+}
+
+// === impl Showing ===
+
+impl Showing {
+    fn place_key(&self) -> PlaceKey {
+        (Arc::clone(&self.judge.place), self.id)
+    }
+
+    fn repository_key(&self) -> RepositoryKey {
+        (Arc::clone(&self.judge.place), Arc::clone(&self.judge.repository), self.id)
+    }
+
+    fn window(&self) -> Window {
+        Window { server: Arc::clone(&self.judge.server), namespace: Arc::clone(&self.namespace) }
+    }
+}
+
+// === impl Refusal ===
+
+impl Refusal {
+    /// Whether it answers in place of another try: the login itself is wrong. Access may be given at any time.
+    fn holds(&self) -> bool {
+        !self.aside && self.tries >= LEAST_TRIES && self.failure.code == Code::CredentialsRejected
     }
 }
 
 // === impl Permit ===
 
-impl Permit<'_> {
-    /// The registry took the login.
+impl<'a> Permit<'a> {
+    /// The login was accepted.
     pub(super) async fn accepted(self) {
-        self.logins.known.insert(self.key.clone(), Known::Proven((self.logins.clock)())).await;
+        let at = (self.logins.clock)();
+        self.logins.proofs.insert(self.showing.repository_key(), at).await;
+        self.logins.accepted.insert(self.showing.place_key(), Accepted { at, doubted: false }).await;
+        self.logins.refusals.invalidate(&self.showing.repository_key()).await;
+        self.logins.elsewhere.invalidate(&self.showing.place_key()).await;
     }
 
-    /// The registry refused the login, `refusals` times on the wire.
-    pub(super) async fn refused(self, failure: &Failure, refusals: usize) {
-        let now = (self.logins.clock)();
-        self.logins.known.insert(self.key.clone(), Known::Refused(now, Arc::new(failure.clone()))).await;
-        self.count(now, refusals);
+    /// The login was refused, `tries` times, of which `failed` are what a registry counts as failed logins.
+    pub(super) async fn refused(self, failure: Failure, tries: usize, failed: usize) -> Settled<'a> {
+        self.settle(failure, (tries, failed), false).await
     }
 
-    /// The registry refused part of the way, but the login itself is not judged.
-    pub(super) fn unsettled(self, refusals: usize) {
-        self.count((self.logins.clock)(), refusals);
+    /// The login was refused, though nothing says that it is wrong: it is not shown for this repository for a while, and
+    /// who asks gets another answer than that it is wrong.
+    pub(super) async fn set_aside(self, failure: Failure) -> Settled<'a> {
+        self.settle(failure, (1, 1), true).await
     }
 
-    fn count(&self, now: Timestamp, refusals: usize) {
-        let mut registries = self.logins.registries();
-        let window = registries.entry(Arc::clone(&self.key.0)).or_default();
-        window.failed.extend(std::iter::repeat_n(now, refusals));
+    /// The same permit for a last try.
+    pub(super) fn without_repetition(mut self) -> Self {
+        self.showing.repeat = false;
+        self
     }
-}
 
-impl Drop for Permit<'_> {
-    fn drop(&mut self) {
-        if let Some(window) = self.logins.registries().get_mut(&self.key.0) {
-            window.under_way = window.under_way.saturating_sub(self.cost);
+    /// Part of the way was refused, but the login itself is not judged.
+    pub(super) fn unsettled(self, failed: usize) {
+        self.count(failed);
+    }
+
+    async fn settle(self, failure: Failure, (tries, failed): (usize, usize), aside: bool) -> Settled<'a> {
+        self.count(failed);
+        let Self { logins, showing, reservation, _gate: gate } = self;
+        drop(reservation);
+        let now = (logins.clock)();
+        let tries = logins.refusal(&showing).await.map_or(0, |refusal| refusal.tries).saturating_add(tries);
+        let refusal = Refusal { at: now, tries, aside, failure: Arc::new(failure.clone()) };
+        logins.refusals.insert(showing.repository_key(), refusal).await;
+        logins.proofs.invalidate(&showing.repository_key()).await;
+        if !aside && failure.code == Code::CredentialsRejected {
+            let refused = (Arc::clone(&showing.judge.repository), now);
+            logins.elsewhere.insert(showing.place_key(), refused).await;
         }
-        self.logins.settled.notify_waiters();
+        if let Some(accepted) = logins.accepted.get(&showing.place_key()).await {
+            logins.accepted.insert(showing.place_key(), Accepted { doubted: true, ..accepted }).await;
+        }
+        let sure = tries >= LEAST_TRIES;
+        let limit = if sure { Limit::Half } else { Limit::Full };
+        if showing.repeat
+            && tries < MOST_TRIES
+            && let Some(reservation) = logins.windows.reserve(&showing.window(), failed.max(1), limit)
+        {
+            return Settled::Again(logins.permit(showing, reservation, gate));
+        }
+        Settled::Over(match (sure, showing.repeat) {
+            (true, _) => failure,
+            (false, true) => refused_once(&showing.judge.server),
+            (false, false) => Failure { once: true, explained: true, ..failure },
+        })
+    }
+
+    fn count(&self, failed: usize) {
+        self.logins.windows.count(&self.showing.window(), failed);
     }
 }

@@ -38,7 +38,8 @@ const MAX_ANSWERS: u64 = 10_000;
 #[derive(Debug)]
 pub(super) struct Probes {
     clock: Clock,
-    logins: Cache<(String, CredentialId), Answer>,
+    /// By token server and login.
+    logins: Cache<(String, String, CredentialId), Answer>,
     /// By reference: what strangers see is the same for all.
     public: Cache<(String, String), Answer>,
     /// By repository, login and the tag that was looked for.
@@ -94,7 +95,7 @@ impl Registry {
             code: failure.code,
             words: failure.registry.as_deref(),
             host: &ask.endpoint.host,
-            login: ask.credential.as_deref().and_then(Credential::login).is_some(),
+            login: ask.credential.as_deref().and_then(Credential::login).is_some() && !failure.unasked,
             granted: granted.as_ref().map(|granted| (granted.realm.as_str(), since(granted.at, now))),
         });
         let base = &ask.endpoint.base;
@@ -106,7 +107,7 @@ impl Registry {
             match (plan.login, &granted) {
                 (Question::Yes, _) => Told { yes: Some(true), ..Told::default() },
                 (Question::Open, Some(granted)) => {
-                    let key = (base.clone(), ask.id);
+                    let key = (granted.realm.clone(), granted.service.clone(), ask.id);
                     self.answer_to(Probe::Login, &self.probes.logins, key, self.ask_login(ask, granted)).await
                 }
                 (Question::Open, None) | (Question::Idle, _) => Told::default(),
@@ -170,10 +171,11 @@ impl Registry {
         self.probes.resting.get(base).await.is_some_and(|at| since(at, now) < plan::REST)
     }
 
-    /// What the token server said a while ago about this login alone.
+    /// What the token server that gave this login a token said a while ago about the login alone.
     pub(super) async fn login_alone(&self, ask: &Ask) -> Option<bool> {
         let now = (self.probes.clock)();
-        let held = self.probes.logins.get(&(ask.endpoint.base.clone(), ask.id)).await?;
+        let granted = self.session.granted(ask).await?;
+        let held = self.probes.logins.get(&(granted.realm, granted.service, ask.id)).await?;
         held.told.yes.filter(|_| since(held.at, now) < plan::lifetime(Probe::Login, held.told.yes))
     }
 
@@ -229,7 +231,7 @@ impl Registry {
 /// What the answer says about a Basic login on the way.
 async fn settle(presented: Authorization<'_>, status: u16) {
     match status {
-        401 => presented.set_aside(1),
+        401 => presented.unsettled(1),
         200..=499 if status != 429 => presented.accepted().await,
         _ => {}
     }

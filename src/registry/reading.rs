@@ -189,5 +189,7 @@ fn unsupported(detail: impl Into<String>, node: String) -> Failure {
         nearest: None,
         weight: Weight::Final,
         unsigned: false,
+        once: false,
+        unasked: false,
     }
 }

@@ -1,23 +1,27 @@
 //! What a registry is remembered to want, and the tokens it gave: one cache each, every key with the credential in it.
 
+mod authorization;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use moka::future::Cache;
 use secrecy::{ExposeSecret, SecretString};
+use url::Url;
 
 use crate::credentials::{Credential, CredentialId};
 use crate::finding::{Cause, Code};
 use crate::registry::Ask;
-use crate::registry::auth::{self, TokenMethod, TokenRequest};
+use crate::registry::auth::{self, Order, TokenMethod, TokenRequest};
 use crate::registry::challenge::Challenge;
-use crate::registry::failure::{Failure, Presented};
-use crate::registry::logins::{Logins, Permit};
+use crate::registry::failure::Failure;
+use crate::registry::logins::{Judge, Logins, Settled, Showing};
 use crate::registry::node;
 use crate::registry::probes::Told;
 use crate::registry::realms::Realms;
-use crate::registry::transport::Transport;
+pub(super) use crate::registry::session::authorization::Authorization;
+use crate::registry::transport::{self, Intent, Transport};
 use crate::time::{Clock, since};
 
 /// A token is not used in its last seconds: the request that carries it takes time too.
@@ -44,11 +48,12 @@ pub(super) struct Session {
     /// By API base and repository: registries may ask differently for each.
     challenges: Cache<(String, String), Challenge>,
     tokens: Cache<TokenKey, Token>,
-    methods: Cache<String, TokenMethod>,
+    /// Realms that gave a login its token by GET: the next login is shown that way first.
+    by_get: Cache<String, ()>,
     realms: Realms,
-    /// By API base and login: who gave it a token last. Held for longer than any challenge, so that a registry which
-    /// wants the bare login after the token is not taken for one that knows no tokens.
-    granted: Cache<(String, CredentialId), Granted>,
+    /// By API base, repository and login: who gave it a token last. Held for longer than any challenge, so that a
+    /// registry which wants the bare login after the token is not taken for one that knows no tokens.
+    granted: Cache<(String, String, CredentialId), Granted>,
 }
 
 /// The token server that gave a login a token.
@@ -57,6 +62,7 @@ pub(super) struct Granted {
     pub(super) realm: String,
     pub(super) service: String,
     pub(super) at: Timestamp,
+    method: TokenMethod,
 }
 
 /// Realm, service, scope and credential; and the endpoint, whose trust settings fetched the token.
@@ -74,19 +80,13 @@ struct Token {
     value: Arc<SecretString>,
     fetched: Timestamp,
     expires: Timestamp,
-}
-
-/// What a request carries.
-#[derive(Debug)]
-pub(super) enum Authorization<'a> {
-    None,
-    Bearer { token: Arc<SecretString>, key: Box<TokenKeyRef>, cached: bool, login: bool },
-    Basic { header: SecretString, permit: Permit<'a> },
+    /// Not by the method that a node tries first.
+    out_of_order: bool,
 }
 
 /// Opaque to the dialogue.
 #[derive(Debug)]
-pub(super) struct TokenKeyRef(TokenKey);
+pub(in crate::registry) struct TokenKeyRef(TokenKey);
 
 // === impl Session ===
 
@@ -112,38 +112,34 @@ impl Session {
                 .max_capacity(MEMORY)
                 .time_to_live(CHALLENGE_HELD)
                 .build(),
-            methods: Cache::builder().max_capacity(10_000).time_to_live(CHALLENGE_HELD).build(),
+            by_get: Cache::builder().max_capacity(10_000).time_to_live(CHALLENGE_HELD).build(),
             granted: Cache::builder().max_capacity(10_000).time_to_live(CHALLENGE_HELD * 2).build(),
         }
     }
 
     /// What this repository is known to want, or nothing: then the first request goes out bare, as a node's does.
-    /// A login that is known to be wrong is not shown bare.
-    pub(super) async fn known(
-        &self,
-        transport: &dyn Transport,
-        ask: &Ask,
-        wrong: bool,
-    ) -> Result<Authorization<'_>, Failure> {
+    /// A login that was just refused here is not shown at once.
+    pub(super) async fn known(&self, transport: &dyn Transport, ask: &Ask) -> Result<Authorization<'_>, Failure> {
         match self.challenges.get(&challenge_key(ask)).await {
-            Some(Challenge::Basic) if wrong || ask.credential.as_deref().and_then(Credential::login).is_none() => {
+            Some(Challenge::Basic)
+                if ask.credential.as_deref().and_then(Credential::login).is_none() || self.is_set_aside(ask).await =>
+            {
                 Ok(Authorization::None)
             }
             None => Ok(Authorization::None),
-            Some(known) => self.present(transport, ask, known).await,
+            Some(known) => self.present(transport, ask, known, None).await,
         }
     }
 
-    /// Answers a challenge with a token or a login, and remembers the challenge.
+    /// Answers a challenge with a token or a login, and remembers the challenge. Without an `order` the methods of the
+    /// token server are tried as earlier logins suggest.
     pub(super) async fn answer(
         &self,
         transport: &dyn Transport,
         ask: &Ask,
-        challenge: Option<Challenge>,
+        challenge: Challenge,
+        order: Option<Order>,
     ) -> Result<Authorization<'_>, Failure> {
-        let Some(challenge) = challenge else {
-            return Ok(Authorization::None);
-        };
         auth::check_challenge(&challenge)?;
         let login = ask.credential.as_deref().and_then(Credential::login);
         let realm = match (&challenge, login) {
@@ -151,7 +147,7 @@ impl Session {
             _ => None,
         };
         if let Some(realm) = &realm {
-            self.realms.check(&ask.endpoint, realm).await?;
+            self.realms.check(&ask.endpoint, &ask.reference, realm).await?;
         }
         // The error belongs to one answer, not to what the registry wants.
         let remembered = match &challenge {
@@ -161,12 +157,12 @@ impl Session {
                 scopes: scopes.clone(),
                 error: None,
             },
-            Challenge::Basic | Challenge::Digest => challenge.clone(),
+            Challenge::Basic => Challenge::Basic,
         };
         self.challenges.insert(challenge_key(ask), remembered).await;
-        let outcome = self.present(transport, ask, challenge).await;
+        let outcome = self.present(transport, ask, challenge, order).await;
         if let (Ok(_), Some(realm)) = (&outcome, realm) {
-            self.realms.accepted(&ask.endpoint, &realm).await;
+            self.realms.accepted(&ask.endpoint, &ask.reference, &realm).await;
         }
         outcome
     }
@@ -177,11 +173,12 @@ impl Session {
         transport: &dyn Transport,
         ask: &Ask,
         challenge: Challenge,
+        order: Option<Order>,
     ) -> Result<Authorization<'_>, Failure> {
         let login = ask.credential.as_deref().and_then(Credential::login);
         match (challenge, login) {
             (Challenge::Bearer { realm, service, scopes, .. }, _) => {
-                let outcome = self.bearer(transport, ask, realm, service, scopes).await;
+                let outcome = self.bearer(transport, ask, (realm, service, scopes), order).await;
                 if outcome.as_ref().is_err_and(no_token_server) {
                     // The registry may name another one by the next time.
                     self.challenges.invalidate(&challenge_key(ask)).await;
@@ -189,10 +186,10 @@ impl Session {
                 outcome
             }
             (Challenge::Basic, Some(login)) => {
-                let permit = self.logins.admit(ask.endpoint.api_host(), ask.id, 1).await?;
+                let permit = self.logins.admit(showing(ask, of_registry(ask)), 1).await?;
                 Ok(Authorization::Basic { header: auth::basic(login), permit })
             }
-            (Challenge::Basic | Challenge::Digest, _) => Ok(Authorization::None),
+            (Challenge::Basic, None) => Ok(Authorization::None),
         }
     }
 
@@ -200,74 +197,110 @@ impl Session {
         &self,
         transport: &dyn Transport,
         ask: &Ask,
-        realm: String,
-        service: String,
-        mut scopes: Vec<String>,
+        (realm, service, mut scopes): (String, String, Vec<String>),
+        order: Option<Order>,
     ) -> Result<Authorization<'_>, Failure> {
         scopes.push(format!("repository:{}:pull", ask.reference.repository()));
         scopes.sort_unstable();
         scopes.dedup();
-        let login = ask.credential.as_deref().and_then(Credential::login);
+        let login = ask.credential.as_deref().and_then(Credential::login).is_some();
         let key = TokenKey { base: ask.endpoint.base.clone(), realm, service, scopes, id: ask.id };
         let now = (self.clock)();
         if let Some(token) = self.tokens.get(&key).await.filter(|token| token.expires > now) {
-            let key = Box::new(TokenKeyRef(key));
             let cached = since(token.fetched, now) > JUST_FETCHED;
-            return Ok(Authorization::Bearer { token: token.value, key, cached, login: login.is_some() });
+            let Token { value, out_of_order, .. } = token;
+            return Ok(Authorization::Bearer {
+                token: value,
+                key: Box::new(TokenKeyRef(key)),
+                cached,
+                out_of_order,
+                login,
+            });
         }
-        let method = self.methods.get(&key.realm).await;
-        let cost = if method.is_some() { 1 } else { 2 };
-        let permit = match login {
-            Some(_) => Some(self.logins.admit(ask.endpoint.api_host(), ask.id, cost).await?),
-            None => None,
+        let order = match order {
+            Some(order) => order,
+            None if self.by_get.contains_key(&key.realm) => Order::GetFirst,
+            None => Order::PostFirst,
         };
-        let request = TokenRequest {
-            profile: &ask.endpoint.profile,
+        let token = self.fetch(transport, ask, &key, order).await.map_err(|mut failure| {
+            failure.node = failure.node.map(|words| node::resolve_line(&ask.reference, &words));
+            failure
+        })?;
+        let value = Arc::new(SecretString::from(format!("Bearer {}", token.value.expose_secret())));
+        let lifetime = jiff::SignedDuration::try_from(token.lifetime.saturating_sub(EARLY)).unwrap_or_default();
+        let expires = (self.clock)().checked_add(lifetime).unwrap_or(now);
+        let out_of_order = token.out_of_order;
+        let held = Token { value: Arc::clone(&value), fetched: now, expires, out_of_order };
+        self.tokens.insert(key.clone(), held).await;
+        Ok(Authorization::Bearer { token: value, key: Box::new(TokenKeyRef(key)), cached: false, out_of_order, login })
+    }
+
+    /// Fetches a token, and shows the login again where that may help.
+    async fn fetch(
+        &self,
+        transport: &dyn Transport,
+        ask: &Ask,
+        key: &TokenKey,
+        order: Order,
+    ) -> Result<auth::Token, Failure> {
+        let login = ask.credential.as_deref().and_then(Credential::login);
+        let mut request = TokenRequest {
+            endpoint: &ask.endpoint,
             intent: ask.intent,
-            api_host: ask.endpoint.api_host(),
-            host: &ask.endpoint.host,
             realm: &key.realm,
             service: &key.service,
             scopes: &key.scopes,
             login,
-            method,
+            order,
         };
-        let fetched = auth::fetch(transport, &request).await.map_err(|mut failed| {
-            failed.failure.node = failed.failure.node.map(|words| node::resolve_line(&ask.reference, &words));
-            failed
-        });
-        match (fetched, permit) {
-            (Ok(token), permit) => {
-                if let Some(permit) = permit {
+        if login.is_none() {
+            return auth::fetch(transport, &request).await.map_err(|failed| failed.failure);
+        }
+        // One try may be refused by both methods.
+        let mut permit = self.logins.admit(showing(ask, of_realm(ask, &key.realm, &key.service)), 2).await?;
+        let mut repeated = false;
+        loop {
+            match auth::fetch(transport, &request).await {
+                Ok(token) => {
                     permit.accepted().await;
-                    self.methods.insert(key.realm.clone(), token.method).await;
-                    let granted = Granted { realm: key.realm.clone(), service: key.service.clone(), at: now };
-                    self.granted.insert((key.base.clone(), ask.id), granted).await;
+                    self.learn(ask, key, token.method).await;
+                    return Ok(token);
                 }
-                let value = Arc::new(SecretString::from(format!("Bearer {}", token.value.expose_secret())));
-                let lifetime = jiff::SignedDuration::try_from(token.lifetime.saturating_sub(EARLY)).unwrap_or_default();
-                let expires = (self.clock)().checked_add(lifetime).unwrap_or(now);
-                self.tokens.insert(key.clone(), Token { value: Arc::clone(&value), fetched: now, expires }).await;
-                let key = Box::new(TokenKeyRef(key));
-                Ok(Authorization::Bearer { token: value, key, cached: false, login: login.is_some() })
-            }
-            (Err(failed), Some(permit)) => {
-                if failed.failure.code == Code::CredentialsRejected {
-                    // GET has the last word wherever both were asked: the next wrong login costs one refusal, not two.
-                    self.methods.insert(key.realm.clone(), method.unwrap_or(TokenMethod::Get)).await;
-                    permit.refused(&failed.failure, failed.refusals).await;
-                } else {
-                    permit.unsettled(failed.refusals);
+                Err(failed) if failed.failure.code.refusal() && failed.refusals > 0 => {
+                    // Nodes do not repeat this: once more is to tell chance from an answer.
+                    permit = if repeated { permit.without_repetition() } else { permit };
+                    match permit.refused(failed.failure, failed.refusals, failed.failed).await {
+                        Settled::Again(again) => permit = again,
+                        Settled::Over(failure) => return Err(failure),
+                    }
+                    (request.order, repeated) = (failed.again, true);
                 }
-                Err(failed.failure)
+                Err(failed) => {
+                    permit.unsettled(failed.failed);
+                    return Err(failed.failure);
+                }
             }
-            (Err(failed), None) => Err(failed.failure),
         }
     }
 
-    /// The token server that gave this login a token, for whatever repository of this host.
+    /// Remembers who gave a login its token, and how.
+    async fn learn(&self, ask: &Ask, key: &TokenKey, method: TokenMethod) {
+        match method {
+            TokenMethod::Get => self.by_get.insert(key.realm.clone(), ()).await,
+            TokenMethod::Post => self.by_get.invalidate(&key.realm).await,
+        }
+        let granted = Granted { realm: key.realm.clone(), service: key.service.clone(), at: (self.clock)(), method };
+        self.granted.insert(granted_key(ask), granted).await;
+    }
+
+    /// Whether the bare login was refused here a moment ago though it is not known to be wrong.
+    pub(super) async fn is_set_aside(&self, ask: &Ask) -> bool {
+        self.logins.is_set_aside(&showing(ask, of_registry(ask))).await
+    }
+
+    /// The token server that gave this login a token for this repository.
     pub(super) async fn granted(&self, ask: &Ask) -> Option<Granted> {
-        self.granted.get(&(ask.endpoint.base.clone(), ask.id)).await
+        self.granted.get(&granted_key(ask)).await
     }
 
     /// Shows the login to its token server without naming a repository. Refused, it counts as a failed login, and is not
@@ -276,19 +309,17 @@ impl Session {
         let Some(login) = ask.credential.as_deref().and_then(Credential::login) else {
             return Told::default();
         };
-        let Some(permit) = self.logins.spare(ask.endpoint.api_host(), ask.id) else {
+        let Some(permit) = self.logins.spare(showing(ask, of_realm(ask, &granted.realm, &granted.service))) else {
             return Told::default();
         };
         let request = TokenRequest {
-            profile: &ask.endpoint.profile,
+            endpoint: &ask.endpoint,
             intent: ask.intent,
-            api_host: ask.endpoint.api_host(),
-            host: &ask.endpoint.host,
             realm: &granted.realm,
             service: &granted.service,
             scopes: &[],
             login: Some(login),
-            method: Some(self.methods.get(&granted.realm).await.unwrap_or(TokenMethod::Get)),
+            order: Order::Only(granted.method),
         };
         match auth::fetch(transport, &request).await {
             Ok(_) => {
@@ -296,7 +327,7 @@ impl Session {
                 Told { yes: Some(true), ..Told::default() }
             }
             Err(failed) => {
-                permit.unsettled(failed.refusals);
+                permit.unsettled(failed.failed);
                 let code = failed.failure.code;
                 let words = failed.failure.registry.map(Arc::from);
                 let yes = (code == Code::CredentialsRejected).then_some(false);
@@ -305,10 +336,12 @@ impl Session {
         }
     }
 
-    /// Drops the token that was just refused.
-    pub(super) async fn forget(&self, ask: &Ask, presented: &Authorization<'_>) {
+    /// Drops what this repository was known to want and, to `renew` it, the token that was just refused.
+    pub(super) async fn forget(&self, ask: &Ask, presented: &Authorization<'_>, renew: bool) {
         self.challenges.invalidate(&challenge_key(ask)).await;
-        if let Authorization::Bearer { key, .. } = presented {
+        if let Authorization::Bearer { key, .. } = presented
+            && renew
+        {
             self.tokens.invalidate(&key.0).await;
         }
     }
@@ -327,63 +360,30 @@ fn challenge_key(ask: &Ask) -> (String, String) {
     (ask.endpoint.base.clone(), ask.reference.repository().to_owned())
 }
 
-// === impl Authorization ===
+fn granted_key(ask: &Ask) -> (String, String, CredentialId) {
+    let (base, repository) = challenge_key(ask);
+    (base, repository, ask.id)
+}
 
-impl Authorization<'_> {
-    /// The `Authorization` header.
-    pub(super) fn header(&self) -> Option<SecretString> {
-        match self {
-            Self::None => None,
-            Self::Bearer { token, .. } => Some((**token).clone()),
-            Self::Basic { header, .. } => Some(header.clone()),
-        }
-    }
+fn showing(ask: &Ask, judge: Judge) -> Showing {
+    let explains = ask.intent == Intent::Explain;
+    let namespace = Arc::clone(&ask.namespace);
+    Showing { judge, id: ask.id, namespace, repeat: ask.repeat && !explains, explains }
+}
 
-    /// What the registry is shown.
-    pub(super) fn presented(&self) -> Presented {
-        match self {
-            Self::None | Self::Bearer { login: false, .. } => Presented::Nobody,
-            Self::Bearer { login: true, .. } => Presented::Token,
-            Self::Basic { .. } => Presented::Basic,
-        }
-    }
+/// A registry that takes the login itself.
+fn of_registry(ask: &Ask) -> Judge {
+    let base = ask.endpoint.base.as_str();
+    Judge { server: server(base), place: Arc::from(base), repository: Arc::from(ask.reference.repository()) }
+}
 
-    pub(super) fn is_some(&self) -> bool {
-        !matches!(self, Self::None)
-    }
+/// A token server.
+fn of_realm(ask: &Ask, realm: &str, service: &str) -> Judge {
+    let place = format!("{realm}\n{service}");
+    Judge { server: server(realm), place: Arc::from(place), repository: Arc::from(ask.reference.repository()) }
+}
 
-    /// Whether a 401 to it may be answered once more: nothing was presented yet, an old token was, or the registry
-    /// has changed what it wants.
-    pub(super) fn may_be_renewed(&self, challenge: Option<&Challenge>, renewed: bool) -> bool {
-        match (self, challenge) {
-            (Self::None, _) => true,
-            (_, None) | (Self::Basic { .. }, Some(Challenge::Basic)) => false,
-            (Self::Bearer { .. }, Some(Challenge::Bearer { error, .. })) => {
-                let invalid = error.as_deref() == Some("invalid_token");
-                !renewed && (matches!(self, Self::Bearer { cached: true, .. }) || invalid)
-            }
-            (Self::Bearer { .. } | Self::Basic { .. }, Some(_)) => !renewed,
-        }
-    }
-
-    /// Something else is presented in its place: a Basic login was refused, but nothing says that it is wrong.
-    pub(super) fn set_aside(self, refusals: usize) {
-        if let Self::Basic { permit, .. } = self {
-            permit.unsettled(refusals);
-        }
-    }
-
-    /// The registry took the login.
-    pub(super) async fn accepted(self) {
-        if let Self::Basic { permit, .. } = self {
-            permit.accepted().await;
-        }
-    }
-
-    /// The registry refused the login.
-    pub(super) async fn refused(self, failure: &Failure) {
-        if let Self::Basic { permit, .. } = self {
-            permit.refused(failure, 1).await;
-        }
-    }
+/// Whose failed logins are counted: `host[:port]` of a URL.
+fn server(url: &str) -> Arc<str> {
+    Url::parse(url).map_or_else(|_| Arc::from(url), |url| Arc::from(transport::host(&url)))
 }

@@ -15,7 +15,7 @@ use crate::policy::RegistryRule;
 use crate::reference::{Digest, Reference};
 use crate::registry::Ask;
 use crate::registry::manifest::{Kind, Manifest};
-use crate::resolver::{DIALOGUE, HELD, Inner, MAX_FACTS, Resolver, question};
+use crate::resolver::{DIALOGUE, HELD, Inner, MAX_FACTS, Resolver};
 use crate::time::since;
 
 /// Platforms held at most, over all contents. What a digest names never changes.
@@ -81,7 +81,7 @@ impl Resolver {
         manifest: &Manifest,
         deadline: Instant,
     ) -> Option<Arc<ReadContent>> {
-        let inner = &self.0;
+        let inner = &self.inner;
         let known = (manifest.digest.clone(), manifest.kind);
         if let Some(content) = inner.contents.held.get(&known).await {
             inner.metrics.fact("cache", "platforms");
@@ -90,7 +90,7 @@ impl Resolver {
         let (digest, kind) = known;
         let id = inner.identity.id(candidate.credential.as_deref());
         let reading = Reading { digest, kind, name: reference.name().to_owned(), id };
-        let ask = question(rule, reference, candidate, id);
+        let ask = self.question(rule, reference, candidate, id);
         let task = tokio::spawn({
             let (inner, manifest) = (Arc::clone(inner), manifest.clone());
             async move { inner.read_content(reading, ask, manifest).await }.in_current_span()

@@ -104,17 +104,19 @@ impl Inner {
         }
         let refused = match (old, began) {
             // Asked for this very review, only not for its reason.
-            (Some(Fact { outcome: Err(failure), at, .. }), Some(began)) if *at >= began && !failure.settled() => {
+            (Some(Fact { outcome: Err(failure), at, .. }), Some(began))
+                if *at >= began && !failure.settled() && !failure.once =>
+            {
                 Err(failure.clone())
             }
             _ => self.registry.resolve(ask).await,
         };
         let Err(failure) = refused else { return refused };
-        if began.is_none() {
+        if began.is_none() || failure.once {
             return Err(failure);
         }
         let failure = self.worded(ask, failure).await;
-        if failure.code.certain() {
+        if failure.certain() {
             // What is asked beside changes no verdict, so a review whose time is up has its answer here.
             let fact = Fact::new(Err(failure.clone()), at, self.terms(ask, ask.reference.digest().is_some()), old);
             self.facts.insert(key.clone(), Arc::new(fact)).await;
@@ -137,7 +139,7 @@ impl Inner {
 
     /// What one more question tells about a refusal; none is asked of a registry that is in trouble.
     async fn beside(&self, host: &str, ask: &Ask, failure: Failure) -> Failure {
-        if failure.settled() || self.health.troubled_by(host, ask.id) {
+        if failure.settled() || failure.once || self.health.troubled_by(host, ask.id) {
             return failure;
         }
         self.registry.probe(ask, failure).await

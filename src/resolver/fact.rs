@@ -101,7 +101,7 @@ impl Lifetimes {
 impl Fact {
     /// A fact of now. After an uncertain failure the last good answer of `old` is remembered beside it.
     pub fn new(outcome: Result<Manifest, Failure>, at: Timestamp, terms: Terms, old: Option<&Self>) -> Self {
-        let uncertain = outcome.as_ref().is_err_and(|failure| !failure.code.certain() || failure.in_doubt());
+        let uncertain = outcome.as_ref().is_err_and(|failure| !failure.certain() || failure.in_doubt());
         let good_before =
             old.filter(|_| uncertain).and_then(Self::last_good).map(|(manifest, at)| (manifest.clone(), at));
         let (window, asked) = match old {
@@ -124,7 +124,7 @@ impl Fact {
     /// Whether it is news beside what is held. A failure that is uncertain says nothing; what it remembers may.
     pub fn supersedes(&self, held: &Self) -> bool {
         match &held.outcome {
-            Err(failure) if !failure.code.certain() => held.last_good().is_none_or(|(_, at)| self.at > at),
+            Err(failure) if !failure.certain() => held.last_good().is_none_or(|(_, at)| self.at > at),
             _ => self.at > held.at,
         }
     }
@@ -133,7 +133,7 @@ impl Fact {
     pub fn kind(&self) -> &'static str {
         match &self.outcome {
             Ok(_) => self.wanted(),
-            Err(failure) if failure.code.certain() => "refused",
+            Err(failure) if failure.certain() => "refused",
             Err(_) => "failed",
         }
     }
@@ -156,6 +156,8 @@ impl Fact {
                 let lifetime = if by_digest { lifetimes.access } else { lifetimes.tag };
                 self.end(self.at).map_or(lifetime, |end| since(self.at, end).min(lifetime))
             }
+            // What was refused once is asked again.
+            Err(failure) if failure.once => Duration::ZERO,
             Err(failure) => match failure.code {
                 // One that was held already ends with the first.
                 Code::CredentialsRejected if failure.login_refused() => {
@@ -208,12 +210,12 @@ impl Fact {
 
     /// Whether it is a certain refusal with its reason, asked after `began`.
     pub fn refused_since(&self, began: Timestamp) -> bool {
-        let reasoned = |failure: &Failure| failure.code.certain() && failure.explained;
+        let reasoned = |failure: &Failure| failure.certain() && failure.explained;
         self.at >= began && self.outcome.as_ref().is_err_and(reasoned)
     }
 
     fn login_refused(&self) -> bool {
-        self.outcome.as_ref().is_err_and(Failure::login_refused)
+        self.outcome.as_ref().is_err_and(|failure| failure.login_refused() && !failure.once)
     }
 
     /// The credential's own end, for a success of that time. A registry that takes a login after its end does not ask.

@@ -13,7 +13,7 @@ use crate::reference::Reference;
 use crate::registry::Ask;
 use crate::registry::transport::Intent;
 use crate::resolver::fact::Freshness;
-use crate::resolver::{HELD, Inner, Key, Priority, Resolver, question};
+use crate::resolver::{HELD, Inner, Key, Priority, Resolver};
 
 /// Namespaces remembered at most.
 const MAX_NAMESPACES: u64 = 2_000;
@@ -45,7 +45,7 @@ impl Neighbours {
 impl Resolver {
     /// Takes note that `reference` was resolved for a pod of `namespace` with the login `id`.
     pub async fn remember(&self, namespace: &str, rule: &RegistryRule, reference: &Reference, id: CredentialId) {
-        let held = &self.0.neighbours.0;
+        let held = &self.inner.neighbours.0;
         let seen = match held.get(namespace).await {
             Some(seen) => seen,
             None => held.get_with(namespace.to_owned(), async { Arc::default() }).await,
@@ -72,7 +72,7 @@ impl Resolver {
     /// The repositories that pods of `namespace` got and that are seen without a login, or with one that `logins` names
     /// for the repository.
     pub async fn neighbours(&self, namespace: &str, logins: impl Fn(&str) -> Vec<Candidate>) -> Vec<String> {
-        let inner = &self.0;
+        let inner = &self.inner;
         let Some(seen) = inner.neighbours.0.get(namespace).await else { return Vec::new() };
         let seen: Vec<Seen> = seen.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect();
         let now = (inner.clock)();
@@ -96,9 +96,9 @@ impl Resolver {
         candidate: &Candidate,
         until: Instant,
     ) -> Option<bool> {
-        let inner = &self.0;
+        let inner = &self.inner;
         let login = candidate.credential.as_deref().and_then(Credential::login).is_some();
-        if !login || self.1 == Priority::Background {
+        if !login || self.priority == Priority::Background {
             return None;
         }
         let id = inner.identity.id(candidate.credential.as_deref());
@@ -108,7 +108,7 @@ impl Resolver {
         {
             return Some(fact.outcome.is_ok());
         }
-        let ask = Ask { intent: Intent::Explain, ..question(rule, reference, candidate, id) };
+        let ask = Ask { intent: Intent::Explain, ..self.question(rule, reference, candidate, id) };
         timeout_at(until, inner.has(ask)).await.ok()?
     }
 }

@@ -114,7 +114,8 @@ impl Inner {
 }
 
 fn at(ask: &Ask, endpoint: &Arc<Endpoint>) -> Ask {
-    Ask { endpoint: Arc::clone(endpoint), ..ask.clone() }
+    // A host is left for good before the next one is asked.
+    Ask { endpoint: Arc::clone(endpoint), repeat: true, ..ask.clone() }
 }
 
 /// Whether a try with TLS says that the host wants none: it spoke HTTP, or nothing listens on the port of HTTPS while

@@ -68,8 +68,14 @@ impl Draft<'_> {
         }
     }
 
-    /// Whether any attempt was made with a login. An entry that is none is not sent.
+    /// Whether a login was sent in any attempt. An entry that is none is not sent, and no registry gets one that does not
+    /// ask for it.
     pub(crate) fn sends_login(&self) -> bool {
+        self.attempts.iter().any(Attempt::login_sent)
+    }
+
+    /// Whether there is a login that could be sent.
+    pub(crate) fn has_login(&self) -> bool {
         self.attempts.iter().any(|attempt| attempt.login)
     }
 
@@ -143,5 +149,5 @@ fn tried(attempt: &Attempt) -> Tried {
         Ok(_) => "ok".to_owned(),
         Err(failure) => failure.code.to_string(),
     };
-    Tried { source: attempt.source.to_string(), outcome }
+    Tried { source: attempt.source.to_string(), outcome, unasked: attempt.login && !attempt.login_sent() }
 }

@@ -177,7 +177,15 @@ impl World {
         let reference = Arc::new(Reference::parse(image).unwrap());
         let endpoint = Arc::new(Endpoint::new(&reference, self.policy.registry(reference.registry())));
         let id = identity().id(credential.as_ref());
-        Ask { endpoint, reference, credential: credential.map(Arc::new), id, intent: Intent::Pull }
+        Ask {
+            endpoint,
+            reference,
+            credential: credential.map(Arc::new),
+            id,
+            intent: Intent::Pull,
+            namespace: Arc::from(TEAM),
+            repeat: true,
+        }
     }
 
     /// Resolves one name with one candidate.

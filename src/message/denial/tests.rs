@@ -33,7 +33,7 @@ pub(in crate::message) fn finding(
         registry: registry.map(str::to_owned),
         node: None,
         fix: "a line to type".to_owned(),
-        tried: vec![Tried { source: "Secret \"s\"".to_owned(), outcome: code.to_string() }],
+        tried: vec![Tried { source: "Secret \"s\"".to_owned(), outcome: code.to_string(), unasked: false }],
         probed: None,
         nearest: None,
         token: None,

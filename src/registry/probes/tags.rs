@@ -93,7 +93,7 @@ impl Registry {
     }
 
     async fn page_of_tags(&self, ask: &Ask, url: Url) -> Option<Response> {
-        let presented = self.session.known(self.transport.as_ref(), ask, false).await.ok()?;
+        let presented = self.session.known(self.transport.as_ref(), ask).await.ok()?;
         let request = ask.request(Method::Get, url, &presented, MAX_BODY);
         let answer = self.transport.send(request).await;
         self.metrics.registry_request(&ask.endpoint.host, answer.as_ref().ok().map(|answer| answer.status));

@@ -159,7 +159,14 @@ async fn explain_tells_what_no_node_asks() {
             Login::Basic,
             "R/team/api:v1",
             "bobs",
-            vec!["HEAD manifests nobody: 401", "HEAD manifests basic:bob 401", "HEAD manifests nobody: 401?"],
+            vec![
+                "HEAD manifests nobody: 401",
+                "HEAD manifests basic:bob 401",
+                "HEAD manifests basic:bob 401",
+                "HEAD manifests basic:bob 401",
+                "HEAD manifests basic:bob 401",
+                "HEAD manifests nobody: 401?",
+            ],
         ),
     ] {
         let desk = Desk::new(login).await;

@@ -44,7 +44,7 @@ async fn missing_private_and_hidden_are_told_apart_where_the_registry_does() {
         ("token 403", bearer(), no(refused(403)), "team/api:v1", bob(), &format!("NotFoundOrNoAccess | {denied}")),
         ("hidden", bearer(), hidden, "nothing:v1", ann(), &format!("NotFoundOrNoAccess | {unauthorized}")),
         ("wrong", bearer(), plain, "team/api:v1", wrong(), "CredentialsRejected | incorrect username or password"),
-        ("basic, stranger", Login::Basic, plain, "team/api:v1", None, "CredentialsMissing | nothing"),
+        ("basic, stranger", Login::Basic, plain, "team/api:v1", None, &format!("CredentialsMissing | {unauthorized}")),
         ("basic, wrong", Login::Basic, plain, "team/api:v1", wrong(), "CredentialsRejected | nothing"),
         ("basic, 403", Login::Basic, no(forbidden), "team/api:v1", bob(), &format!("AccessDenied | {denied}")),
         ("no challenge", bearer(), silent, "team/api:v1", None, &format!("NotFoundOrNoAccess | {unauthorized}")),

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use pullgate::demo::registry::{Access, Answer, Behaviour, ChallengeForm, Login, Realm, Target, TokenFields};
+use hyper::Method;
+use pullgate::demo::registry::{
+    Access, Answer, Behaviour, ChallengeForm, Login, Realm, Registry, RegistrySpec, Target, TokenFields,
+};
 use pullgate::finding::{Cause, Code};
 
 use super::{ann, bearer, outcome, world};
@@ -87,17 +90,139 @@ async fn a_realm_that_cannot_be_trusted_gets_nothing() {
 }
 
 #[tokio::test]
-async fn a_token_server_elsewhere_is_not_redirected_from() {
+async fn a_login_follows_no_redirect_to_another_host() {
     let world = world(Login::bearer(), Access::default()).await;
     let other = world.another(|spec| spec).await;
     let location = format!("https://{}/token", other.host());
-    for status in [301, 302, 307, 308] {
+    for status in [301, 302, 303, 307, 308] {
         let redirect = Behaviour::Redirect { status, location: location.clone() };
         world.registry.behave(Target::token(), redirect);
         let failure = outcome(&world, "team/api:v1", ann()).await.unwrap_err();
-        assert_eq!(code(&failure), (Code::RegistryError, None));
+        assert_eq!(code(&failure), (Code::NotChecked, Some(Cause::Guard)), "{status}");
+        let detail = failure.detail.unwrap();
+        assert!(detail.ends_with("no login follows to another host, port or scheme"), "{detail}");
+        // A form becomes a GET without it after some, and that may be asked anywhere.
+        let without = other.requests().iter().all(|request| !request.sent_login);
+        assert!(without && seen(&other).len() == usize::from(status < 304), "{status}");
     }
-    assert_eq!(seen(&other), [""; 0]);
+}
+
+#[tokio::test]
+async fn redirects_of_token_requests_are_followed_as_go_follows_them() {
+    let here = |status, path: &str| Behaviour::Redirect { status, location: path.to_owned() };
+    let get = bearer(|bearer| bearer.refuse_post = Some(404));
+    for (kind, status, expected) in [
+        (Login::bearer(), 307, vec!["POST token 307 ann", "POST token 200 ann"]),
+        (Login::bearer(), 308, vec!["POST token 308 ann", "POST token 200 ann"]),
+        // Without its form it is nobody's token.
+        (Login::bearer(), 301, vec!["POST token 301 ann", "GET token 200"]),
+        (get.clone(), 302, vec!["POST token 302 ann", "GET token 200"]),
+        (get.clone(), 308, vec!["POST token 308 ann", "POST token 404 ann", "GET token 200 ann"]),
+    ] {
+        let world = world(kind, Access::default()).await;
+        world.registry.behave(Target::token().times(1), here(status, "{path}"));
+        let resolved = outcome(&world, "team/api:v1", ann()).await;
+        assert_eq!(world.seen()[1..=expected.len()], expected, "{status}: {resolved:?}");
+    }
+    for status in [301, 302, 303, 307, 308] {
+        let world = world(Login::bearer(), Access::default()).await;
+        let other = world.another(|spec| spec).await;
+        other.behave(Target::token(), here(status, &format!("https://{}{{path}}", world.registry.host())));
+        world.registry.behave(Target::token().times(1), here(status, &format!("https://{}{{path}}", other.host())));
+        // Nobody's token may come from anywhere.
+        outcome(&world, "open:v1", None).await.unwrap();
+        assert_eq!(seen(&other), [format!("GET token {status}")]);
+    }
+    let world = world(Login::bearer(), Access::default()).await;
+    world.registry.behave(Target::token(), here(307, "{path}"));
+    let failure = outcome(&world, "open:v1", None).await.unwrap_err();
+    assert_eq!(code(&failure), (Code::NotChecked, Some(Cause::Limit)));
+    assert_eq!(world.seen().iter().filter(|line| line.contains("token")).count(), 10);
+    for location in ["", "http://[", "ftp://127.0.0.1/"] {
+        world.registry.behave(Target::token(), here(302, location));
+        let failure = outcome(&world, "open:v1", None).await.unwrap_err();
+        assert!(!failure.code.certain(), "{location}: {failure:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_realm_without_tls_gives_tokens_to_nobody_and_gets_no_login() {
+    let world = world(Login::bearer(), Access::default()).await;
+    let plain = Registry::start(RegistrySpec::plain()).await.unwrap();
+    let location = format!("https://{}{{path}}", world.registry.host());
+    plain.behave(Target::token(), Behaviour::Redirect { status: 301, location });
+    let realm = format!("http://{}/token", plain.host());
+    world.registry.set_login(bearer(|bearer| bearer.realm = Realm::Url(realm)));
+    outcome(&world, "open:v1", None).await.unwrap();
+    assert_eq!(seen(&plain), ["GET token 301"]);
+    let failure = outcome(&world, "team/api:v1", ann()).await.unwrap_err();
+    assert_eq!(code(&failure), (Code::NotChecked, Some(Cause::Guard)));
+    assert_eq!(seen(&plain), [""; 0]);
+    // From HTTPS no redirect leads there.
+    let down = Behaviour::Redirect { status: 301, location: format!("http://{}/token", plain.host()) };
+    world.registry.set_login(Login::bearer());
+    world.registry.behave(Target::token(), down);
+    let failure = outcome(&world, "open:v1", None).await.unwrap_err();
+    assert_eq!((code(&failure), seen(&plain)), ((Code::NotChecked, Some(Cause::Guard)), vec![]));
+}
+
+#[tokio::test]
+async fn each_login_gets_the_form_and_then_the_query_whatever_others_got() {
+    // The realm takes ann by GET only and bob by POST only.
+    for (first, second) in [("ann", "bob"), ("bob", "ann")] {
+        let world = world(Login::bearer(), Access::default()).await;
+        world.registry.push("team/web", "v1");
+        world.registry.private("team", &["ann", "bob"]);
+        let client = world.client();
+        for (user, repository) in [(first, "team/api"), (second, "team/web")] {
+            let refused = if user == "ann" { Method::POST } else { Method::GET };
+            world.registry.behave(Target::token(), None);
+            world.registry.behave(Target::token().only(refused), Answer::envelope(401, "UNAUTHORIZED", "not so"));
+            let ask = world.ask(&format!("{repository}:v1"), login(user, "right"));
+            client.resolve(&ask).await.unwrap_or_else(|failure| panic!("{user} after {first}: {failure:?}"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_token_by_the_method_of_others_is_fetched_again_in_order_before_it_is_called_refused() {
+    let world = world(bearer(|bearer| bearer.refuse_post = Some(404)), Access::default()).await;
+    world.registry.push("team/web", "v1");
+    let client = world.client();
+    client.resolve(&world.ask("team/api:v1", ann())).await.unwrap();
+    world.seen();
+    // Now it takes the form, and gives nobody's token to who asks by GET.
+    world.registry.set_login(Login::bearer());
+    let nobody = world.registry.issue_token("nobody", "open");
+    let body = format!("{{\"token\":\"{}\"}}", secrecy::ExposeSecret::expose_secret(&nobody));
+    world.registry.behave(Target::token().only(Method::GET), Answer::status(200).body("application/json", body));
+    client.resolve(&world.ask("team/web:v1", ann())).await.unwrap();
+    let seen = world.seen();
+    assert_eq!(seen.last().unwrap(), "HEAD manifest 200 ann", "{seen:?}");
+    assert!(seen.contains(&"POST token 200 ann".to_owned()), "{seen:?}");
+}
+
+#[tokio::test]
+async fn a_token_that_one_of_several_replicas_does_not_know_is_shown_again() {
+    let lines = |error: &str| format!("Bearer realm=\"https://R/token\",service=\"pullgate-demo\"{error}");
+    for (credential, error, times, resolves) in [
+        (ann(), "", 1, true),
+        (ann(), "", 3, true),
+        (None, "", 3, true),
+        (ann(), ",error=\"insufficient_scope\"", 1, true),
+        // Four times is as often as a node shows it.
+        (ann(), "", 4, false),
+        (ann(), ",error=\"insufficient_scope\"", 2, false),
+    ] {
+        let world = world(Login::bearer(), Access::default()).await;
+        let name = if credential.is_some() { "team/api" } else { "open" };
+        let line = lines(error).replace("//R/", &format!("//{}/", world.registry.host()));
+        let stray = Answer::envelope(401, "UNAUTHORIZED", "unknown key").header("WWW-Authenticate", &line);
+        world.registry.behave(Target::repository(name).times(times), stray);
+        let outcome = world.client().resolve(&world.ask(&format!("{name}:v1"), credential)).await;
+        assert_eq!(outcome.is_ok(), resolves, "{error} {times} times: {outcome:?}");
+        assert_eq!(world.seen().iter().filter(|line| line.contains("token")).count(), 1, "{error} {times}");
+    }
 }
 
 #[tokio::test]

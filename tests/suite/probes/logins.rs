@@ -69,7 +69,8 @@ async fn a_wrong_login_is_asked_about_once_in_two_minutes_and_stays_wrong_in_bet
                 (Decision::Deny, vec![Code::CredentialsRejected]),
                 "{shape:?}"
             );
-            assert!(failed_logins(&world) <= 2, "{shape:?} {:?}", seen(&world.registry));
+            // As often as a node shows it, and once alone.
+            assert!(failed_logins(&world) <= 5, "{shape:?} {:?}", seen(&world.registry));
             assert_eq!(alone(&world).len(), asked, "{shape:?} after {wait} ms more");
         }
     }
@@ -143,12 +144,14 @@ async fn a_registry_that_saw_enough_failed_logins_is_not_asked_about_one_more() 
         world.resolve(&resolver, "team/api:v1", wrong, freshness).await.outcome.unwrap_err()
     };
     // Given a token before the others are found out.
-    assert_eq!(ask(0, Freshness::Cached).await.code, Code::NotFoundOrNoAccess);
-    for number in 1..6 {
+    for number in [98, 99] {
+        assert_eq!(ask(number, Freshness::Cached).await.code, Code::NotFoundOrNoAccess);
+    }
+    for number in (0..11).chain([98]) {
         assert_eq!(ask(number, Freshness::Fresh(world.clock.now())).await.code, Code::CredentialsRejected, "{number}");
     }
-    assert_eq!(alone(&world), [401; 5]);
-    let unsaid = ask(0, Freshness::Fresh(world.clock.now())).await;
+    assert_eq!(alone(&world), [401; 12]);
+    let unsaid = ask(99, Freshness::Fresh(world.clock.now())).await;
     assert_eq!((unsaid.code, unsaid.probed.unwrap().login), (Code::NotFoundOrNoAccess, None));
     assert_eq!(alone(&world), [0_u16; 0]);
 }

@@ -10,13 +10,27 @@ const MAX_DEPTH: usize = 10_000;
 /// # Errors
 /// Go's text for the first syntax error, and the byte at which it is.
 pub(super) fn check(document: &[u8]) -> Result<(), (String, usize)> {
-    let mut checker = Checker { text: document, at: 0 };
+    check_as(document, true)
+}
+
+/// Checks that a document begins with a valid JSON value, whatever follows it.
+///
+/// # Errors
+/// As [`check`].
+pub(super) fn check_first(document: &[u8]) -> Result<(), (String, usize)> {
+    check_as(document, false)
+}
+
+fn check_as(document: &[u8], whole: bool) -> Result<(), (String, usize)> {
+    let mut checker = Checker { text: document, at: 0, whole };
     checker.check().map_err(|text| (text, checker.at))
 }
 
 struct Checker<'a> {
     text: &'a [u8],
     at: usize,
+    /// Nothing but space may follow the value.
+    whole: bool,
 }
 
 // === impl Checker ===
@@ -47,6 +61,9 @@ impl Checker<'_> {
             // A value has ended.
             loop {
                 let Some(container) = open.last() else {
+                    if !self.whole {
+                        return Ok(());
+                    }
                     self.at = skip_space(self.text, self.at);
                     return if self.at >= self.text.len() {
                         Ok(())

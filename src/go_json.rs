@@ -7,17 +7,17 @@ mod syntax;
 
 /// The text of one value of a document that [`Value::parse`] has checked.
 #[derive(Clone, Copy)]
-pub(super) struct Value<'a>(&'a [u8]);
+pub(crate) struct Value<'a>(&'a [u8]);
 
 /// The members of an object, in the order of the document, duplicates included.
-pub(super) struct Members<'a> {
+pub(crate) struct Members<'a> {
     text: &'a [u8],
     at: usize,
 }
 
 /// The type of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Null,
     Bool,
     Number,
@@ -30,7 +30,7 @@ pub(super) enum Kind {
 
 impl Kind {
     /// The word in Go's type errors.
-    pub(super) fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Null => "null",
             Self::Bool => "bool",
@@ -49,13 +49,33 @@ impl<'a> Value<'a> {
     ///
     /// # Errors
     /// Go's text for the first syntax error, and the byte at which it is.
-    pub(super) fn parse(document: &'a [u8]) -> Result<Self, (String, usize)> {
+    pub(crate) fn parse(document: &'a [u8]) -> Result<Self, (String, usize)> {
         syntax::check(document)?;
         let start = skip_space(document, 0);
         Ok(Self(document.get(start..value_end(document, start)).unwrap_or_default()))
     }
 
-    pub(super) fn kind(self) -> Kind {
+    /// Checks the first value of a document, as Go's `json.Decoder` does: what stands behind it is not looked at.
+    ///
+    /// # Errors
+    /// As the decoder words them: `EOF` where there is no value, `unexpected EOF` where it does not end.
+    pub(crate) fn first(document: &'a [u8]) -> Result<Self, String> {
+        let start = skip_space(document, 0);
+        if start == document.len() {
+            return Err("EOF".to_owned());
+        }
+        let ends_early = |at: usize| at >= document.len();
+        syntax::check_first(document)
+            .map_err(|(words, at)| if ends_early(at) { "unexpected EOF".to_owned() } else { words })?;
+        Ok(Self(document.get(start..value_end(document, start)).unwrap_or_default()))
+    }
+
+    /// The text of the value as it stands in the document.
+    pub(crate) fn raw(self) -> &'a [u8] {
+        self.0
+    }
+
+    pub(crate) fn kind(self) -> Kind {
         match self.0.first() {
             Some(b'{') => Kind::Object,
             Some(b'[') => Kind::Array,
@@ -67,12 +87,12 @@ impl<'a> Value<'a> {
     }
 
     /// The members, none if this is no object.
-    pub(super) fn members(self) -> Members<'a> {
+    pub(crate) fn members(self) -> Members<'a> {
         Members { text: if self.kind() == Kind::Object { self.0 } else { b"" }, at: 1 }
     }
 
     /// The characters of a string, empty if this is none. What is not Unicode becomes U+FFFD.
-    pub(super) fn unquoted(self) -> String {
+    pub(crate) fn unquoted(self) -> String {
         let inner = self.0.strip_prefix(b"\"").and_then(|text| text.strip_suffix(b"\"")).unwrap_or_default();
         let mut text = Vec::with_capacity(inner.len());
         let mut at = 0;
@@ -124,6 +144,25 @@ fn unicode_escape(text: &[u8]) -> (char, usize) {
         return (char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER), 10);
     }
     (char::from_u32(first).unwrap_or(char::REPLACEMENT_CHARACTER), 4)
+}
+
+/// The text of Go's `UnmarshalTypeError`; `value` is the kind, for a number that does not fit with its text.
+pub(crate) fn type_error(value: &str, field: Option<&str>, go_type: &str) -> String {
+    match field {
+        Some(field) => format!("json: cannot unmarshal {value} into Go struct field {field} of type {go_type}"),
+        None => format!("json: cannot unmarshal {value} into Go value of type {go_type}"),
+    }
+}
+
+/// Whether Go takes a member name for that of a field: without case, by Unicode simple folding, in which U+017F is an
+/// `s` and U+212A a `k` (golang/go `src/encoding/json/fold.go`).
+pub(crate) fn name_matches(name: &str, field: &str) -> bool {
+    let fold = |c: char| match c {
+        '\u{17f}' => 's',
+        '\u{212a}' => 'k',
+        c => c.to_ascii_lowercase(),
+    };
+    name.chars().map(fold).eq(field.chars().map(fold))
 }
 
 // === impl Members ===
@@ -208,6 +247,37 @@ mod tests {
         assert_eq!(members, expected.map(|(name, kind)| (name.to_owned(), kind)));
         assert_eq!(Value::parse(b"[1]").unwrap().members().count(), 0);
         assert_eq!(Value::parse(b"{}").unwrap().members().count(), 0);
+    }
+
+    #[test]
+    fn a_decoder_reads_the_first_value_and_no_further() {
+        let first = |document: &'static [u8]| Value::first(document).map(Value::raw);
+        for (document, expected) in [
+            (&b" {\"a\":[1]} trailing"[..], Ok(&b"{\"a\":[1]}"[..])),
+            (b"{}}", Ok(b"{}")),
+            (b"\"a\"\"b\"", Ok(b"\"a\"")),
+            (b"null", Ok(b"null")),
+            (b" \n", Err("EOF")),
+            (b"", Err("EOF")),
+            (b"{\"a\":1", Err("unexpected EOF")),
+            (b"{\"a\":\"b", Err("unexpected EOF")),
+            (b"{\"a\":-", Err("unexpected EOF")),
+            (b"\xef\xbb\xbf{}", Err("invalid character '\u{ef}' looking for beginning of value")),
+            (b"{'a':1}", Err("invalid character '\\'' looking for beginning of object key string")),
+            (b"<html>", Err("invalid character '<' looking for beginning of value")),
+        ] {
+            assert_eq!(first(document), expected.map_err(str::to_owned), "{:?}", String::from_utf8_lossy(document));
+        }
+    }
+
+    #[test]
+    fn names_are_compared_as_go_folds_them() {
+        for name in ["access_token", "ACCESS_TOKEN", "Acce\u{17f}s_To\u{212a}en"] {
+            assert!(name_matches(name, "access_token"), "{name}");
+        }
+        for name in ["accesstoken", "access-token", "access_token ", "äccess_token"] {
+            assert!(!name_matches(name, "access_token"), "{name}");
+        }
     }
 
     #[test]
