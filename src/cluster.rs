@@ -15,6 +15,7 @@ mod nodes;
 pub mod own;
 #[cfg(not(fuzzing))]
 mod release;
+mod secret_object;
 #[cfg(not(fuzzing))]
 mod tokens;
 
@@ -93,16 +94,26 @@ pub trait Cluster: fmt::Debug + Send + Sync + 'static {
     fn nodes(&self) -> Option<Arc<Nodes>>;
 }
 
-/// What of a Secret matters. `stringData` goes over `data`, as the API server stores it.
+/// What of a Secret of an API server matters. `stringData` goes over `data`, as the API server stores it.
+#[cfg(not(fuzzing))]
 fn pull_secret(secret: Secret) -> PullSecret {
     let mut data: BTreeMap<String, Vec<u8>> =
         secret.data.into_iter().flatten().map(|(key, value)| (key, value.0)).collect();
     data.extend(secret.string_data.into_iter().flatten().map(|(key, value)| (key, value.into_bytes())));
+    stored(secret.metadata.name.unwrap_or_default(), secret.type_, secret.immutable, data)
+}
+
+/// A Secret by its fields, as an API server stores it.
+fn stored(
+    name: String,
+    kind: Option<String>,
+    immutable: Option<bool>,
+    mut data: BTreeMap<String, Vec<u8>>,
+) -> PullSecret {
     // Only these keys can make a pull secret; nothing else of it is kept in memory.
     data.retain(|key, _| key == ".dockerconfigjson" || key == ".dockercfg");
-    let kind = secret.type_.unwrap_or_else(|| "Opaque".to_owned());
-    PullSecret::new(secret.metadata.name.unwrap_or_default(), kind, data)
-        .kept_as_it_is(secret.immutable.unwrap_or_default())
+    let kind = kind.unwrap_or_else(|| "Opaque".to_owned());
+    PullSecret::new(name, kind, data).kept_as_it_is(immutable.unwrap_or_default())
 }
 
 /// The names in `imagePullSecrets`, empty ones included.

@@ -6,7 +6,7 @@
 pub mod diagnosis;
 mod docker_config;
 pub mod expiry;
-mod go_base64;
+pub(crate) mod go_base64;
 pub(crate) mod go_url;
 mod keyring;
 pub mod url_match;

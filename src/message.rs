@@ -19,7 +19,7 @@ use crate::credentials::{MalformedSecret, Source};
 use crate::facts::{Attempt, Unreadable};
 use crate::finding::{Cause, Code};
 use crate::printable;
-use crate::registry::failure::{CA_FILE, Failure, NO_SUCH_NAME, PLAIN_HTTP};
+use crate::registry::failure::{CA_FILE, CLIENT_CERT_FILE, Failure, NO_COMMON_TLS, NO_SUCH_NAME, PLAIN_HTTP};
 use crate::verdict::Draft;
 
 pub use self::denial::denial;
@@ -28,6 +28,7 @@ pub(crate) use self::invalid::written_right;
 pub(crate) use self::limits::{nothing_left, ways_out};
 pub use self::logins::ending;
 pub(crate) use self::logins::renew_in_time;
+pub(crate) use self::secrets::no_name;
 use self::typed::{below, word};
 pub use self::warnings::{LONG_WARNING, WARNING, WARNINGS, warnings};
 
@@ -177,6 +178,14 @@ fn unreachable(cause: Option<Cause>, host: &str, detail: &str) -> String {
         Some(Cause::Tls) if [CA_FILE, PLAIN_HTTP].iter().any(|setting| detail.contains(setting)) => {
             format!(
                 "{nothing}; what nodes trust, pullgate has to be told of ({CA_FILE} or {PLAIN_HTTP} under registries)"
+            )
+        }
+        Some(Cause::Tls) if detail.contains(NO_COMMON_TLS) => format!(
+            "{nothing}, and nodes may speak what pullgate does not; whoever runs the registry can offer TLS 1.2 with ECDHE and AES-GCM, or TLS 1.3"
+        ),
+        Some(Cause::Tls) if detail.contains(CLIENT_CERT_FILE) => {
+            format!(
+                "{nothing}; what nodes show the registry, pullgate has to be given ({CLIENT_CERT_FILE} under registries)"
             )
         }
         Some(Cause::Tls) => format!("{nothing}; whoever runs the registry has to mend its certificate"),

@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
+use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Deserialize;
 
-use crate::cluster::{Cluster, ReadFuture, Reading, account_names, pull_secret};
+use crate::cluster::{Cluster, ReadFuture, Reading, account_names, secret_object};
 use crate::credentials::PullSecret;
 use crate::manifests::{ManifestError, Source};
 use crate::nodes::object::{NodeSpec, NodeStatus};
@@ -179,8 +179,7 @@ impl Contents {
             let key = (object.namespace().unwrap_or("default").to_owned(), object.name().to_owned());
             match object.kind() {
                 "Secret" => {
-                    let secret: Secret = object.decode()?;
-                    self.secrets.insert(key, Arc::new(pull_secret(secret)));
+                    self.secrets.insert(key, Arc::new(secret_object::decode(&object)?));
                 }
                 "ServiceAccount" => {
                     let account: ServiceAccount = object.decode()?;
@@ -276,6 +275,8 @@ status:
     fn a_secret_that_does_not_decode_is_named_and_not_shown() {
         let text = "kind: Secret\nmetadata: { name: s }\ndata: { a: 'hunter2!!' }";
         let error = Contents::parse(text, "f.yaml").unwrap_err().to_string();
-        assert_eq!(error, "--cluster-from f.yaml: Secret \"s\": a field is not what its kind says");
+        let expected = "--cluster-from f.yaml: Secret \"s\": data: the value of \"a\" is not base64: illegal base64 data at \
+            input byte 7; encode it with base64 -w0, or write it as text under stringData";
+        assert_eq!(error, expected);
     }
 }

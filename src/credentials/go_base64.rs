@@ -4,7 +4,7 @@
 ///
 /// # Errors
 /// The offset at which Go gives up.
-pub(super) fn decode(text: &[u8], padded: bool) -> Result<Vec<u8>, usize> {
+pub(crate) fn decode(text: &[u8], padded: bool) -> Result<Vec<u8>, usize> {
     let mut decoded = Vec::with_capacity(text.len() / 4 * 3 + 3);
     let mut quantum = [0_u8; 4];
     let mut filled = 0;

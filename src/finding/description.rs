@@ -37,8 +37,10 @@ impl Finding {
 
     /// `IMAGE (container "NAME") `; empty where the finding is about no single image.
     pub fn subject(&self) -> String {
-        match (self.image.as_str(), self.description.field.as_str()) {
-            ("", _) => String::new(),
+        match (self.image.trim(), self.description.field.as_str()) {
+            ("", "") => String::new(),
+            // A field without an image in it, or with blanks.
+            ("", field) => format!("({field}) "),
             (image, "") => format!("{image} "),
             (image, field) => format!("{image} ({field}) "),
         }

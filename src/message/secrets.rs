@@ -4,9 +4,11 @@ use crate::credentials::Credential;
 use crate::credentials::diagnosis::{Flaw, Mismatch, NearMiss};
 use crate::facts::{Attempt, NamedBy};
 use crate::finding::Code;
+use crate::kubernetes_name::is_dns_subdomain;
 use crate::registry::said::clean;
 use crate::verdict::Draft;
 
+use super::denial::middle;
 use super::logins::create;
 use super::secrets_tried;
 use super::typed::{below, word};
@@ -14,13 +16,19 @@ use super::typed::{below, word};
 /// Characters of a registry in the name of a Secret.
 const HOST: usize = 40;
 
+/// Characters of a name that no object can have.
+const NAME: usize = 64;
+
 /// How many keys are named of pull secrets that are all for other registries.
 const KEYS_SHOWN: usize = 3;
 
 /// What there is in place of a login for `host`, and what to type.
 pub(super) fn add(draft: &Draft<'_>, host: &str) -> String {
     let (lines, rest) = attached(draft, host);
-    let prose = match (draft.secrets.missing.first(), why(draft, host)) {
+    let prose = match (creatable(draft).or(draft.secrets.missing.first()), why(draft, host)) {
+        (Some(name), _) if !is_dns_subdomain(name) => {
+            format!("Secret \"{}\" is named, and {}; add one for {host}", short(name), no_name(name, "Secret"))
+        }
         (Some(name), _) => format!(
             "Secret \"{}\" is named, but it is not in namespace \"{}\", and Secrets do not cross namespaces",
             clean(name),
@@ -34,12 +42,21 @@ pub(super) fn add(draft: &Draft<'_>, host: &str) -> String {
 
 /// The lines that create a Secret for `host` and attach it, and what else is to be done then.
 pub(super) fn attached(draft: &Draft<'_>, host: &str) -> (Vec<String>, String) {
-    if let Some(name) = draft.secrets.missing.first() {
+    if let Some(name) = creatable(draft) {
         // Under the name that is given already, nothing else has to change.
         return (vec![create(draft, host, name)], String::new());
     }
-    let secret = free_name(draft, host);
+    // A new name that differs from an impossible one in its case only would be taken for it.
+    let first = if draft.secrets.missing.is_empty() { "regcred" } else { "pull-secret" };
+    let secret = free_name(draft, host, first);
     let mut lines = vec![create(draft, host, &secret)];
+    if let Some(name) = draft.secrets.missing.first() {
+        let place = match &draft.secrets.named_by {
+            NamedBy::Account(account) => format!(" of ServiceAccount \"{}\"", clean(account)),
+            _ => String::new(),
+        };
+        return (lines, format!("\nthen put {secret} in place of \"{}\" in imagePullSecrets{place}", short(name)));
+    }
     match attach(draft, &secret) {
         Attach::Line(line) => {
             lines.push(line);
@@ -47,6 +64,26 @@ pub(super) fn attached(draft: &Draft<'_>, host: &str) -> (Vec<String>, String) {
         }
         Attach::ByHand(words) => (lines, format!("\n{words}")),
     }
+}
+
+/// A name that may be of any length.
+fn short(name: &str) -> String {
+    middle(&clean(name), NAME)
+}
+
+/// The first pull secret that is not there and could be: an API server takes the name for a Secret.
+fn creatable<'d>(draft: &Draft<'d>) -> Option<&'d String> {
+    draft.secrets.missing.iter().find(|name| is_dns_subdomain(name))
+}
+
+/// Why no object of this kind can have this name.
+pub(crate) fn no_name(name: &str, kind: &str) -> String {
+    if name.contains(['$', '{', '}', '<', '>', '%', '@']) {
+        return format!("no {kind} can have that name: a variable or placeholder in it was not replaced");
+    }
+    format!(
+        "no {kind} can have that name: it is made of at most 253 lower-case letters, digits, \"-\" and \".\" (RFC 1123)"
+    )
 }
 
 /// How a new Secret is named.
@@ -110,8 +147,8 @@ fn missed(miss: &NearMiss<'_>, repository: &str, host: &str) -> String {
     }
 }
 
-/// A name for a new Secret: of the registry, because one for another may be there, and one that nothing here has yet.
-fn free_name(draft: &Draft<'_>, host: &str) -> String {
+/// A name for a new Secret, with this word first: of the registry, because one for another may be there, and one that nothing here has yet.
+fn free_name(draft: &Draft<'_>, host: &str, first: &str) -> String {
     let secrets = draft.secrets;
     // What the account names is there already, though it does not count for this pod.
     let theirs = match &secrets.named_by {
@@ -122,7 +159,7 @@ fn free_name(draft: &Draft<'_>, host: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
     let host: String = host.chars().take(HOST).map(plain).collect();
     let words: Vec<&str> = host.split('-').filter(|word| !word.is_empty()).collect();
-    let name = format!("regcred-{}", words.join("-"));
+    let name = [first].into_iter().chain(words).collect::<Vec<_>>().join("-");
     let suffixed = (2..).map(|number| format!("{name}-{number}"));
     std::iter::once(name.clone()).chain(suffixed).find(|name| !taken(name)).unwrap_or_default()
 }
@@ -132,6 +169,13 @@ fn free_name(draft: &Draft<'_>, host: &str) -> String {
 fn attach(draft: &Draft<'_>, secret: &str) -> Attach {
     let patch = |account: &str| format!("kubectl -n {} patch serviceaccount {}", word(draft.namespace), word(account));
     match &draft.secrets.named_by {
+        NamedBy::Nobody(account) | NamedBy::NoAccount(account) if !is_dns_subdomain(account) => {
+            Attach::ByHand(format!(
+                "then name {secret} in imagePullSecrets of the pod (ServiceAccount \"{}\" is named, and {})",
+                short(account),
+                no_name(account, "ServiceAccount")
+            ))
+        }
         NamedBy::Nobody(account) => {
             Attach::Line(format!("{} -p '{{\"imagePullSecrets\":[{{\"name\":\"{secret}\"}}]}}'", patch(account)))
         }

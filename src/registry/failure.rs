@@ -19,6 +19,10 @@ use crate::registry::transport::{Response, TransportError};
 pub(crate) const CA_FILE: &str = "caFile";
 /// The same for a port without TLS.
 pub(crate) const PLAIN_HTTP: &str = "plainHTTP";
+/// The same for a registry that wants a client certificate.
+pub(crate) const CLIENT_CERT_FILE: &str = "clientCertFile";
+/// In the detail of a failure: no handshake is possible, and nobody's certificate is to blame.
+pub(crate) const NO_COMMON_TLS: &str = "no TLS version and cipher in common";
 /// Behind the host in the detail of a failure: DNS has answered, and there is no such host.
 pub(crate) const NO_SUCH_NAME: &str = "does not resolve: DNS has no such name";
 

@@ -1,6 +1,7 @@
 //! [`Transport`] over reqwest: one client per [`Profile`], the outbound guard where connections are made, redirects
 //! followed by hand (the authorization stays on its scheme, host and port), everything bounded in size and time.
 
+mod anchors;
 mod body;
 mod certificate;
 mod clients;

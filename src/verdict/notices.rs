@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use super::{Draft, dated, pins_pods};
 use crate::facts::{Attempt, Facts, ImageFacts};
 use crate::finding::{Notice, NoticeCode};
+use crate::kubernetes_name::is_dns_subdomain;
 use crate::message;
 use crate::policy::Policy;
 use crate::reference::{self, Reference};
@@ -17,13 +18,19 @@ pub(super) fn all(policy: &Policy, workload: &Workload, facts: &Facts, now: Time
     let mut notices = Vec::new();
     let namespace = &workload.object.namespace;
     for name in &facts.secrets.missing {
+        let (why, fix) = if is_dns_subdomain(name) {
+            (
+                "Secrets do not cross namespaces".to_owned(),
+                format!("create it in \"{namespace}\", or no longer name it"),
+            )
+        } else {
+            (message::no_name(name, "Secret"), "name one that can be, or none".to_owned())
+        };
         notices.push(Notice {
             code: NoticeCode::PullSecretMissing,
             path: "spec.imagePullSecrets".to_owned(),
-            message: format!(
-                "pull secret \"{name}\" is not in namespace \"{namespace}\"; Secrets do not cross namespaces"
-            ),
-            fix: Some(format!("create it in \"{namespace}\", or no longer name it")),
+            message: format!("pull secret \"{name}\" is not in namespace \"{namespace}\"; {why}"),
+            fix: Some(fix),
             token: None,
         });
     }

@@ -16,6 +16,7 @@ use crate::registry::failure::Failure;
 use crate::verdict::Draft;
 use crate::workload::{ContainerImage, PullPolicy};
 
+mod names;
 mod renewed;
 
 /// In every password; in no text.

@@ -79,30 +79,18 @@ impl Clients {
 }
 
 fn tls(profile: &Profile) -> Result<ClientConfig, String> {
-    let mut roots = RootCertStore::empty();
-    if let Some(file) = &profile.ca_file {
-        for certificate in certificates(file)? {
-            roots.add(certificate).map_err(|error| format!("caFile {}: {error}", file.display()))?;
-        }
-    } else {
-        let system = rustls_native_certs::load_native_certs();
-        roots.add_parsable_certificates(system.certs);
-    }
+    let mut trusted = match &profile.ca_file {
+        Some(file) => authorities("caFile", file)?,
+        None => rustls_native_certs::load_native_certs().certs,
+    };
     for file in &profile.more_ca_files {
-        for certificate in certificates(file)? {
-            roots.add(certificate).map_err(|error| format!("ca {}: {error}", file.display()))?;
-        }
+        trusted.extend(authorities("ca", file)?);
     }
     let builder = ClientConfig::builder;
     let builder = if profile.skip_verify {
         builder().dangerous().with_custom_certificate_verifier(Arc::new(AnyServer::new()))
     } else {
-        let roots = Arc::new(roots);
-        match Verifier::new(&roots) {
-            Some(verifier) => builder().dangerous().with_custom_certificate_verifier(Arc::new(verifier)),
-            // Without an authority nothing is trusted.
-            None => builder().with_root_certificates(roots),
-        }
+        builder().dangerous().with_custom_certificate_verifier(Arc::new(Verifier::new(trusted)))
     };
     let pair = match (&profile.client_cert_file, &profile.client_pair) {
         (Some(file), _) => Some(("clientCertFile", file, file)),
@@ -138,6 +126,16 @@ fn headers(profile: &Profile) -> Result<HeaderMap, String> {
         headers.append(header, value);
     }
     Ok(headers)
+}
+
+/// The certificates of a file, each of which can be trusted.
+fn authorities(setting: &str, file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let read = certificates(file)?;
+    let mut roots = RootCertStore::empty();
+    for certificate in &read {
+        roots.add(certificate.clone()).map_err(|error| format!("{setting} {}: {error}", file.display()))?;
+    }
+    Ok(read)
 }
 
 fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {

@@ -1,11 +1,12 @@
 //! What rustls says of a handshake that failed → what is wrong with the other side, for people and in Go's words.
 
+use rustls::AlertDescription;
 use url::Url;
 
-use crate::registry::failure::{CA_FILE, PLAIN_HTTP};
+use crate::registry::failure::{CA_FILE, CLIENT_CERT_FILE, NO_COMMON_TLS, PLAIN_HTTP};
 use crate::registry::host_port::HostPort;
 use crate::registry::http::certificate::Names;
-use crate::registry::http::verifier::UnknownAuthority;
+use crate::registry::http::verifier::{EndedAuthority, UnknownAuthority};
 use crate::registry::said::clean;
 
 /// Registries, and what their answers lead to, whose certificates every system trusts.
@@ -23,6 +24,15 @@ const PUBLIC: [&str; 13] = [
     "public.ecr.aws",
     "*.amazonaws.com",
     "registry.gitlab.com",
+];
+
+/// What pullgate speaks. rustls has neither RSA key exchange nor CBC suites; Go offers ECDHE with CBC.
+const SPOKEN: &str = "pullgate speaks TLS 1.3, and TLS 1.2 with ECDHE and AES-GCM or ChaCha20";
+
+/// `sha1WithRSAEncryption` (RFC 8017 appendix C) and `ecdsa-with-SHA1` (RFC 5480 section 2.1.1), as DER.
+const SHA_1: [&[u8]; 2] = [
+    &[0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x05],
+    &[0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x01],
 ];
 
 /// What is wrong with the other side of a handshake, and for whom.
@@ -43,6 +53,12 @@ pub(super) fn in_words(host: &str, error: &rustls::Error) -> String {
             "TLS with {host} failed: its certificate (\"{subject}\") is signed by {by}, which pullgate does not know ({CA_FILE}){proxy}"
         );
     }
+    if let Some(EndedAuthority { issuer, until }) = other(error) {
+        let ended = day(until);
+        return format!(
+            "TLS with {host} failed: \"{issuer}\", which signed its certificate, expired itself on {ended} ({CA_FILE})"
+        );
+    }
     let wrong = match error {
         rustls::Error::InvalidCertificate(Certificate::UnknownIssuer) => {
             format!("its certificate is signed by an authority that pullgate does not know ({CA_FILE})")
@@ -61,13 +77,70 @@ pub(super) fn in_words(host: &str, error: &rustls::Error) -> String {
         rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType) => {
             format!("it does not speak TLS on this port; plain HTTP perhaps ({PLAIN_HTTP})")
         }
-        other => other.to_string(),
+        rustls::Error::InvalidCertificate(Certificate::InvalidPurpose | Certificate::InvalidPurposeContext { .. }) => {
+            "the server's certificate is not for servers (extended key usage)".to_owned()
+        }
+        rustls::Error::InvalidCertificate(Certificate::UnsupportedSignatureAlgorithmContext {
+            signature_algorithm_id,
+            ..
+        }) if SHA_1.iter().any(|id| signature_algorithm_id.starts_with(id)) => {
+            "the server's certificate is signed with SHA-1, which nodes refuse, too".to_owned()
+        }
+        rustls::Error::InvalidCertificate(
+            Certificate::UnsupportedSignatureAlgorithmContext { .. }
+            | Certificate::UnsupportedSignatureAlgorithmForPublicKeyContext { .. },
+        ) => "the server's certificate is signed with an algorithm that pullgate does not know".to_owned(),
+        rustls::Error::InvalidCertificate(Certificate::BadEncoding | Certificate::Other(_)) => {
+            "the server's certificate cannot be read".to_owned()
+        }
+        rustls::Error::InvalidCertificate(Certificate::UnhandledCriticalExtension) => {
+            "the server's certificate has a critical extension that is not known".to_owned()
+        }
+        rustls::Error::AlertReceived(alert) => return alerted(host, *alert),
+        rustls::Error::PeerIncompatible(_) | rustls::Error::PeerMisbehaved(_) => {
+            format!("they have {NO_COMMON_TLS} ({SPOKEN})")
+        }
+        other => bounded(&clean(&other.to_string())),
     };
     format!("TLS with {host} failed: {wrong}")
 }
 
+/// What the server said when it ended the handshake (RFC 8446 section 6.2).
+fn alerted(host: &str, alert: AlertDescription) -> String {
+    let wrong = match alert {
+        AlertDescription::HandshakeFailure
+        | AlertDescription::ProtocolVersion
+        | AlertDescription::InsufficientSecurity
+        | AlertDescription::IllegalParameter => format!("they have {NO_COMMON_TLS} ({SPOKEN})"),
+        AlertDescription::CertificateRequired => format!("it wants a client certificate ({CLIENT_CERT_FILE})"),
+        AlertDescription::BadCertificate
+        | AlertDescription::UnsupportedCertificate
+        | AlertDescription::CertificateRevoked
+        | AlertDescription::CertificateExpired
+        | AlertDescription::CertificateUnknown
+        | AlertDescription::UnknownCA
+        | AlertDescription::AccessDenied => {
+            format!("it refuses pullgate's client certificate, or wants one ({CLIENT_CERT_FILE})")
+        }
+        AlertDescription::UnrecognisedName => "it serves no such host name".to_owned(),
+        other => bounded(&format!("it ended the handshake ({other:?})")),
+    };
+    format!("TLS with {host} failed: {wrong}")
+}
+
+/// What a library says is bounded: a warning has room for little.
+fn bounded(words: &str) -> String {
+    const MOST: usize = 120;
+    if words.len() <= MOST { words.to_owned() } else { format!("{}…", &words[..words.floor_char_boundary(MOST)]) }
+}
+
 /// The names in a certificate that no trusted authority has signed.
 fn unknown_authority(error: &rustls::Error) -> Option<&UnknownAuthority> {
+    other(error)
+}
+
+/// What the verifier says beyond the library's words.
+fn other<T: std::error::Error + 'static>(error: &rustls::Error) -> Option<&T> {
     match error {
         rustls::Error::InvalidCertificate(rustls::CertificateError::Other(other)) => other.0.downcast_ref(),
         _ => None,
@@ -95,6 +168,9 @@ pub(super) fn in_go(url: &Url, error: &rustls::Error) -> Option<String> {
     let unverified = |what: String| Some(format!("tls: failed to verify certificate: x509: {what}"));
     match error {
         _ if unknown_authority(error).is_some() => unverified("certificate signed by unknown authority".to_owned()),
+        _ if other::<EndedAuthority>(error).is_some() => {
+            unverified("certificate has expired or is not yet valid".to_owned())
+        }
         rustls::Error::InvalidCertificate(Certificate::UnknownIssuer) => {
             unverified("certificate signed by unknown authority".to_owned())
         }
@@ -166,12 +242,51 @@ mod tests {
                 "the server's certificate is for b.io, 10.0.0.1, not for this host",
             ),
             (
+                certificate(CertificateError::InvalidPurpose),
+                "the server's certificate is not for servers (extended key usage)",
+            ),
+            (
+                certificate(CertificateError::UnsupportedSignatureAlgorithmContext {
+                    signature_algorithm_id: [SHA_1[0], &[5, 0]].concat(),
+                    supported_algorithms: vec![rustls_pki_types::alg_id::RSA_PSS_SHA256; 60],
+                }),
+                "the server's certificate is signed with SHA-1, which nodes refuse, too",
+            ),
+            (
+                certificate(CertificateError::UnsupportedSignatureAlgorithmContext {
+                    signature_algorithm_id: vec![6, 3, 1, 2, 3],
+                    supported_algorithms: vec![rustls_pki_types::alg_id::RSA_PSS_SHA256; 60],
+                }),
+                "the server's certificate is signed with an algorithm that pullgate does not know",
+            ),
+            (
+                certificate(CertificateError::Other(rustls::OtherError(Arc::new(EndedAuthority {
+                    issuer: "CN=Corp CA".to_owned(),
+                    until: at(1_735_689_600),
+                })))),
+                "\"CN=Corp CA\", which signed its certificate, expired itself on 2025-01-01 (caFile)",
+            ),
+            (
+                Error::AlertReceived(AlertDescription::HandshakeFailure),
+                "they have no TLS version and cipher in common (pullgate speaks TLS 1.3, and TLS 1.2 with ECDHE and AES-GCM or ChaCha20)",
+            ),
+            (
+                Error::AlertReceived(AlertDescription::CertificateRequired),
+                "it wants a client certificate (clientCertFile)",
+            ),
+            (
+                Error::AlertReceived(AlertDescription::UnknownCA),
+                "it refuses pullgate's client certificate, or wants one (clientCertFile)",
+            ),
+            (Error::AlertReceived(AlertDescription::InternalError), "it ended the handshake (InternalError)"),
+            (
                 Error::InvalidMessage(InvalidMessage::InvalidContentType),
                 "it does not speak TLS on this port; plain HTTP perhaps (plainHTTP)",
             ),
         ] {
             let words = in_words("a.io", &error);
             assert!(words.starts_with("TLS with a.io failed: ") && words.ends_with(expected), "{words}");
+            assert!(words.len() < 160, "{words}");
         }
     }
 
