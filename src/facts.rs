@@ -8,7 +8,7 @@ use crate::node_credentials::Broken;
 use crate::nodes::Eligible;
 use crate::nodes::platform::ReadContent;
 use crate::reference::{Reference, ReferenceError};
-use crate::registry::failure::Failure;
+use crate::registry::failure::{Failure, LoginEvidence};
 use crate::registry::manifest::Manifest;
 use crate::workload::ContainerImage;
 
@@ -131,7 +131,7 @@ pub struct Attempt {
 impl Attempt {
     /// Whether the login went over the wire, as far as is known: registries that do not ask for one are sent none.
     pub fn login_sent(&self) -> bool {
-        self.login && !self.outcome.as_ref().is_err_and(|failure| failure.unasked)
+        self.login && !self.outcome.as_ref().is_err_and(|failure| failure.login == LoginEvidence::NotSent)
     }
 }
 

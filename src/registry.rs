@@ -37,7 +37,7 @@ use crate::metrics::Metrics;
 use crate::reference::Reference;
 use crate::registry::budget::{Budget, Budgets, Use};
 pub use crate::registry::endpoint::Endpoint;
-use crate::registry::failure::Failure;
+use crate::registry::failure::{Failure, LoginEvidence};
 use crate::registry::hosts::{Way, Ways};
 use crate::registry::manifest::Manifest;
 use crate::registry::probes::Probes;
@@ -64,7 +64,7 @@ pub struct Ask {
     pub intent: Intent,
     /// The namespace on whose behalf: failed logins are counted by it.
     pub namespace: Arc<str>,
-    /// Whether a login that is refused is shown again at once; otherwise [`Failure::once`] is set.
+    /// Whether a login that is refused is shown again at once; otherwise it is [`LoginEvidence::RefusedOnce`].
     pub repeat: bool,
 }
 
@@ -155,8 +155,9 @@ impl Registry {
             Ok(_) => Failure::nonsense("the registry refuses HEAD and serves GET for the same manifest", refused.node),
             // The node asks by HEAD: its line stays. What HEAD was refused is refused for the second time.
             Err(reason) => {
-                let once = reason.once && !refused.code.refusal();
-                Failure { node: refused.node, explained: true, once, ..reason }
+                let repeated = reason.refused_once() && refused.code.refusal();
+                let login = if repeated { LoginEvidence::AsCoded } else { reason.login };
+                Failure { node: refused.node, explained: true, login, ..reason }
             }
         }
     }

@@ -177,7 +177,7 @@ impl Resolver {
             }
         }
         for (index, candidate) in candidates.iter().enumerate() {
-            let once = |attempt: &Attempt| attempt.outcome.as_ref().is_err_and(|failure| failure.once);
+            let once = |attempt: &Attempt| attempt.outcome.as_ref().is_err_and(Failure::refused_once);
             let Some(attempt) = attempts.get_mut(index).filter(|attempt| once(attempt)) else { continue };
             *attempt = self.attempt((rule, reference), candidate, true, (freshness, deadline)).await;
             if attempt.outcome.is_ok() {
@@ -186,7 +186,7 @@ impl Resolver {
             }
         }
         for failure in attempts.iter_mut().filter_map(|attempt| attempt.outcome.as_mut().err()) {
-            if failure.once {
+            if failure.refused_once() {
                 let detail = format!("{} refused the login once, and it was not shown again", reference.registry());
                 *failure = Failure::own(Code::NotChecked, Cause::Limit, detail);
             }

@@ -10,7 +10,7 @@ use crate::finding::{Cause, Code};
 use crate::registry::auth::Order;
 use crate::registry::challenge::{self, Challenge};
 use crate::registry::dialogue::progress::{Next, Progress};
-use crate::registry::failure::{Authority, Failure, Presented, Refusal, Weight};
+use crate::registry::failure::{Authority, Failure, LoginEvidence, Presented, Refusal, Weight};
 use crate::registry::host_port::{self, HostPort, UrlError};
 use crate::registry::manifest::Nature;
 use crate::registry::session::Authorization;
@@ -241,6 +241,7 @@ fn refused(ask: &Ask, method: Method, answer: &Response, error: Option<&str>, pr
         (status, _) => Some(node::resolve_line(&ask.reference, &node::unexpected_status(method, &url, status))),
     };
     let login = ask.credential.as_deref().and_then(Credential::login).is_some();
-    let unasked = login && presented == Presented::Nobody;
-    Failure { node, unasked, ..Failure::refused(refusal, answer, String::new()) }
+    let not_sent = login && presented == Presented::Nobody;
+    let login = if not_sent { LoginEvidence::NotSent } else { LoginEvidence::AsCoded };
+    Failure { node, login, ..Failure::refused(refusal, answer, String::new()) }
 }

@@ -53,10 +53,20 @@ pub struct Failure {
     pub weight: Weight,
     /// Nothing in the answer shows that a registry gave it; a GET may bring a body that does.
     pub unsigned: bool,
-    /// The login was refused, and only once: proof of nothing until it is shown again.
-    pub once: bool,
-    /// The registry did not ask for the login, so that it was not sent.
-    pub unasked: bool,
+    /// What the failure proves about the login.
+    pub login: LoginEvidence,
+}
+
+/// What a failure proves about the login that was to be shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LoginEvidence {
+    /// What the code says.
+    #[default]
+    AsCoded,
+    /// Nothing yet: it was refused, and only once.
+    RefusedOnce,
+    /// Nothing: the registry did not ask for it, so that it was not sent.
+    NotSent,
 }
 
 /// How a node with several hosts weighs a failure of one: it goes on to the next unless the failure is final, and shows
@@ -134,8 +144,7 @@ impl Failure {
             nearest: None,
             weight: Weight::Unanswered,
             unsigned: false,
-            once: false,
-            unasked: false,
+            login: LoginEvidence::AsCoded,
         }
     }
 
@@ -175,8 +184,7 @@ impl Failure {
             nearest: None,
             weight: Weight::Final,
             unsigned: false,
-            once: false,
-            unasked: false,
+            login: LoginEvidence::AsCoded,
         }
     }
 
@@ -205,8 +213,7 @@ impl Failure {
             nearest: None,
             weight: weight(refusal),
             unsigned: code.certain() && !signs::of(refusal, answer, &said),
-            once: false,
-            unasked: false,
+            login: LoginEvidence::AsCoded,
         };
         // A refused login is not asked about again: one more GET would be one more failed login.
         if refusal.asked_for_body || code == Code::CredentialsRejected {
@@ -219,7 +226,12 @@ impl Failure {
     /// Whether the same question would be answered in the same way: a certain code, and no login that was refused only
     /// once.
     pub fn certain(&self) -> bool {
-        self.code.certain() && !self.once
+        self.code.certain() && !self.refused_once()
+    }
+
+    /// Whether the login was refused, and only once: it has to be shown again.
+    pub fn refused_once(&self) -> bool {
+        self.login == LoginEvidence::RefusedOnce
     }
 
     /// The same without a further question: a refusal that nothing shows to be a registry's is no longer certain.

@@ -16,7 +16,7 @@ use tokio::sync::OwnedMutexGuard;
 
 use crate::credentials::CredentialId;
 use crate::finding::{Cause, Code};
-use crate::registry::failure::Failure;
+use crate::registry::failure::{Failure, LoginEvidence};
 use crate::registry::logins::windows::{Limit, Reservation, Window, Windows};
 use crate::time::{Clock, since};
 
@@ -334,7 +334,7 @@ impl<'a> Permit<'a> {
         Settled::Over(match (sure, showing.repeat) {
             (true, _) => failure,
             (false, true) => refused_once(&showing.judge.server),
-            (false, false) => Failure { once: true, explained: true, ..failure },
+            (false, false) => Failure { login: LoginEvidence::RefusedOnce, explained: true, ..failure },
         })
     }
 

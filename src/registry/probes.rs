@@ -20,7 +20,7 @@ use tokio::time::{Instant, timeout};
 use crate::credentials::{Credential, CredentialId};
 use crate::finding::{Code, Nearest, Probed};
 use crate::registry::budget::Use;
-use crate::registry::failure::Failure;
+use crate::registry::failure::{Failure, LoginEvidence};
 use crate::registry::probes::plan::{Probe, Question, Scene};
 use crate::registry::probes::tags::Wanted;
 use crate::registry::session::{Authorization, Granted};
@@ -95,7 +95,8 @@ impl Registry {
             code: failure.code,
             words: failure.registry.as_deref(),
             host: &ask.endpoint.host,
-            login: ask.credential.as_deref().and_then(Credential::login).is_some() && !failure.unasked,
+            login: ask.credential.as_deref().and_then(Credential::login).is_some()
+                && failure.login != LoginEvidence::NotSent,
             granted: granted.as_ref().map(|granted| (granted.realm.as_str(), since(granted.at, now))),
         });
         let base = &ask.endpoint.base;

@@ -6,7 +6,7 @@
 
 use crate::finding::{Cause, Code};
 use crate::reference::{Algorithm, Digest};
-use crate::registry::failure::{Failure, Weight};
+use crate::registry::failure::{Failure, LoginEvidence, Weight};
 use crate::registry::manifest::{self, Manifest, Nature};
 use crate::registry::transport::{self, Method, Response};
 use crate::registry::{Ask, Registry, node, said};
@@ -189,7 +189,6 @@ fn unsupported(detail: impl Into<String>, node: String) -> Failure {
         nearest: None,
         weight: Weight::Final,
         unsigned: false,
-        once: false,
-        unasked: false,
+        login: LoginEvidence::AsCoded,
     }
 }

@@ -105,14 +105,14 @@ impl Inner {
         let refused = match (old, began) {
             // Asked for this very review, only not for its reason.
             (Some(Fact { outcome: Err(failure), at, .. }), Some(began))
-                if *at >= began && !failure.settled() && !failure.once =>
+                if *at >= began && !failure.settled() && !failure.refused_once() =>
             {
                 Err(failure.clone())
             }
             _ => self.registry.resolve(ask).await,
         };
         let Err(failure) = refused else { return refused };
-        if began.is_none() || failure.once {
+        if began.is_none() || failure.refused_once() {
             return Err(failure);
         }
         let failure = self.worded(ask, failure).await;
@@ -139,7 +139,7 @@ impl Inner {
 
     /// What one more question tells about a refusal; none is asked of a registry that is in trouble.
     async fn beside(&self, host: &str, ask: &Ask, failure: Failure) -> Failure {
-        if failure.settled() || failure.once || self.health.troubled_by(host, ask.id) {
+        if failure.settled() || failure.refused_once() || self.health.troubled_by(host, ask.id) {
             return failure;
         }
         self.registry.probe(ask, failure).await

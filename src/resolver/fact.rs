@@ -157,7 +157,7 @@ impl Fact {
                 self.end(self.at).map_or(lifetime, |end| since(self.at, end).min(lifetime))
             }
             // What was refused once is asked again.
-            Err(failure) if failure.once => Duration::ZERO,
+            Err(failure) if failure.refused_once() => Duration::ZERO,
             Err(failure) => match failure.code {
                 // One that was held already ends with the first.
                 Code::CredentialsRejected if failure.login_refused() => {
@@ -215,7 +215,7 @@ impl Fact {
     }
 
     fn login_refused(&self) -> bool {
-        self.outcome.as_ref().is_err_and(|failure| failure.login_refused() && !failure.once)
+        self.outcome.as_ref().is_err_and(|failure| failure.login_refused() && !failure.refused_once())
     }
 
     /// The credential's own end, for a success of that time. A registry that takes a login after its end does not ask.
