@@ -104,7 +104,7 @@ pub struct Finding {
 pub struct Notice {
     /// Which.
     pub code: NoticeCode,
-    /// Field path of the image, or `spec.imagePullSecrets`.
+    /// Field path of the image, or of `imagePullSecrets` in the pod spec.
     pub path: String,
     /// One line, no control characters.
     pub message: String,
@@ -236,6 +236,11 @@ impl Code {
             | Self::BlockedByRegistry
             | Self::RegistryNotAllowed => true,
         }
+    }
+
+    /// Whether the registry gave no answer about the image.
+    pub fn unchecked(self) -> bool {
+        matches!(self, Self::RateLimited | Self::RegistryUnreachable | Self::RegistryError | Self::NotChecked)
     }
 
     /// Whether the code is a refusal that other credentials (a node's own, say) could turn into a success.

@@ -1,39 +1,54 @@
 //! Verdicts → a table, JSON and YAML, and what other tools read: the contract of `check`, `explain` and `scan`. Pure.
 
+mod counts;
 mod github;
+mod guard;
 mod junit;
+mod place;
 mod sarif;
+mod table;
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::path::PathBuf;
 
-use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 
+use self::counts::Counts;
+use self::place::{Input, Place};
 use crate::finding::{Finding, Notice, Probed, Tried};
 use crate::manifests;
 use crate::message;
 use crate::printable;
-use crate::verdict::Verdict;
+use crate::verdict::{Judged, Verdict};
 use crate::workload::ObjectRef;
+
+/// Version of the JSON and YAML reports. A key that is added leaves it as it is.
+pub const SCHEMA_VERSION: u32 = 1;
 
 /// Everything that one run found.
 #[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Report {
+    schema_version: u32,
+    counts: Counts,
     /// One entry an object.
     pub results: Vec<ResultEntry>,
+    /// What the paths of files are relative to in reports for other tools.
+    #[serde(skip)]
+    directory: PathBuf,
 }
 
 /// One object.
 #[derive(Debug, Serialize)]
 pub struct ResultEntry {
     #[serde(skip)]
-    file: Option<Arc<str>>,
+    input: Input,
     object: ObjectEntry,
     verdict: &'static str,
     images: Vec<ImageEntry>,
     findings: Vec<FindingEntry>,
     excepted: Vec<FindingEntry>,
-    notices: Vec<Notice>,
+    notices: Vec<NoticeEntry>,
 }
 
 #[derive(Debug, Serialize)]
@@ -52,6 +67,23 @@ struct ImageEntry {
     image: String,
     resolved: Option<String>,
     digest: Option<String>,
+    #[serde(skip)]
+    place: Place,
+    #[serde(skip)]
+    answer: Answer,
+}
+
+/// What came of one image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answer {
+    /// It resolved, and nothing is wrong.
+    Ok,
+    /// By its index, one of the result's findings.
+    Finding(usize),
+    /// An exception of the operator lets it pass.
+    Excepted,
+    /// Nobody asks for it: it is never pulled.
+    NeverPulled,
 }
 
 #[derive(Debug, Serialize)]
@@ -59,6 +91,8 @@ struct FindingEntry {
     code: &'static str,
     certain: bool,
     path: String,
+    #[serde(flatten)]
+    place: Place,
     container: String,
     image: String,
     cause: Option<&'static str>,
@@ -69,16 +103,38 @@ struct FindingEntry {
     tried: Vec<Tried>,
     probed: Option<Probed>,
     nearest: Vec<String>,
+    /// What is the same wherever the same is wrong.
     #[serde(skip)]
-    line: Option<usize>,
+    summary: String,
+    /// What kept pullgate from looking has to do with the registry or with pullgate itself.
+    #[serde(skip)]
+    not_checked: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct NoticeEntry {
+    code: &'static str,
+    path: String,
+    #[serde(flatten)]
+    place: Place,
+    message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fix: Option<String>,
 }
 
 // === impl Report ===
 
 impl Report {
+    /// An empty report of a run in this directory.
+    pub fn new(directory: PathBuf) -> Self {
+        Self { schema_version: SCHEMA_VERSION, directory, ..Self::default() }
+    }
+
     /// Adds one object, and where it is written.
     pub fn push(&mut self, object: &ObjectRef, origin: Option<&manifests::Object>, verdict: &Verdict) {
-        self.results.push(ResultEntry::new(object, origin, verdict));
+        let result = ResultEntry::new(object, origin, verdict);
+        self.counts.add(&result);
+        self.results.push(result);
     }
 
     /// 1: something certain would be denied. 3: something could not be judged. 0: neither.
@@ -103,47 +159,37 @@ impl Report {
     pub fn yaml(&self) -> String {
         serde_saphyr::to_string(self).unwrap_or_default()
     }
-
-    /// A row an image, then every finding in full.
-    pub fn table(&self) -> String {
-        let mut table = Table::new();
-        table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-        table.set_header(["OBJECT", "IMAGE", "ANSWER", "DIGEST"]);
-        for result in &self.results {
-            for image in &result.images {
-                let found = result.findings.iter().find(|finding| finding.path == image.path);
-                let answer = match (found, &image.digest) {
-                    (Some(finding), _) if finding.certain => finding.code.to_owned(),
-                    (Some(finding), _) => format!("{} (uncertain)", finding.code),
-                    (None, Some(_)) => "ok".to_owned(),
-                    (None, None) => "not asked".to_owned(),
-                };
-                let object = printable::line(&format!("{}/{}", result.object.kind, result.object.name)).into_owned();
-                let digest = image.digest.as_deref().map(|digest| digest.chars().take(19).collect::<String>());
-                table.add_row([object, image.image.clone(), answer, digest.unwrap_or_default()]);
-            }
-        }
-        let mut text: String = table.lines().map(|line| line.trim_end().to_owned() + "\n").collect();
-        for result in &self.results {
-            for finding in &result.findings {
-                text.push_str(&finding.text());
-            }
-            for notice in &result.notices {
-                text.push_str(&format!("\nnote: {}: {}\n", notice.code.as_str(), notice.message));
-                text.push_str(&notice.fix.as_deref().map(to_do).unwrap_or_default());
-            }
-        }
-        printable::lines(&text).into_owned()
-    }
 }
 
 // === impl ResultEntry ===
 
 impl ResultEntry {
     fn new(object: &ObjectRef, origin: Option<&manifests::Object>, verdict: &Verdict) -> Self {
-        let entry = |finding: &Finding| FindingEntry::new(finding, origin);
+        let input = Input::of(origin);
+        let place = |path: &str| Place::of(&input, origin, path);
+        let found: HashMap<&str, usize> =
+            verdict.findings.iter().enumerate().map(|(index, finding)| (finding.path.as_str(), index)).collect();
+        let excepted: Vec<&str> = verdict.excepted.iter().map(|finding| finding.path.as_str()).collect();
+        let image = |judged: &Judged| {
+            let path = judged.image.path.as_str();
+            let answer = match (found.get(path), &judged.digest) {
+                (Some(index), _) => Answer::Finding(*index),
+                (None, _) if excepted.contains(&path) => Answer::Excepted,
+                (None, Some(_)) => Answer::Ok,
+                (None, None) => Answer::NeverPulled,
+            };
+            ImageEntry {
+                path: path.to_owned(),
+                container: judged.image.container.clone(),
+                image: message::shown(&judged.image.image),
+                resolved: judged.reference.as_ref().map(ToString::to_string),
+                digest: judged.digest.as_ref().map(ToString::to_string),
+                place: place(path),
+                answer,
+            }
+        };
+        let entry = |finding: &Finding| FindingEntry::new(finding, place(&finding.path));
         Self {
-            file: origin.map(|origin| Arc::clone(origin.file())),
             object: ObjectEntry {
                 api_version: object.api_version.clone(),
                 kind: object.kind.clone(),
@@ -151,20 +197,11 @@ impl ResultEntry {
                 name: object.name.clone(),
             },
             verdict: verdict.decision.as_str(),
-            images: verdict
-                .images
-                .iter()
-                .map(|judged| ImageEntry {
-                    path: judged.image.path.clone(),
-                    container: judged.image.container.clone(),
-                    image: message::shown(&judged.image.image),
-                    resolved: judged.reference.as_ref().map(ToString::to_string),
-                    digest: judged.digest.as_ref().map(ToString::to_string),
-                })
-                .collect(),
+            images: verdict.images.iter().map(image).collect(),
             findings: verdict.findings.iter().map(entry).collect(),
             excepted: verdict.excepted.iter().map(entry).collect(),
-            notices: verdict.notices.clone(),
+            notices: verdict.notices.iter().map(|notice| NoticeEntry::new(notice, place(&notice.path))).collect(),
+            input,
         }
     }
 }
@@ -181,46 +218,48 @@ impl ObjectEntry {
 // === impl FindingEntry ===
 
 impl FindingEntry {
-    fn new(finding: &Finding, origin: Option<&manifests::Object>) -> Self {
+    fn new(finding: &Finding, place: Place) -> Self {
         Self {
-            line: origin.and_then(|origin| origin.position(&finding.path)).map(|position| position.line),
             code: finding.code.as_str(),
             certain: finding.certain,
             path: finding.path.clone(),
+            place,
             container: finding.container.clone(),
             image: finding.image.clone(),
             cause: finding.cause.map(crate::finding::Cause::as_str),
             message: finding.message(),
             registry: finding.registry.clone(),
             node: finding.node.clone(),
-            fix: finding.fix.clone(),
+            fix: guard::with_exception(finding),
             tried: finding.tried.clone(),
             probed: finding.probed,
             nearest: finding.nearest.as_ref().map(|nearest| nearest.tags.clone()).unwrap_or_default(),
+            summary: [std::slice::from_ref(&finding.description.what), &finding.description.details]
+                .concat()
+                .join("; "),
+            not_checked: finding.code.unchecked(),
+        }
+    }
+}
+
+// === impl NoticeEntry ===
+
+impl NoticeEntry {
+    fn new(notice: &Notice, place: Place) -> Self {
+        Self {
+            code: notice.code.as_str(),
+            path: notice.path.clone(),
+            place,
+            message: notice.message.clone(),
+            fix: notice.fix.clone(),
         }
     }
 
+    /// What is said, and what to do.
     fn text(&self) -> String {
-        let certain = if self.certain { "" } else { " (uncertain)" };
-        let line = printable::line;
-        let mut text = format!("\n{}{certain}: {}\n  at        {}\n", self.code, line(&self.message), line(&self.path));
-        if let Some(node) = &self.node {
-            text.push_str(&format!("  the node  {}\n", line(node)));
-        }
-        for tried in &self.tried {
-            text.push_str(&format!("  asked as  {}\n", line(&format!("{}: {}", tried.shown(), tried.outcome))));
-        }
-        text.push_str(&to_do(&self.fix));
-        text
+        [Some(self.message.as_str()), self.fix.as_deref()].into_iter().flatten().collect::<Vec<_>>().join("\n")
     }
 }
 
-/// What is said of a notice, and what to do.
-fn noted(notice: &Notice) -> String {
-    [Some(&notice.message), notice.fix.as_ref()].into_iter().flatten().cloned().collect::<Vec<_>>().join("\n")
-}
-
-/// The words, and the lines to type below them, each at the edge of a column of its own.
-fn to_do(fix: &str) -> String {
-    format!("  to do     {}\n", fix.replace('\n', "\n            "))
-}
+#[cfg(test)]
+mod tests;

@@ -145,6 +145,12 @@ impl ContainerImage {
         extract::placeholder(&self.image)
     }
 
+    /// The path of the pod spec that the field is in: `spec.template.spec` of `spec.template.spec.containers[0].image`.
+    pub fn spec_path(&self) -> &str {
+        let list = self.path.rsplit_once('[').map_or(self.path.as_str(), |(list, _)| list);
+        list.rsplit_once('.').map_or("spec", |(spec, _)| spec)
+    }
+
     /// Whether it is mounted, not run.
     pub fn is_volume(&self) -> bool {
         self.pointer.ends_with("/image/reference")

@@ -76,7 +76,7 @@ pub(super) async fn judge(source: &SourceArgs, subjects: Vec<Subject>) -> Result
         .buffered(AT_ONCE)
         .collect()
         .await;
-    let mut report = Report::default();
+    let mut report = Report::new(std::env::current_dir().unwrap_or_default());
     for (Subject { workload, origin }, verdict) in subjects.iter().zip(&judged) {
         report.push(&workload.object, origin.as_ref(), verdict);
     }
@@ -85,11 +85,7 @@ pub(super) async fn judge(source: &SourceArgs, subjects: Vec<Subject>) -> Result
 
 /// A pod that has the given images and the pull secrets of the command line.
 pub(super) fn pod_of(images: &[String], source: &SourceArgs) -> Result<Workload, CommandError> {
-    let containers: Vec<Value> = images
-        .iter()
-        .enumerate()
-        .map(|(index, image)| json!({ "name": format!("image-{index}"), "image": image }))
-        .collect();
+    let containers: Vec<Value> = images.iter().map(|image| json!({ "image": image })).collect();
     let secrets: Vec<Value> = source.pull_secrets.iter().map(|name| json!({ "name": name })).collect();
     let pod = json!({
         "apiVersion": "v1",

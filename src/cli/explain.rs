@@ -7,6 +7,7 @@ mod page;
 mod text;
 
 use std::io::IsTerminal as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -99,7 +100,7 @@ async fn explain(
     let mut judged = None;
     if !offline {
         let (verdict, mut facts) = engine.examine(&policy, &pod, Purpose::Judge, Instant::now() + source.timeout).await;
-        let mut report = Report::default();
+        let mut report = Report::new(PathBuf::new());
         report.push(&pod.object, None, &verdict);
         // As they were when it was judged.
         std::mem::swap(&mut secrets, &mut facts.secrets);

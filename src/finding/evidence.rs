@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 /// What was asked with one credential, and what came of it; never the credential itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct Tried {
     /// The credential by name: `Secret "regcred"`, or `anonymous`.
     pub source: String,

@@ -1,6 +1,10 @@
 //! A report → workflow commands, which GitHub shows beside the lines of a change.
 
-use super::{FindingEntry, Report, ResultEntry};
+use std::path::Path;
+
+use super::Report;
+use super::place::{Input, Place};
+use crate::printable;
 
 // === impl Report ===
 
@@ -12,25 +16,30 @@ impl Report {
             for finding in &result.findings {
                 let level = if finding.certain { "error" } else { "warning" };
                 let message = format!("{}\n{}", finding.message, finding.fix);
-                text.push_str(&command(level, &place(result, Some(finding)), finding.code, &message));
+                text.push_str(&command(level, &finding.place, &self.directory, finding.code, &message));
             }
             for notice in &result.notices {
-                text.push_str(&command("notice", &place(result, None), notice.code.as_str(), &super::noted(notice)));
+                text.push_str(&command("notice", &notice.place, &self.directory, notice.code, &notice.text()));
             }
         }
         text
     }
 }
 
-fn place(result: &ResultEntry, finding: Option<&FindingEntry>) -> String {
-    let file = result.file.as_deref().filter(|file| *file != "-");
-    let file = file.map(|file| format!("file={},", property(file))).unwrap_or_default();
-    let line = finding.and_then(|finding| finding.line).filter(|_| !file.is_empty());
-    format!("{file}{}", line.map(|line| format!("line={line},")).unwrap_or_default())
-}
-
-fn command(level: &str, place: &str, code: &str, message: &str) -> String {
-    format!("::{level} {place}title={}::{}\n", property(code), data(message))
+/// An annotation belongs to a file; what is on standard input has its place in front of the message.
+fn command(level: &str, place: &Place, directory: &Path, code: &str, message: &str) -> String {
+    let mut properties = Vec::new();
+    if let Some(path) = place.input.path(directory) {
+        properties.push(("file", path));
+        properties.extend(place.line().map(|line| ("line", line.to_string())));
+        properties.extend(place.column().map(|column| ("col", column.to_string())));
+    }
+    properties.push(("title", code.to_owned()));
+    let properties: Vec<String> =
+        properties.iter().map(|(name, value)| format!("{name}={}", property(value))).collect();
+    let at = if place.input == Input::Stdin { format!("{}: ", place.short()) } else { String::new() };
+    let line = format!("::{level} {}::{}", properties.join(","), data(&format!("{at}{message}")));
+    format!("{}\n", printable::line(&line))
 }
 
 /// The escapes of a command's text (actions/toolkit `packages/core/src/command.ts`).

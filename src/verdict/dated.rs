@@ -50,7 +50,8 @@ pub(super) fn notices(namespace: &str, facts: &Facts, now: Timestamp) -> Vec<Not
             else {
                 continue;
             };
-            let (code, path) = (NoticeCode::CredentialsExpireSoon, "spec.imagePullSecrets".to_owned());
+            let path = format!("{}.imagePullSecrets", image.image.spec_path());
+            let code = NoticeCode::CredentialsExpireSoon;
             if notices.iter().all(|notice| notice.message != message) {
                 let draft = Draft::of(namespace, facts, image, now);
                 let fix = message::renew_in_time(&draft, reference.registry(), &attempt.source, expiry.kind);

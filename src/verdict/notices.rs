@@ -17,6 +17,7 @@ pub(super) fn all(policy: &Policy, workload: &Workload, facts: &Facts, now: Time
     let pins = pins_pods(policy, workload);
     let mut notices = Vec::new();
     let namespace = &workload.object.namespace;
+    let spec = facts.images.first().map_or("spec", |known| known.image.spec_path());
     for name in &facts.secrets.missing {
         let (why, fix) = if is_dns_subdomain(name) {
             (
@@ -28,7 +29,7 @@ pub(super) fn all(policy: &Policy, workload: &Workload, facts: &Facts, now: Time
         };
         notices.push(Notice {
             code: NoticeCode::PullSecretMissing,
-            path: "spec.imagePullSecrets".to_owned(),
+            path: format!("{spec}.imagePullSecrets"),
             message: format!("pull secret \"{name}\" is not in namespace \"{namespace}\"; {why}"),
             fix: Some(fix),
             token: None,

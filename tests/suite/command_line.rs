@@ -243,6 +243,12 @@ async fn the_json_has_the_keys_that_programs_rely_on() {
     let desk = Desk::new(Login::Basic).await;
     let done = desk.run(&["check", "--image", "R/team/api:v2", "--pull-secret", "regcred", "-o", "json"]).await;
     let json = done.json();
+    assert_eq!(keys(&json), ["counts", "results", "schemaVersion"]);
+    assert_eq!(json["schemaVersion"], 1);
+    let counts = json!({
+        "objects": 1, "images": 1, "ok": 0, "denied": 1, "uncertain": 0, "notChecked": 0, "excepted": 0, "neverPulled": 0,
+    });
+    assert_eq!(json["counts"], counts);
     let result = &json["results"][0];
     for key in ["object", "verdict", "images", "findings"] {
         assert!(keys(result).contains(&key), "{result}");
@@ -254,9 +260,12 @@ async fn the_json_has_the_keys_that_programs_rely_on() {
         "cause",
         "certain",
         "code",
+        "column",
         "container",
+        "file",
         "fix",
         "image",
+        "line",
         "message",
         "nearest",
         "node",

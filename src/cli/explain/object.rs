@@ -1,5 +1,7 @@
 //! An explanation → JSON, for programs.
 
+use std::path::PathBuf;
+
 use serde_json::{Value, json};
 
 use super::Explanation;
@@ -7,6 +9,7 @@ use crate::credentials::{Candidate, Credential};
 use crate::facts::{Attempt, Facts, Unreadable};
 use crate::nodes::Class;
 use crate::nodes::platform::Content;
+use crate::output::Report;
 use crate::printable;
 
 /// Pretty JSON with a newline at the end.
@@ -35,8 +38,14 @@ pub(super) fn json(explanation: &Explanation) -> String {
         },
         "candidates": candidates.iter().map(candidate).collect::<Vec<_>>(),
         "exchanges": exchanges,
-        "results": judged.as_ref().map_or_else(|| json!([]), |(.., report)| json!(report.results)),
     });
+    let report = match judged {
+        Some((.., report)) => json!(report),
+        None => json!(Report::new(PathBuf::new())),
+    };
+    if let (Value::Object(object), Value::Object(report)) = (&mut object, report) {
+        object.extend(report);
+    }
     if let Some((_, facts, _)) = judged {
         let image = facts.images.first();
         let attempts = image.map(|image| image.attempts.iter().map(attempt).collect::<Vec<_>>());

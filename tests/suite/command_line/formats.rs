@@ -59,7 +59,7 @@ async fn sarif_has_a_rule_for_every_code_and_places_each_result() {
     let result = results.iter().find(|result| result["ruleId"] == "TagNotFound").unwrap();
     assert_eq!(text(&result["level"]), "error");
     let place = &result["locations"][0];
-    assert_eq!(text(&place["physicalLocation"]["artifactLocation"]["uri"]), "DIR/pods.yaml");
+    assert_eq!(text(&place["physicalLocation"]["artifactLocation"]["uri"]), "file://DIR/pods.yaml");
     let written = std::fs::read_to_string(desk.path("pods.yaml")).unwrap();
     let line = written.lines().position(|line| line.contains("open:v9")).unwrap() + 1;
     assert_eq!(place["physicalLocation"]["region"]["startLine"], line);
