@@ -35,14 +35,15 @@ impl Finding {
         message
     }
 
-    /// `IMAGE (container "NAME") `; empty where the finding is about no single image.
+    /// `IMAGE (container "NAME") `; `"" (container "NAME") ` for an empty one. Empty where the finding is
+    /// about no single image.
     pub fn subject(&self) -> String {
         match (self.image.trim(), self.description.field.as_str()) {
             ("", "") => String::new(),
-            // A field without an image in it, or with blanks.
-            ("", field) => format!("({field}) "),
-            (image, "") => format!("{image} "),
-            (image, field) => format!("{image} ({field}) "),
+            // Nothing, or blanks, would not be seen.
+            ("", field) => format!("\"{}\" ({field}) ", self.image),
+            (_, "") => format!("{} ", self.image),
+            (_, field) => format!("{} ({field}) ", self.image),
         }
     }
 

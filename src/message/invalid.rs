@@ -27,7 +27,9 @@ const PLACEHOLDERS: [&str; 17] = [
 /// What to do about an image that does not parse.
 pub(crate) fn written_right(image: &str) -> String {
     let tag = image.rsplit('/').next().unwrap_or_default();
-    let words = if image.starts_with("ko://") {
+    let words = if image.trim().is_empty() {
+        "it is empty: is a variable not set? write registry/repository:tag"
+    } else if image.starts_with("ko://") {
         "ko:// is a placeholder: ko resolve builds the image and writes its name; check what ko resolve prints"
     } else if unfilled(image) {
         "a variable or placeholder in it was not replaced; set it, and write registry/repository:tag"
@@ -104,6 +106,7 @@ mod tests {
     fn an_image_that_does_not_parse_is_written_right_by_what_is_seen_in_it() {
         for (images, expected) in [
             (vec!["https://registry.corp.io/a:v1", "docker://a:v1"], "leave the scheme out"),
+            (vec!["", " ", "\t\n"], "is a variable not set?"),
             (vec!["ko://github.com/corp/app/cmd/web"], "ko resolve"),
             (
                 vec![

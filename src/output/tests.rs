@@ -254,7 +254,9 @@ fn no_file_name_ends_a_line_a_command_or_an_element() {
     let odd = manifest("a\n::error file=b,x::\"<&>\u{1b}[2J%.yaml", "r.io/a:1");
     let report = reported("/work", Some(&odd));
     assert_eq!(report.github().lines().count(), 2);
-    assert!(report.github().starts_with("::error file=a%0A%3A%3Aerror file=b%2Cx%3A%3A\"<&>\u{fffd}[2J%25.yaml,line=6,"));
+    assert!(
+        report.github().starts_with("::error file=a%0A%3A%3Aerror file=b%2Cx%3A%3A\"<&>\u{fffd}[2J%25.yaml,line=6,")
+    );
     let table = report.table();
     assert!(!table.contains('\u{1b}') && !table.lines().any(|line| line.starts_with("::error")), "{table}");
     assert!(!report.junit().contains("\"<&>") && !report.junit().contains('\u{1b}'), "{}", report.junit());
