@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose,
-    PKCS_ECDSA_P256_SHA256, PublicKeyData as _,
+    PKCS_ECDSA_P256_SHA256, PublicKeyData as _, date_time_ymd,
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use serde_json::{Value, json};
@@ -53,6 +53,22 @@ impl Authority {
         self.sign(&CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())?)
     }
 
+    /// A certificate that is marked as an authority's, for these DNS names and addresses.
+    pub(crate) fn issue_authority(&self, names: &[&str]) -> Result<Leaf, Failure> {
+        self.sign(&marked_as_authority(names)?)
+    }
+
+    /// An authority that nobody should believe any more: its time was over in 2021.
+    pub(crate) fn ended(name: &str) -> Result<Self, Failure> {
+        let mut params = marked_as_authority(&[])?;
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.not_before = date_time_ymd(2020, 1, 1);
+        params.not_after = date_time_ymd(2021, 1, 1);
+        let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
+        let pem = params.self_signed(&key)?.pem();
+        Ok(Self { issuer: Issuer::new(params, key), pem })
+    }
+
     /// A client's certificate: the user and its group, if any, as an API server reads them.
     pub(crate) fn client(&self, user: &str, group: Option<&str>) -> Result<Leaf, Failure> {
         let mut params = CertificateParams::new(Vec::new())?;
@@ -71,9 +87,23 @@ impl Authority {
     }
 }
 
+fn marked_as_authority(names: &[&str]) -> Result<CertificateParams, Failure> {
+    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    let mut params = CertificateParams::new(names)?;
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    Ok(params)
+}
+
 // === impl Leaf ===
 
 impl Leaf {
+    /// A server's own certificate as `openssl req -x509` makes it: signed by itself, and marked as an authority.
+    pub(crate) fn self_signed(names: &[&str]) -> Result<Self, Failure> {
+        let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
+        let certificate = marked_as_authority(names)?.self_signed(&key)?;
+        Ok(Self { certificate_pem: certificate.pem(), certificate: certificate.der().clone(), key })
+    }
+
     pub(crate) fn certificate_pem(&self) -> &str {
         &self.certificate_pem
     }

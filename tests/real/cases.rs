@@ -4,6 +4,7 @@
 mod basic;
 mod bearer;
 mod faulty;
+mod hosts;
 mod mirrors;
 mod open;
 
@@ -79,6 +80,7 @@ pub(crate) fn all(places: &Places, images: &Images) -> Vec<Case> {
     cases.extend(bearer::cases(places, images));
     cases.extend(open::cases(places, images));
     cases.extend(faulty::cases(places, images));
+    cases.extend(hosts::cases(places, images));
     cases.extend(mirrors::cases(places, images));
     for (index, case) in cases.iter_mut().enumerate() {
         case.number = index + 1;

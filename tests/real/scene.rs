@@ -28,6 +28,18 @@ pub(crate) struct Places {
     pub(crate) open: String,
     /// The same, by the name `localhost`.
     pub(crate) open_by_name: String,
+    /// The same with zeros in front of the port.
+    pub(crate) open_by_zeros: String,
+    /// The same by the name `LOCALHOST`.
+    pub(crate) open_in_capitals: String,
+    /// Its port at hosts that other programs read as 127.0.0.1.
+    pub(crate) no_addresses: [String; 4],
+    /// A registry whose own certificate is trusted, and marked as an authority's.
+    pub(crate) own_certificate: String,
+    /// A registry with the certificate of an authority that a trusted authority has signed.
+    pub(crate) authority_as_server: String,
+    /// A registry whose certificate is signed by a trusted authority that has ended.
+    pub(crate) ended_authority: String,
     /// A registry without logins and without TLS.
     pub(crate) plain_http: String,
     /// The registry of [`faults`].
@@ -72,7 +84,9 @@ impl Scene {
             Workshop::new(dir, &["registry", "token-server", "pull-oracle", "pull-oracle-1.7", "pull-oracle-crio"])?;
         let authority = Authority::new("pullgate test authority")?;
         let leaf = authority.issue(&["127.0.0.1", "localhost"])?;
-        let ca = workshop.file("ca.pem", &authority.pem)?;
+        let (own, ended) = (Leaf::self_signed(&["127.0.0.1"])?, Authority::ended("an authority that has ended")?);
+        let trusted = [authority.pem.as_str(), own.certificate_pem(), ended.pem.as_str()].concat();
+        let ca = workshop.file("ca.pem", &trusted)?;
 
         let [basic, bearer, open, plain_http, token] = free_ports()?;
         let (refused, closed) = closed_port()?;
@@ -111,6 +125,12 @@ impl Scene {
             bearer: on(bearer),
             open: on(open),
             open_by_name: format!("localhost:{open}"),
+            open_by_zeros: format!("127.0.0.1:00{open}"),
+            open_in_capitals: format!("LOCALHOST:{open}"),
+            no_addresses: ["127.1", "127.0.1", "0177.0.0.1", "2130706433"].map(|host| format!("{host}:{open}")),
+            own_certificate: fault(Port::Registry, &own)?,
+            authority_as_server: fault(Port::Registry, &authority.issue_authority(&["127.0.0.1"])?)?,
+            ended_authority: fault(Port::Registry, &ended.issue(&["127.0.0.1"])?)?,
             plain_http: on(plain_http),
             fault: fault(Port::Registry, &leaf)?,
             refused: on(refused),
@@ -125,7 +145,7 @@ impl Scene {
         let config = gate::config(&ca, &places.over_tls(), &[&places.plain_http], &[&places.silent, &places.dripping]);
         let certs_config = gate::certs_config(&hosts_dir);
         let oracle = workshop.oracle("pull-oracle", &hosts_dir)?;
-        let cri_o_dir = places.write_cri_o(&workshop, &authority.pem)?;
+        let cri_o_dir = places.write_cri_o(&workshop, &trusted)?;
         let others =
             [workshop.oracle("pull-oracle-1.7", &hosts_dir)?, workshop.oracle("pull-oracle-crio", &cri_o_dir)?];
         Ok(Self { oracle, others, places, images, config, certs_config, hosts_dir, witness, parts, _closed: closed })
@@ -140,12 +160,17 @@ impl Scene {
 // === impl Places ===
 
 impl Places {
-    fn over_tls(&self) -> [&str; 12] {
-        [
+    fn over_tls(&self) -> Vec<&str> {
+        let named = [
             &self.basic,
             &self.bearer,
             &self.open,
             &self.open_by_name,
+            &self.open_by_zeros,
+            &self.open_in_capitals,
+            &self.own_certificate,
+            &self.authority_as_server,
+            &self.ended_authority,
             &self.fault,
             &self.refused,
             &self.plain_on_tls,
@@ -154,7 +179,8 @@ impl Places {
             &self.silent,
             &self.dripping,
             &self.closing,
-        ]
+        ];
+        named.into_iter().chain(&self.no_addresses).map(String::as_str).collect()
     }
 
     /// One hosts.toml per place. Every other registry is a dead port: nothing leaves the machine.
