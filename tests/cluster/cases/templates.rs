@@ -23,10 +23,19 @@ pub(super) fn cases(world: &mut World, report: &mut Report) {
     }
     report.case("templates: a kind of one's own, by the path to its template", |_| own_kind(world));
     report.case("templates: pull secrets come through the ServiceAccount", |_| through_the_account(world));
-    report.case("templates: placeholders are skipped", |_| {
-        let object = deployment(TEAM, "injected", "auto", 1);
-        let said = world.kubectl.feed("apply --dry-run=server -f -", &object)?.silently()?;
-        Ok(said.stdout.trim().to_owned())
+    for placeholder in ["auto", " "] {
+        report.case(&format!("templates: the placeholder {placeholder:?} is skipped"), |_| {
+            let object = deployment(TEAM, "injected", placeholder, 1);
+            let said = world.kubectl.feed("apply --dry-run=server -f -", &object)?.silently()?;
+            Ok(said.stdout.trim().to_owned())
+        });
+    }
+    report.case("templates: the annotation of a mirror pod exempts no template", |_| {
+        let mut object = deployment(TEAM, "no-mirror", &world.open("alice/app:v1.4.3"), 1);
+        object["metadata"]["annotations"] = json!({ "kubernetes.io/config.mirror": "x" });
+        let said = world.kubectl.feed("apply --dry-run=server -f -", &object)?;
+        said.warned(&["TagNotFound", "alice/app:v1.4.3"])?;
+        Ok(String::new())
     });
     report.case("templates: a wrong tag warns, its ReplicaSet says why, the fix rolls out", |shown| {
         let bad = deployment(TEAM, "api", &world.open("alice/app:v1.4.3"), 2);
