@@ -7,6 +7,7 @@ use oci_client::manifest::{
     IMAGE_MANIFEST_LIST_MEDIA_TYPE, IMAGE_MANIFEST_MEDIA_TYPE, OCI_IMAGE_INDEX_MEDIA_TYPE, OCI_IMAGE_MEDIA_TYPE,
     OciImageManifest,
 };
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use crate::reference::{Algorithm, Digest};
@@ -74,7 +75,7 @@ pub enum Nature {
     Schema1,
     /// `text/plain`: containerd reads it as Docker schema 1, and so do the bytes have to be looked at.
     Text,
-    /// Docker schema 1 under a type that CRI-O reads and no containerd does.
+    /// Docker schema 1 under a type or in a form that CRI-O reads and no containerd does.
     Schema1ForCriO,
     /// Something else that registries store; the word for a sentence.
     Other(&'static str),
@@ -141,15 +142,30 @@ fn kind(media_type: &str) -> Option<Kind> {
     }
 }
 
-/// Whether a body is a Docker schema 1 document.
-pub fn is_schema_1(body: &[u8]) -> bool {
+/// Whether a body is a JSON object, whatever is in it.
+pub fn is_object(body: &[u8]) -> bool {
+    body.trim_ascii_start().starts_with(b"{") && serde_json::from_slice::<IgnoredAny>(body).is_ok()
+}
+
+/// Reads a body as Docker schema 1, as far as decides who can run it: containerd 1.x wants a signature (containerd 1.7
+/// `remotes/docker/schema1/converter.go`), CRI-O layers (containers/image `manifest/docker_schema1.go`).
+pub fn schema_1(body: &[u8]) -> Option<Nature> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
-    struct Versioned {
+    struct Document {
         schema_version: u64,
+        #[serde(default)]
+        fs_layers: Vec<IgnoredAny>,
+        #[serde(default)]
+        signatures: Vec<IgnoredAny>,
     }
-    let is_object = body.trim_ascii_start().starts_with(b"{");
-    is_object && serde_json::from_slice::<Versioned>(body).is_ok_and(|versioned| versioned.schema_version == 1)
+    let document: Document = is_object(body).then(|| serde_json::from_slice(body).ok()).flatten()?;
+    let nature = match (document.fs_layers.is_empty(), document.signatures.is_empty()) {
+        (false, false) => Nature::Schema1,
+        (false, true) => Nature::Schema1ForCriO,
+        (true, _) => Nature::Other("Docker schema 1 without a layer"),
+    };
+    Some(nature).filter(|_| document.schema_version == 1)
 }
 
 /// Judges an image manifest by its body: a chart or an attestation has an image manifest's media type too.
@@ -220,18 +236,24 @@ mod tests {
     }
 
     #[test]
-    fn schema_1_is_a_document_that_says_so() {
+    fn schema_1_is_a_document_that_says_so_and_runs_with_layers_only() {
+        let empty = Nature::Other("Docker schema 1 without a layer");
         for (body, expected) in [
-            (r#" {"schemaVersion":1,"fsLayers":[]}"#, true),
-            (r#"{"schemaVersion":2}"#, false),
-            (r#"{"schemaVersion":"1"}"#, false),
-            (r#"{"status":"UP"}"#, false),
-            ("[1]", false),
-            ("1", false),
-            ("OK", false),
-            ("", false),
+            (r#" {"schemaVersion":1,"fsLayers":[{}],"signatures":[{}]}"#, Some(Nature::Schema1)),
+            (r#"{"schemaVersion":1,"fsLayers":[{}],"signatures":[]}"#, Some(Nature::Schema1ForCriO)),
+            (r#"{"schemaVersion":1,"fsLayers":[{}]}"#, Some(Nature::Schema1ForCriO)),
+            (r#"{"schemaVersion":1,"fsLayers":[],"signatures":[{}]}"#, Some(empty.clone())),
+            (r#"{"schemaVersion":1}"#, Some(empty)),
+            (r#"{"schemaVersion":2,"fsLayers":[{}]}"#, None),
+            (r#"{"schemaVersion":"1"}"#, None),
+            (r#"{"schemaVersion":1,"fsLayers":3}"#, None),
+            (r#"{"status":"UP"}"#, None),
+            ("[1]", None),
+            ("1", None),
+            ("OK", None),
+            ("", None),
         ] {
-            assert_eq!(is_schema_1(body.as_bytes()), expected, "{body}");
+            assert_eq!(schema_1(body.as_bytes()), expected, "{body}");
         }
     }
 

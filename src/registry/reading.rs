@@ -7,7 +7,7 @@
 use crate::finding::{Cause, Code};
 use crate::reference::{Algorithm, Digest};
 use crate::registry::failure::{Failure, LoginEvidence, Weight};
-use crate::registry::manifest::{self, Manifest, Nature};
+use crate::registry::manifest::{self, Kind, Manifest, Nature};
 use crate::registry::transport::{self, Method, Response};
 use crate::registry::{Ask, Registry, node, said};
 
@@ -40,8 +40,13 @@ impl Registry {
         let digest = checked_digest(ask, digest, body.as_deref())?;
         let content_type = described.header("content-type").unwrap_or_default();
         let nature = match (manifest::nature(content_type), body.as_deref()) {
+            (Nature::Runnable(Kind::Index), Some(body)) if !manifest::is_object(body) => Nature::Unknown,
             (Nature::Runnable(kind), Some(body)) => manifest::nature_of_body(kind, body),
-            (Nature::Text, Some(body)) if manifest::is_schema_1(body) => Nature::Schema1,
+            (Nature::Text, Some(body)) => manifest::schema_1(body).unwrap_or(Nature::Unknown),
+            (Nature::Schema1ForCriO, Some(body)) => match manifest::schema_1(body) {
+                Some(Nature::Schema1) => Nature::Schema1ForCriO,
+                other => other.unwrap_or(Nature::Unknown),
+            },
             (nature, _) => nature,
         };
         match nature {
@@ -56,7 +61,7 @@ impl Registry {
                 Err(Failure { cause: Some(Cause::Schema1), ..failure })
             }
             Nature::Schema1ForCriO => {
-                let detail = "its manifest is Docker schema 1, under a media type that containerd does not know";
+                let detail = "its manifest is Docker schema 1 in a form that containerd does not read";
                 Err(Failure { cause: Some(Cause::MediaType), node: None, ..unsupported(detail, String::new()) })
             }
             Nature::Other(what) => Err(Failure { node: None, ..unsupported(format!("it is {what}"), String::new()) }),
@@ -107,13 +112,13 @@ fn counted(mut answer: Response, digest: Option<Digest>) -> Answers {
 }
 
 /// Whether a HEAD that says everything is still worth a look at the bytes: a length that no manifest has (no length at
-/// all is certain already), that of a compressed text, or the type of any text.
+/// all is certain already), that of a compressed text, or a type that may be Docker schema 1.
 fn looks_odd(answer: &Response, announced: Option<u64>) -> bool {
     let plain = |value: &str| value.trim().is_empty() || value.trim().eq_ignore_ascii_case("identity");
     let compressed = !answer.header_all("content-encoding").all(plain);
     let content_type = answer.header("content-type").unwrap_or_default();
-    let text = manifest::nature(content_type) == Nature::Text;
-    announced.is_some_and(|bytes| (1..MIN_LENGTH).contains(&bytes)) || text || (compressed && announced != Some(0))
+    let unclear = matches!(manifest::nature(content_type), Nature::Text | Nature::Schema1ForCriO);
+    announced.is_some_and(|bytes| (1..MIN_LENGTH).contains(&bytes)) || unclear || (compressed && announced != Some(0))
 }
 
 /// A GET that is refused although HEAD is not: nothing certain follows, unless the node depends on that GET, too.
@@ -171,7 +176,11 @@ fn whose(ask: &Ask, answer: &Response) -> String {
     }
 }
 
+/// What Go's client calls the length: none where the body is sent in chunks, whatever else is announced.
 fn length(answer: &Response) -> Option<u64> {
+    if answer.header("transfer-encoding").is_some_and(|value| value.trim().eq_ignore_ascii_case("chunked")) {
+        return None;
+    }
     answer.header("content-length").and_then(|value| value.trim().parse().ok())
 }
 

@@ -1,6 +1,9 @@
 //! Registries that misbehave: one TLS listener whose answer depends on the repository asked for, and a few ports that
 //! are wrong below HTTP. One thread per connection, one request per connection.
 
+#[path = "faults/served.rs"]
+mod served;
+
 use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -52,7 +55,10 @@ pub(crate) type Witness = Arc<Mutex<Vec<String>>>;
 
 struct Request {
     method: String,
+    /// With its query.
     path: String,
+    /// Where it was sent.
+    host: String,
     authorization: Option<String>,
 }
 
@@ -60,6 +66,19 @@ struct Answer {
     status: &'static str,
     headers: Vec<(&'static str, String)>,
     body: Vec<u8>,
+    /// What `Content-Length` says.
+    length: Length,
+}
+
+/// What is announced of a body.
+#[derive(Clone, Copy, Debug)]
+enum Length {
+    /// Its length.
+    True,
+    /// Another.
+    Of(usize),
+    /// None.
+    Absent,
 }
 
 /// Starts one listener; it lives as long as the process.
@@ -136,7 +155,7 @@ fn read_request(stream: &mut impl Read) -> Result<Option<Request>, Failure> {
     let (Some(method), Some(path)) = (words.next(), words.next()) else {
         return Ok(None);
     };
-    let (mut authorization, mut length) = (None, 0);
+    let (mut authorization, mut host, mut length) = (None, String::new(), 0);
     loop {
         let mut line = String::new();
         if reader.read_line(&mut line)? == 0 || line == "\r\n" {
@@ -145,13 +164,14 @@ fn read_request(stream: &mut impl Read) -> Result<Option<Request>, Failure> {
         if let Some((name, value)) = line.trim_end().split_once(": ") {
             match name.to_ascii_lowercase().as_str() {
                 "authorization" => authorization = Some(value.to_owned()),
+                "host" => value.clone_into(&mut host),
                 "content-length" => length = value.parse()?,
                 _ => {}
             }
         }
     }
     reader.take(length).read_to_end(&mut Vec::new())?;
-    Ok(Some(Request { method, path, authorization }))
+    Ok(Some(Request { method, path, host, authorization }))
 }
 
 fn write_answer(stream: &mut impl Write, answer: &Answer, head_only: bool) -> Result<(), Failure> {
@@ -159,7 +179,12 @@ fn write_answer(stream: &mut impl Write, answer: &Answer, head_only: bool) -> Re
     for (name, value) in &answer.headers {
         head.push_str(&format!("{name}: {value}\r\n"));
     }
-    head.push_str(&format!("Content-Length: {}\r\n\r\n", answer.body.len()));
+    match answer.length {
+        Length::True => head.push_str(&format!("Content-Length: {}\r\n", answer.body.len())),
+        Length::Of(length) => head.push_str(&format!("Content-Length: {length}\r\n")),
+        Length::Absent => {}
+    }
+    head.push_str("\r\n");
     stream.write_all(head.as_bytes())?;
     if !head_only {
         stream.write_all(&answer.body)?;
@@ -192,6 +217,7 @@ fn answer(request: &Request, site: &Site) -> Answer {
         "bad" => error("400 Bad Request", "UNSUPPORTED"),
         "denied" => error("403 Forbidden", "DENIED"),
         "unnamed" => error("404 Not Found", "NAME_UNKNOWN"),
+        "gone" => error("404 Not Found", "MANIFEST_UNKNOWN"),
         "lost" => Answer::html("404 Not Found"),
         "mute" => error("401 Unauthorized", "UNAUTHORIZED"),
         "no-head" if request.method == "HEAD" => Answer::new("405 Method Not Allowed", Vec::new()),
@@ -212,6 +238,7 @@ fn answer(request: &Request, site: &Site) -> Answer {
             .with("WWW-Authenticate", "Basic realm=\"fault\"")
             .with("WWW-Authenticate", &challenge(site, "good")),
         kind @ ("stale-token" | "rate-after-login") if login.is_none() && !kind.is_empty() => bearer(site, "good"),
+        kind if kind.starts_with("served-") => served::answer(kind.trim_start_matches("served-"), request, site),
         kind if kind.starts_with("token-") && login.is_none() => bearer(site, kind.trim_start_matches("token-")),
         _ => manifest(&sha256(MANIFEST)),
     }
@@ -249,7 +276,7 @@ fn error(status: &'static str, code: &str) -> Answer {
 
 impl Answer {
     fn new(status: &'static str, body: Vec<u8>) -> Self {
-        Self { status, headers: Vec::new(), body }
+        Self { status, headers: Vec::new(), body, length: Length::True }
     }
 
     fn json(status: &'static str, body: &str) -> Self {

@@ -60,6 +60,8 @@ pub(crate) struct Question<'a> {
     pub(crate) timeout_ms: u64,
     /// The node's, for the question which child of an index it takes; empty if that is not the question.
     pub(crate) platform: &'a str,
+    /// Whether the manifest is fetched, too.
+    pub(crate) fetch: bool,
 }
 
 /// What the runtime made of it.

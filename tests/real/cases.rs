@@ -91,7 +91,7 @@ pub(crate) fn all(places: &Places, images: &Images) -> Vec<Case> {
 // === impl Case ===
 
 impl Case {
-    fn new(name: &str, image: String) -> Self {
+    pub(crate) fn new(name: &str, image: String) -> Self {
         Self {
             number: 0,
             name: name.to_owned(),

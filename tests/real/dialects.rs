@@ -59,8 +59,14 @@ pub(crate) fn cases(dir: &Path, figures: &mut Figures) -> Result<Vec<Outcome>, F
 fn ask(oracle: &mut Oracle, row: &Row) -> Result<OracleAnswer, Failure> {
     let nobody = || (cases::NOBODY.0.to_owned(), cases::NOBODY.1.to_owned());
     let (username, password) = row.login.clone().unwrap_or_else(nobody);
-    let question =
-        Question { image: &row.image, username: &username, password: &password, timeout_ms: 30_000, platform: "" };
+    let question = Question {
+        image: &row.image,
+        username: &username,
+        password: &password,
+        timeout_ms: 30_000,
+        platform: "",
+        fetch: false,
+    };
     oracle.ask(&question)
 }
 

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use hyper::Method;
-use pullgate::demo::registry::{Answer, Login, OCI_INDEX, Target};
+use pullgate::demo::registry::{Answer, Login, OCI_INDEX, OCI_MANIFEST, Target};
 use pullgate::finding::{Cause, Code};
 use pullgate::verdict::Verdict;
 
@@ -166,8 +166,16 @@ async fn a_media_type_is_certain_where_every_runtime_compares_it_byte_for_byte()
 
 #[tokio::test]
 async fn text_is_schema_1_only_where_it_says_so() {
-    let schema_1 = r#"{"schemaVersion":1,"name":"open","tag":"v1","fsLayers":[],"history":[],"signatures":[]}"#;
+    let schema_1 = r#"{"schemaVersion":1,"fsLayers":[{"blobSum":"sha256:00"}],"history":[{}],"signatures":[{}]}"#;
+    let unsigned = r#"{"schemaVersion":1,"fsLayers":[{"blobSum":"sha256:00"}],"history":[{}]}"#;
+    let empty = r#"{"schemaVersion":1,"name":"open","tag":"v1","fsLayers":[],"history":[],"signatures":[]}"#;
     for (body, runtimes, expected) in [
+        (schema_1, &[CONTAINERD_1][..], None),
+        (unsigned, &[CONTAINERD_1][..], Some((Code::UnsupportedManifest, true))),
+        (unsigned, &[CRI_O][..], None),
+        (unsigned, &[][..], Some((Code::UnsupportedManifest, false))),
+        (empty, &[][..], Some((Code::UnsupportedManifest, true))),
+        (empty, &[CRI_O][..], Some((Code::UnsupportedManifest, true))),
         (schema_1, &[][..], Some((Code::UnsupportedManifest, true))),
         (schema_1, &[CONTAINERD][..], Some((Code::UnsupportedManifest, true))),
         (schema_1, &[CRI_O][..], None),
@@ -196,7 +204,9 @@ async fn schema_1_under_a_type_that_no_containerd_knows_is_for_cri_o_only() {
             (&[CONTAINERD_1][..], Some(true)),
             (&[CRI_O][..], None),
         ] {
-            let (world, _) = world(500, media_type).await;
+            let body = r#"{"schemaVersion":1,"fsLayers":[{"blobSum":"sha256:00"}],"history":[{}],"signatures":[{}]}"#;
+            let world = World::with(Login::None).await;
+            world.registry.push_raw("open", "v1", media_type, body);
             let verdict = check(&world, runtimes, &[]).await;
             assert_eq!(certain(&verdict, Cause::MediaType), expected, "{media_type} {runtimes:?}");
         }
@@ -220,5 +230,18 @@ async fn a_page_in_the_registrys_place_denies_nobody() {
         let said: Vec<_> = verdict.findings.iter().map(|finding| (finding.code, finding.certain)).collect();
         assert_eq!(said, [(Code::RegistryError, false)], "{shown}");
         assert_eq!(world.seen().len(), 2, "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_under_the_type_of_a_manifest_is_none() {
+    for media_type in [OCI_INDEX, OCI_MANIFEST] {
+        for page in ["OK", "1", "[]", "<html>Sign in</html>"] {
+            let world = World::with(Login::None).await;
+            world.registry.behave("open", Answer::status(200).body(media_type, page).unsigned());
+            let verdict = check(&world, &[], &[]).await;
+            let said: Vec<_> = verdict.findings.iter().map(|finding| (finding.code, finding.certain)).collect();
+            assert_eq!(said, [(Code::RegistryError, false)], "{media_type} {page}");
+        }
     }
 }

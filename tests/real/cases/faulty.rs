@@ -24,7 +24,7 @@ pub(super) fn cases(places: &Places, images: &Images) -> Vec<Case> {
         fails("503 with HTML", "unavailable", RegistryFault),
         fails("400", "bad", RegistryFault),
         fails("403 with a reason", "denied", Authorization),
-        fails("404 with HTML", "lost", NotFound),
+        fails("404 with HTML", "lost", NotFound).uncertain("RegistryError"),
         fails("401 without a challenge", "mute", Authorization),
         case("HEAD answers 405", "no-head").resolves_to(&manifest),
         case("HEAD without a digest", "no-digest").resolves_to(&manifest),

@@ -66,7 +66,7 @@ fn found(places: &Places, images: &Images) -> Vec<Case> {
     };
     vec![
         case("the mirror has it", "", up("sound").host('A', "false-digest", "")).resolves_to(&other),
-        passed_by("404", "lost"),
+        passed_by("404", "gone"),
         passed_by("429", "rate"),
         passed_by("500", "internal"),
         passed_by("502", "gateway"),
@@ -75,8 +75,8 @@ fn found(places: &Places, images: &Images) -> Vec<Case> {
         passed_by("a token that does not help", "deaf"),
         passed_by("a token server that refuses", "token-forbidden"),
         passed_by("a token server without a token", "token-empty"),
-        case("three hosts", "", up("false-digest").host('A', "gateway", "").host('B', "lost", "")).resolves_to(&other),
-        case("the order is that of the tables", "", up("lost").host('B', "sound", "").host('A', "false-digest", ""))
+        case("three hosts", "", up("false-digest").host('A', "gateway", "").host('B', "gone", "")).resolves_to(&other),
+        case("the order is that of the tables", "", up("gone").host('B', "sound", "").host('A', "false-digest", ""))
             .resolves_to(&sound),
         case("a dead mirror", "", up("sound").table(&format!("https://{}", places.refused), "")).resolves_to(&sound),
         case("a tag passes by a host that only pulls", "", {
@@ -84,17 +84,17 @@ fn found(places: &Places, images: &Images) -> Vec<Case> {
         })
         .resolves_to(&sound),
         case("a digest goes to a host that only pulls", &by_digest, {
-            up("lost").host('A', "sound", "capabilities = [\"pull\"]")
+            up("gone").host('A', "sound", "capabilities = [\"pull\"]")
         })
         .resolves_to(&sound),
-        case("a digest, 404, then the upstream", &by_digest, up("sound").host('A', "lost", "")).resolves_to(&sound),
+        case("a digest, 404, then the upstream", &by_digest, up("sound").host('A', "gone", "")).resolves_to(&sound),
         case("nothing goes to a host that only takes pushes", "", {
             up("sound").host('A', "false-digest", "capabilities = [\"push\"]")
         })
         .resolves_to(&sound),
-        case("a mirror that redirects", "", up("lost").host('A', "redirect", "")).resolves_to(&images.single),
-        case("a mirror that does not know HEAD", "", up("lost").host('A', "no-head", "")).resolves_to(&sound),
-        case("a login goes to a mirror that asks", "", up("lost").host('A', "two-challenges", ""))
+        case("a mirror that redirects", "", up("gone").host('A', "redirect", "")).resolves_to(&images.single),
+        case("a mirror that does not know HEAD", "", up("gone").host('A', "no-head", "")).resolves_to(&sound),
+        case("a login goes to a mirror that asks", "", up("gone").host('A', "two-challenges", ""))
             .secret(Secret::login("*.test", ALICE))
             .asks_as(&[ALICE])
             .resolves_to(&sound),
@@ -107,34 +107,36 @@ fn refused(places: &Places) -> Vec<Case> {
     let pair = |name: &str, mirror: &str, upstream: &str| case(name, "", up(upstream).host('A', mirror, ""));
     let dead = format!("https://{}", places.refused);
     vec![
-        pair("404 and 404", "lost", "lost").fails(&[NotFound]),
-        pair("500 before 404", "internal", "lost").fails(&[RegistryFault]),
-        pair("404 before 503", "lost", "unavailable").fails(&[RegistryFault]),
-        pair("403 before 404", "denied", "lost").fails(&[Authorization]),
-        pair("404 before 403", "lost", "denied").fails(&[Authorization]),
-        pair("404 before a token server that refuses", "lost", "token-forbidden").fails(&[NotFound]),
-        pair("a token server that refuses before 404", "token-forbidden", "lost").fails(&[NotFound]),
-        pair("401 without a challenge before 404", "mute", "lost").fails(&[Authorization]),
-        pair("a token that does not help before 404", "deaf", "lost").fails(&[Authorization]),
-        pair("a token that the mirror calls invalid in a second challenge, before 404", "stale-token", "lost")
+        pair("404 and 404", "gone", "gone").fails(&[NotFound]),
+        pair("404 and a page", "gone", "lost").fails(&[NotFound]).uncertain("RegistryError"),
+        pair("a page and 404", "lost", "gone").fails(&[NotFound]).uncertain("RegistryError"),
+        pair("500 before 404", "internal", "gone").fails(&[RegistryFault]),
+        pair("404 before 503", "gone", "unavailable").fails(&[RegistryFault]),
+        pair("403 before 404", "denied", "gone").fails(&[Authorization]),
+        pair("404 before 403", "gone", "denied").fails(&[Authorization]),
+        pair("404 before a token server that refuses", "gone", "token-forbidden").fails(&[NotFound]),
+        pair("a token server that refuses before 404", "token-forbidden", "gone").fails(&[NotFound]),
+        pair("401 without a challenge before 404", "mute", "gone").fails(&[Authorization]),
+        pair("a token that does not help before 404", "deaf", "gone").fails(&[Authorization]),
+        pair("a token that the mirror calls invalid in a second challenge, before 404", "stale-token", "gone")
             .fails(&[Authorization]),
-        pair("429 before 404", "rate", "lost").fails(&[RateLimited]),
-        pair("404 before an upstream that wants a login", "lost", "rate-after-login").fails(&[RateLimited]),
+        pair("429 before 404", "rate", "gone").fails(&[RateLimited]),
+        pair("404 before an upstream that wants a login", "gone", "rate-after-login").fails(&[RateLimited]),
         case("a mirror that wants a login, and there is none", "", {
-            up("lost").table(&format!("https://{}", places.basic), "")
+            up("gone").table(&format!("https://{}", places.basic), "")
         })
         .fails(&[NotFound]),
-        case("a digest that no host has", &format!("@{}", sha256(MANIFEST)), up("lost").host('A', "lost", ""))
+        case("a digest that no host has", &format!("@{}", sha256(MANIFEST)), up("gone").host('A', "gone", ""))
             .fails(&[NotFound]),
-        case("three refusals", "", up("lost").host('A', "token-forbidden", "").host('B', "denied", ""))
+        case("three refusals", "", up("gone").host('A', "token-forbidden", "").host('B', "denied", ""))
             .fails(&[Authorization]),
         pair("403 before 500: the first status speaks", "denied", "internal")
             .fails(&[Authorization])
             .uncertain("RegistryError"),
-        pair("a token server in trouble before 404", "token-internal", "lost")
+        pair("a token server in trouble before 404", "token-internal", "gone")
             .fails(&[NotFound])
             .uncertain("RegistryError"),
-        case("a dead mirror before 404", "", up("lost").table(&dead, ""))
+        case("a dead mirror before 404", "", up("gone").table(&dead, ""))
             .fails(&[NotFound])
             .uncertain("RegistryUnreachable"),
         case("two dead hosts", "", Hosts { places, text: format!("server = \"{dead}\"\n") }.table(&dead, ""))
@@ -153,23 +155,23 @@ fn reached(places: &Places, images: &Images) -> Vec<Case> {
     let one = images.single.as_str();
     let over_tls = |place: &str| format!("https://{place}");
     let over_http = |place: &str| format!("http://{place}");
-    let basic = || case("a registry with Basic logins as a mirror", "", up("lost").table(&over_tls(&places.basic), ""));
+    let basic = || case("a registry with Basic logins as a mirror", "", up("gone").table(&over_tls(&places.basic), ""));
     vec![
-        case("the path of the API is appended", "", up("lost").table("https://A", "")).resolves_to(&sound),
-        case("plain HTTP", "", up("lost").table(&over_http(&places.plain_http), "")).resolves_to(one),
+        case("the path of the API is appended", "", up("gone").table("https://A", "")).resolves_to(&sound),
+        case("plain HTTP", "", up("gone").table(&over_http(&places.plain_http), "")).resolves_to(one),
         case("HTTPS is tried where TLS is set, then HTTP", "", {
-            up("lost").table(&over_http(&places.plain_http), "skip_verify = true")
+            up("gone").table(&over_http(&places.plain_http), "skip_verify = true")
         })
         .resolves_to(one),
         case("HTTPS is spoken where TLS is set, though the URL says HTTP", "", {
-            up("lost").table(&over_http(&places.strange_ca), "skip_verify = true")
+            up("gone").table(&over_http(&places.strange_ca), "skip_verify = true")
         })
         .resolves_to(&sound),
         case("a strange authority, not verified", "", {
-            up("lost").table(&over_tls(&places.strange_ca), "skip_verify = true")
+            up("gone").table(&over_tls(&places.strange_ca), "skip_verify = true")
         })
         .resolves_to(&sound),
-        case("a wrong name, not verified", "", up("lost").table(&over_tls(&places.wrong_name), "skip_verify = true"))
+        case("a wrong name, not verified", "", up("gone").table(&over_tls(&places.wrong_name), "skip_verify = true"))
             .resolves_to(&sound),
         case("a strange authority is passed by", "", up("sound").table(&over_tls(&places.strange_ca), ""))
             .resolves_to(&sound),

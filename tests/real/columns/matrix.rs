@@ -75,8 +75,14 @@ pub(super) fn compare(scene: &mut Scene, figures: &mut Figures) -> Result<Rows, 
         for node in NODES {
             for Row { name, tag, content } in &table {
                 let image = format!("{to}/platforms:{tag}");
-                let question =
-                    Question { image: &image, username: "", password: "", timeout_ms: 30_000, platform: node };
+                let question = Question {
+                    image: &image,
+                    username: "",
+                    password: "",
+                    timeout_ms: 30_000,
+                    platform: node,
+                    fetch: false,
+                };
                 let answer = oracle.ask(&question)?;
                 figures.questions += 1;
                 if answer.digest.is_empty() {

@@ -34,6 +34,8 @@ type question struct {
 	TimeoutMs int64 `json:"timeoutMs"`
 	// Platform of the node, os/architecture[/variant]: which child of the index does it take? Empty: not asked.
 	Platform string `json:"platform"`
+	// Fetch the manifest, too, as a pull does before it looks at anything in it.
+	Fetch bool `json:"fetch"`
 }
 
 type answer struct {
@@ -104,6 +106,11 @@ func ask(q question, hostsDir string, limit time.Duration) (a answer) {
 		return refused(a, fmt.Errorf("failed to pull and unpack image %q: failed to resolve reference %q: %w", a.Ref, a.Ref, err))
 	}
 	a.Digest, a.MediaType, a.Code = desc.Digest.String(), desc.MediaType, "OK"
+	if q.Fetch {
+		if err := store(ctx, resolver, name, desc); err != nil {
+			return refused(a, fmt.Errorf("failed to pull and unpack image %q: %w", a.Ref, err))
+		}
+	}
 	if q.Platform == "" {
 		return a
 	}

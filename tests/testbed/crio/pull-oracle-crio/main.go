@@ -29,6 +29,8 @@ type question struct {
 	TimeoutMs int64 `json:"timeoutMs"`
 	// Platform of the node, os/architecture[/variant]: which child of the index does it take? Empty: not asked.
 	Platform string `json:"platform"`
+	// Fetch: read the manifest, too, as a copy does before it looks at anything in it.
+	Fetch bool `json:"fetch"`
 }
 
 type answer struct {
@@ -116,6 +118,16 @@ func ask(q question, dir string, limit time.Duration, a *answer) error {
 		return err
 	}
 	a.Digest, a.MediaType = digest.String(), mediaType
+	if q.Fetch {
+		if manifest.MIMETypeIsMultiImage(mediaType) {
+			_, err = manifest.ListFromBlob(blob, mediaType)
+		} else {
+			_, err = manifest.FromBlob(blob, mediaType)
+		}
+		if err != nil {
+			return fmt.Errorf("parsing manifest of docker://%s: %w", a.Ref, err)
+		}
+	}
 	if q.Platform == "" || !manifest.MIMETypeIsMultiImage(mediaType) {
 		return nil
 	}
