@@ -234,7 +234,7 @@ pub(super) fn mistake(draft: &Draft<'_>) -> Option<String> {
 
 /// What there is in place of a login, and what nodes do then.
 pub(super) fn nobody(draft: &Draft<'_>, code: Code) -> String {
-    format!("the entry in {} has {}, so nodes ask as nobody", secrets_tried(draft, code), half(draft))
+    format!("the entry in {} has {}, so nodes ask anonymously", secrets_tried(draft, code), half(draft))
 }
 
 /// What an entry that is no login lacks.

@@ -207,7 +207,7 @@ impl Caller {
 impl fmt::Display for Caller {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Nobody => f.write_str("nobody"),
+            Self::Nobody => f.write_str("anonymous"),
             Self::Basic { user } => write!(f, "{user}, password not shown"),
             Self::Form { user } => write!(f, "{user}, password not shown (form)"),
             Self::Bearer => f.write_str("bearer of a token, not shown"),
@@ -257,7 +257,7 @@ mod tests {
         let basic = format!("Basic {}", STANDARD.encode("ann:hunter2:more"));
         let token = format!("Basic {}", STANDARD.encode("hunter2:hunter2\n"));
         for (authorization, form, expected) in [
-            (None, None, "nobody"),
+            (None, None, "anonymous"),
             (secret(&basic), None, "ann, password not shown"),
             // Registries that take a token as both.
             (secret(&token), None, "(the password), password not shown"),

@@ -6,7 +6,7 @@ use crate::credentials::{Candidate, Source};
 use crate::facts::{Attempt, Facts, Secrets, Unreadable};
 use crate::nodes::platform::{Content, ReadContent};
 use crate::reference;
-use crate::registry::trace::Exchange;
+use crate::registry::trace::{Caller, Exchange};
 use crate::verdict::{Decision, Verdict};
 
 /// Logins that are listed at most: a docker configuration may have many.
@@ -121,7 +121,7 @@ fn candidates(page: &mut Page, explanation: &Explanation) {
             ));
             if credential.login().is_none() {
                 style = Style::Bad;
-                line.push_str("; user or password is empty, so the node asks as nobody");
+                line.push_str("; user or password is empty, so the node asks anonymously");
             }
             if let Some(expiry) = credential.expiry() {
                 let over = expiry.over(explanation.now).is_some();
@@ -147,7 +147,13 @@ fn exchanges(page: &mut Page, exchanges: &[Exchange]) {
         page.line(style, format!("{:>3}. > {method} {url} as {caller}{only}", number + 1));
         match (status, error) {
             (Some(status), _) => {
-                let style = if *status < 400 { Style::Good } else { Style::Bad };
+                let challenged = *status == 401 && headers.iter().any(|(name, _)| *name == "www-authenticate");
+                let style = match status {
+                    ..400 => Style::Good,
+                    // How each login begins: the registry says whom to ask for a token.
+                    _ if challenged && *caller == Caller::Nobody => Style::Plain,
+                    _ => Style::Bad,
+                };
                 page.line(style, format!("     < {status} in {millis} ms"));
             }
             (None, Some(error)) => page.line(Style::Bad, format!("     < no answer in {millis} ms: {error}")),
@@ -169,7 +175,7 @@ fn attempts(page: &mut Page, explanation: &Explanation, facts: &Facts) {
     let Some(image) = facts.images.first() else { return };
     page.heading("attempts, as a node makes them");
     for Attempt { source, outcome, expiry: _, login, age: _, stale: _, nothing_left, id: _ } in &image.attempts {
-        let who = if *login || *source == Source::Anonymous { "" } else { " (as nobody)" };
+        let who = if *login || *source == Source::Anonymous { "" } else { " (anonymously)" };
         match outcome {
             Ok(manifest) => page.line(Style::Good, format!("  {source}{who}: {}", manifest.digest)),
             Err(failure) => {

@@ -124,7 +124,7 @@ async fn explain_shows_each_request_in_order_with_whom_it_speaks_for() {
         let done = desk.run(&args).await;
         let mut rest = done.out.as_str();
         for line in [
-            "  1. > HEAD https://R/v2/team/api/manifests/v1 as nobody\n     < 401 in ",
+            "  1. > HEAD https://R/v2/team/api/manifests/v1 as anonymous\n     < 401 in ",
             "     < www-authenticate: ",
             "  2. > ",
             " as ann, password not shown",
@@ -208,14 +208,14 @@ async fn explain_takes_the_local_docker_login_and_needs_no_cluster() {
         }
         silent(&desk, &done, "ann", PASSWORD);
     }
-    // Docker logs in with the token; a kubelet finds no user and no password, and asks as nobody.
+    // Docker logs in with the token; a kubelet finds no user and no password, and asks anonymously.
     let token = config(json!({ host.as_str(): { "identitytoken": PASSWORD } }));
     let file = desk.write("token.json", &token.to_string());
     let done = desk.run(&["explain", "R/team/api:v1", "--pull-secret", "narrow", "--docker-config", &file]).await;
     for line in [
         "  --docker-config: auths, R: an identitytoken, which kubelets ignore\n",
         "  1. Secret \"narrow\", key R/team/api, user \"ann\", password not shown\n",
-        "  2. Secret \"docker-config\", key R, user \"\", password not shown; user or password is empty, so the node asks as nobody\n",
+        "  2. Secret \"docker-config\", key R, user \"\", password not shown; user or password is empty, so the node asks anonymously\n",
         "  Secret \"docker-config\": not needed\n",
     ] {
         assert!(done.out.contains(line), "{line}: {}", done.out);
@@ -316,6 +316,18 @@ async fn explain_has_colours_only_when_they_are_asked_for() {
     assert!(always.contains("\u{1b}[1mreference\u{1b}[0m\n"), "{always}");
     let json = desk.run(&[&args[..], &["--color", "always", "-o", "json"]].concat()).await;
     assert!(!json.out.contains('\u{1b}'));
+}
+
+#[tokio::test]
+async fn the_challenge_that_begins_a_login_is_not_shown_as_a_failure() {
+    let desk = Desk::new(Login::Basic).await;
+    for (secret, red) in [("regcred", false), ("bobs", true)] {
+        let args = ["explain", "R/team/api:v1", "--pull-secret", secret, "--color", "always"];
+        let done = desk.run(&args).await;
+        let is_red = |line: &&str| line.starts_with("\u{1b}[31m     < 40");
+        let plain = done.out.lines().filter(|line| line.starts_with("     < 401 in ")).count();
+        assert_eq!((plain >= 1, done.out.lines().filter(is_red).count() >= 1), (true, red), "{}", done.out);
+    }
 }
 
 #[tokio::test]

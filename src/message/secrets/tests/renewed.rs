@@ -70,13 +70,13 @@ fn who_holds_half_a_login_asks_as_nobody_and_is_told() {
         let (message, fix) = words("docker.io/acme/api:v1", &secrets, Code::NotFoundOrNoAccess);
         assert!(message.ends_with("or an anonymous caller may not pull it; docker.io does not say which"), "{message}");
         let starts = format!(
-            "the entry in Secret \"hub\" has {has}, so nodes ask as nobody; check the spelling, or renew it:\n"
+            "the entry in Secret \"hub\" has {has}, so nodes ask anonymously; check the spelling, or renew it:\n"
         );
         assert!(fix.starts_with(&starts), "{fix}");
         let (message, fix) = words("docker.io/acme/api:v1", &secrets, Code::RateLimited);
         assert!(message.ends_with("docker.io limits an anonymous caller"), "{message}");
         assert!(
-            fix.contains("so nodes ask as nobody; let nodes pull through a mirror") && fix.contains("or log in:"),
+            fix.contains("so nodes ask anonymously; let nodes pull through a mirror") && fix.contains("or log in:"),
             "{fix}"
         );
     }
