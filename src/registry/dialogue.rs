@@ -131,7 +131,7 @@ impl Registry {
             (Challenge::Basic, None) => {
                 let node = node::resolve_line(&ask.reference, &node::no_basic_credentials());
                 let failure = refused(ask, method, answer, None, Presented::Nobody);
-                Err(Failure { node: Some(node), weight: Weight::Unanswered, ..failure })
+                Err(Failure { node: Some(node), weight: Weight::Unanswered, ..failure.without_basic_credential() })
             }
             _ => self.session.answer(self.transport.as_ref(), ask, challenge, order).await,
         }

@@ -223,6 +223,14 @@ impl Failure {
         }
     }
 
+    /// Returns the failure of a Basic challenge that the pod has no credential for. A node sends nothing more then, so the
+    /// missing credential is the cause even at registries that hide which repositories exist.
+    #[must_use]
+    pub fn without_basic_credential(self) -> Self {
+        let hidden = self.code == Code::NotFoundOrNoAccess;
+        Self { code: if hidden { Code::CredentialsMissing } else { self.code }, ..self }
+    }
+
     /// Whether the same question would be answered in the same way: a certain code, and no login that was refused only
     /// once.
     pub fn certain(&self) -> bool {
@@ -268,5 +276,17 @@ fn weight(refusal: Refusal<'_>) -> Weight {
         (Authority::Manifest, 404) => Weight::NotFound,
         (Authority::Manifest, 400..) => Weight::Status,
         (Authority::Manifest, _) => Weight::Final,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_basic_challenge_without_a_credential_is_a_missing_credential() {
+        let codes = [Code::NotFoundOrNoAccess, Code::CredentialsMissing, Code::RateLimited];
+        let seen = codes.map(|code| Failure { code, ..Failure::nonsense("", None) }.without_basic_credential().code);
+        assert_eq!(seen, [Code::CredentialsMissing, Code::CredentialsMissing, Code::RateLimited]);
     }
 }
