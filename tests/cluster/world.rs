@@ -116,7 +116,12 @@ impl World {
         let on = |port: u16| format!("127.0.0.1:{port}");
         let fault = |port: Port| -> Result<String, Failure> {
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-            let site = Site { own: on(listener.local_addr()?.port()), elsewhere: on(open), witness: None };
+            let site = Site {
+                own: on(listener.local_addr()?.port()),
+                elsewhere: on(open),
+                plain: String::new(),
+                witness: None,
+            };
             Ok(faults::listen(listener, &leaf, port, site)?.to_string())
         };
         let places = Places {
@@ -297,7 +302,8 @@ impl World {
 fn named(places: &Places) -> Result<Vec<(String, SocketAddr)>, Failure> {
     let private = Authority::new("Corp Internal CA")?.issue(&[UNKNOWN_AUTHORITY])?;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-    let site = Site { own: UNKNOWN_AUTHORITY.to_owned(), elsewhere: String::new(), witness: None };
+    let site =
+        Site { own: UNKNOWN_AUTHORITY.to_owned(), elsewhere: String::new(), plain: String::new(), witness: None };
     let private = faults::listen(listener, &private, Port::Registry, site)?;
     let (basic, open) = (places.basic.parse()?, places.open.parse()?);
     Ok(vec![

@@ -103,7 +103,12 @@ impl Scene {
         let on = |port: u16| format!("127.0.0.1:{port}");
         let fault = |port: Port, leaf: &Leaf| -> Result<String, Failure> {
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-            let site = Site { own: on(listener.local_addr()?.port()), elsewhere: on(open), witness: None };
+            let site = Site {
+                own: on(listener.local_addr()?.port()),
+                elsewhere: on(open),
+                plain: String::new(),
+                witness: None,
+            };
             Ok(faults::listen(listener, leaf, port, site)?.to_string())
         };
         let stranger = Authority::new("an authority that nobody trusts")?.issue(&["127.0.0.1"])?;

@@ -4,6 +4,7 @@
 #[path = "faults/served.rs"]
 mod served;
 
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,6 +23,35 @@ pub(crate) const MANIFEST: &[u8] = br#"{"schemaVersion":2,"mediaType":"applicati
 /// A manifest of the time before 2016.
 const SCHEMA_1: &[u8] = br#"{"schemaVersion":1,"name":"fault/schema1","tag":"v1","architecture":"amd64","fsLayers":[],"history":[],"signatures":[]}"#;
 
+/// Bodies of token answers, by name: what a node reads, then what it refuses.
+pub(crate) const TOKEN_BODIES: [(&str, &str); 22] = [
+    ("capitals", r#"{"TOKEN":"good","Access_Token":"good","EXPIRES_IN":60}"#),
+    ("kelvin", "{\"to\u{212a}en\":\"good\",\"acce\u{17f}\u{17f}_token\":\"good\"}"),
+    ("escapes", r#"{"\u0074oken":"g\u006fod","access_token":"go\u006fd"}"#),
+    ("behind", r#"{"token":"good","access_token":"good"}<!-- served by -->"#),
+    ("two", r#"{"token":"good","access_token":"good"}{"token":5}"#),
+    ("duplicate", r#"{"token":"bad","token":"good","access_token":"bad","access_token":"good"}"#),
+    ("null-after", r#"{"token":"good","access_token":"good","expires_in":5,"expires_in":null,"Token":null}"#),
+    ("negative", r#"{"token":"good","access_token":"good","expires_in":-1}"#),
+    ("hour", r#"{"token":"good","access_token":"good","issued_at":"2026-01-02T3:04:05,5+24:00"}"#),
+    ("fraction", r#"{"token":"good","access_token":"good","expires_in":300.0}"#),
+    ("exponent", r#"{"token":"good","access_token":"good","expires_in":3e2}"#),
+    ("text", r#"{"token":"good","access_token":"good","expires_in":"300"}"#),
+    ("overflow", r#"{"token":"good","access_token":"good","expires_in":9223372036854775808}"#),
+    ("unix", r#"{"token":"good","access_token":"good","issued_at":1457510670}"#),
+    ("unix-text", r#"{"token":"good","access_token":"good","issued_at":"1457510670"}"#),
+    ("blank", r#"{"token":"good","access_token":"good","issued_at":"2026-01-02 03:04:05Z"}"#),
+    ("february", r#"{"token":"good","access_token":"good","issued_at":"2026-02-29T03:04:05Z"}"#),
+    ("refresh", r#"{"token":"good","access_token":"good","refresh_token":7}"#),
+    ("array", r#"{"token":["good"],"access_token":["good"]}"#),
+    ("mark", "\u{feff}{\"token\":\"good\",\"access_token\":\"good\"}"),
+    ("cut", r#"{"token":"good","access_token":"good""#),
+    ("list", r#"[{"token":"good"}]"#),
+];
+
+/// How many of [`TOKEN_BODIES`] a node reads.
+pub(crate) const READABLE_TOKENS: usize = 9;
+
 const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
 
 /// What a port does to whoever connects.
@@ -37,6 +67,8 @@ pub(crate) enum Port {
     Closing,
     /// The registry of [`answer`], over TLS.
     Registry,
+    /// Plain HTTP that redirects everything to the registry of `site.own`, over TLS.
+    Moved,
 }
 
 /// What [`answer`] needs to know about its surroundings.
@@ -46,6 +78,8 @@ pub(crate) struct Site {
     pub(crate) own: String,
     /// `host:port` of a sound registry, for redirects.
     pub(crate) elsewhere: String,
+    /// `host:port` without TLS that redirects to a token server with it.
+    pub(crate) plain: String,
     /// Where requests are noted, and under which letter.
     pub(crate) witness: Option<(char, Witness)>,
 }
@@ -114,6 +148,13 @@ fn serve(mut stream: TcpStream, tls: Arc<ServerConfig>, port: Port, site: &Site)
             stream.write_all(b"HTTP/1.0 400 Bad Request\r\n\r\nthis is no request\n")?;
             return Ok(());
         }
+        Port::Moved => {
+            if let Some(request) = read_request(&mut stream)? {
+                let location = format!("https://{}{}", site.own, request.path);
+                write_answer(&mut stream, &Answer::moved("301 Moved Permanently", &location), false)?;
+            }
+            return Ok(());
+        }
         Port::Dripping | Port::Closing | Port::Registry => {}
     }
     let mut stream = StreamOwned::new(ServerConnection::new(tls)?, stream);
@@ -138,7 +179,7 @@ fn serve(mut stream: TcpStream, tls: Arc<ServerConfig>, port: Port, site: &Site)
                 thread::sleep(Duration::from_millis(100));
             }
         }
-        Port::Plain | Port::Silent | Port::Closing => {}
+        Port::Plain | Port::Silent | Port::Closing | Port::Moved => {}
     }
     stream.conn.send_close_notify();
     stream.flush()?;
@@ -237,6 +278,18 @@ fn answer(request: &Request, site: &Site) -> Answer {
         "two-challenges" if login.is_none() => Answer::new("401 Unauthorized", Vec::new())
             .with("WWW-Authenticate", "Basic realm=\"fault\"")
             .with("WWW-Authenticate", &challenge(site, "good")),
+        "digest-basic" if login.is_none() => {
+            challenges(&["Digest realm=\"fault\", nonce=\"n\"", "Basic realm=\"fault\""])
+        }
+        "negotiate-basic" if login.is_none() => challenges(&["Negotiate", "BASIC realm=\"fault\"", "NTLM"]),
+        "digest-line" if login.is_none() => challenges(&["Digest realm=\"fault\", Basic realm=\"fault\""]),
+        "digest-only" => challenges(&["Digest realm=\"fault\", nonce=\"n\""]),
+        // A replica that lacks the user, or the key of the token, takes every second request.
+        "flaky-basic" if login.is_none() || every_second("basic") => challenges(&["Basic realm=\"fault\""]),
+        "flaky-token" if login.is_none() || every_second("token") => bearer(site, "good"),
+        "plain-realm" if login.is_none() => {
+            challenges(&[&format!("Bearer realm=\"http://{}/token/good\",service=\"fault\"", site.plain)])
+        }
         kind @ ("stale-token" | "rate-after-login") if login.is_none() && !kind.is_empty() => bearer(site, "good"),
         kind if kind.starts_with("served-") => served::answer(kind.trim_start_matches("served-"), request, site),
         kind if kind.starts_with("token-") && login.is_none() => bearer(site, kind.trim_start_matches("token-")),
@@ -250,10 +303,41 @@ fn token(kind: &str, request: &Request) -> Answer {
         "forbidden" => error("403 Forbidden", "DENIED"),
         "rate" => error("429 Too Many Requests", "TOOMANYREQUESTS"),
         "empty" => Answer::json("200 OK", "{}"),
+        "post-only" if request.method == "GET" => error("401 Unauthorized", "UNAUTHORIZED"),
+        "post-400" | "post-401" | "post-403" | "post-404" if request.method == "POST" => match kind {
+            "post-400" => error("400 Bad Request", "UNSUPPORTED"),
+            "post-401" => error("401 Unauthorized", "UNAUTHORIZED"),
+            "post-403" => error("403 Forbidden", "DENIED"),
+            _ => error("404 Not Found", "UNSUPPORTED"),
+        },
+        "moved-301" => Answer::moved("301 Moved Permanently", "/token/good"),
+        "moved-303" => Answer::moved("303 See Other", "good"),
+        "moved-307" => Answer::moved("307 Temporary Redirect", "/token/good"),
+        "moved-308" => {
+            Answer::moved("308 Permanent Redirect", &format!("{}#end", request.path.replace("moved-308", "good")))
+        }
+        "moved-300" => Answer::moved("300 Multiple Choices", "/token/good"),
+        kind if kind.starts_with("json-") => {
+            let known = TOKEN_BODIES.iter().find(|(name, _)| Some(*name) == kind.strip_prefix("json-"));
+            Answer::new("200 OK", known.map(|(_, body)| body.as_bytes().to_vec()).unwrap_or_default())
+        }
         "get-only" if request.method == "POST" => Answer::new("405 Method Not Allowed", Vec::new()),
         "get-only" if request.authorization.is_none() => error("401 Unauthorized", "UNAUTHORIZED"),
         _ => Answer::json("200 OK", r#"{"token":"good","access_token":"good","expires_in":300}"#),
     }
+}
+
+/// Whether this is the first, third, fifth … call for a name.
+fn every_second(name: &'static str) -> bool {
+    static CALLS: Mutex<BTreeMap<&str, usize>> = Mutex::new(BTreeMap::new());
+    let mut calls = CALLS.lock().unwrap_or_else(PoisonError::into_inner);
+    let count = calls.entry(name).or_default();
+    *count += 1;
+    *count % 2 == 1
+}
+
+fn challenges(lines: &[&str]) -> Answer {
+    lines.iter().fold(error("401 Unauthorized", "UNAUTHORIZED"), |answer, line| answer.with("WWW-Authenticate", line))
 }
 
 fn challenge(site: &Site, kind: &str) -> String {
@@ -281,6 +365,10 @@ impl Answer {
 
     fn json(status: &'static str, body: &str) -> Self {
         Self::new(status, body.as_bytes().to_vec()).with("Content-Type", "application/json")
+    }
+
+    fn moved(status: &'static str, location: &str) -> Self {
+        Self::html(status).with("Location", location)
     }
 
     fn html(status: &'static str) -> Self {

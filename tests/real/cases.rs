@@ -5,6 +5,7 @@ mod basic;
 mod bearer;
 mod faulty;
 mod hosts;
+mod logins;
 mod mirrors;
 mod open;
 
@@ -81,6 +82,7 @@ pub(crate) fn all(places: &Places, images: &Images) -> Vec<Case> {
     cases.extend(open::cases(places, images));
     cases.extend(faulty::cases(places, images));
     cases.extend(hosts::cases(places, images));
+    cases.extend(logins::cases(places));
     cases.extend(mirrors::cases(places, images));
     for (index, case) in cases.iter_mut().enumerate() {
         case.number = index + 1;

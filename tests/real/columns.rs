@@ -13,10 +13,12 @@ use crate::scene::Scene;
 use crate::{Failure, Figures, Verdict, ask_oracle};
 
 /// What CRI-O's library does otherwise by design, by a part of the case's name, and why.
-const CRI_O_DIFFERS: [(&str, &str); 3] = [
+const CRI_O_DIFFERS: [(&str, &str); 5] = [
     ("HEAD with the digest of other bytes", "it sends no HEAD, and takes the digest of the bytes, not of a header"),
     ("a token", "the challenge comes from GET /v2/, which is open here; that of the manifest is not looked at"),
     ("Basic and Bearer challenges together", "likewise"),
+    ("Basic behind another scheme", "likewise"),
+    ("refused now and then", "likewise"),
 ];
 
 /// A runtime beside containerd 2.

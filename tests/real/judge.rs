@@ -38,7 +38,7 @@ pub(crate) struct NodeLine {
 impl Class {
     /// The class of the resolver's text. Statuses come first: they also stand inside the texts about tokens.
     pub(crate) fn of_oracle(text: &str) -> Option<Self> {
-        const TABLE: [(&str, Class); 21] = [
+        const TABLE: [(&str, Class); 22] = [
             ("invalid reference format", Class::InvalidReference),
             ("repository name must", Class::InvalidReference),
             ("checksum digest", Class::InvalidReference),
@@ -50,6 +50,7 @@ impl Class {
             (": 503 ", Class::RegistryFault),
             (": 400 ", Class::RegistryFault),
             ("did not include a token", Class::RegistryFault),
+            ("unable to decode token response", Class::RegistryFault),
             ("pull access denied", Class::Authorization),
             (": 401 ", Class::Authorization),
             (": 403 ", Class::Authorization),

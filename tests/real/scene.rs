@@ -104,9 +104,18 @@ impl Scene {
         let images = images::push_all((Ipv4Addr::LOCALHOST, plain_http).into())?;
 
         let on = |port: u16| format!("127.0.0.1:{port}");
+        let plain = {
+            let listen = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
+            let site = |own: String| Site { own, elsewhere: on(open), plain: on(refused), witness: None };
+            let tokens = listen()?;
+            let own = on(tokens.local_addr()?.port());
+            faults::listen(tokens, &leaf, Port::Registry, site(own.clone()))?;
+            faults::listen(listen()?, &leaf, Port::Moved, site(own))?.to_string()
+        };
         let fault = |port: Port, leaf: &Leaf| -> Result<String, Failure> {
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-            let site = Site { own: on(listener.local_addr()?.port()), elsewhere: on(open), witness: None };
+            let own = on(listener.local_addr()?.port());
+            let site = Site { own, elsewhere: on(open), plain: plain.clone(), witness: None };
             Ok(faults::listen(listener, leaf, port, site)?.to_string())
         };
         let stranger = Authority::new("an authority that nobody trusts")?.issue(&["127.0.0.1"])?;
@@ -115,7 +124,8 @@ impl Scene {
         let noting = |letter: char| -> Result<String, Failure> {
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
             let own = on(listener.local_addr()?.port());
-            let site = Site { own, elsewhere: on(open), witness: Some((letter, Arc::clone(&witness))) };
+            let witness = Some((letter, Arc::clone(&witness)));
+            let site = Site { own, elsewhere: on(open), plain: plain.clone(), witness };
             Ok(faults::listen(listener, &leaf, Port::Registry, site)?.to_string())
         };
         let places = Places {
