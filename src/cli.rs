@@ -219,9 +219,8 @@ pub fn load_policy(path: Option<&Path>) -> Result<Policy, CommandError> {
 fn read_policy(path: Option<&Path>) -> Result<Policy, CommandError> {
     let Some(path) = path else { return Ok(Policy::default()) };
     let name = path.display().to_string();
-    let text =
-        std::fs::read_to_string(path).map_err(|source| CommandError::ConfigFile { path: name.clone(), source })?;
-    Ok(config::parse(&text, &name)?)
+    let bytes = std::fs::read(path).map_err(|source| CommandError::ConfigFile { path: name.clone(), source })?;
+    Ok(config::from_bytes(&bytes, &name)?)
 }
 
 /// The same policy with what nodes are declared to have.

@@ -14,9 +14,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use jiff::SignedDuration;
 use jiff::civil::Date;
-use serde_saphyr::{Location, Spanned};
 
-pub(crate) use self::syntax::describe;
 use self::syntax::{
     CacheText, ExceptionText, FileText, GuardText, KindText, NamespaceText, NodesText, OnUncertainText, PinText,
     RegistryText, SharedCacheText,
@@ -30,6 +28,7 @@ use crate::registry::proxies;
 use crate::workload::Shape;
 use crate::workload::configured::TemplateKind;
 use crate::workload::template_path::TemplatePath;
+use crate::yaml::{self, Dialect, Mistake, Position, Spanned};
 
 /// A configuration that cannot be used, and where the mistake is.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -48,28 +47,24 @@ pub struct ConfigError {
 /// What is wrong with an empty file.
 const EMPTY: &str = "the file holds no configuration: write mode: audit or more, or {} for all defaults";
 
-/// A mistake that serde cannot see.
-struct Mistake {
-    at: Location,
-    sentence: String,
-}
-
 /// Reads a configuration; `file_name` appears in the error only. `{}` is the default policy. A text that holds nothing is
 /// refused: it is what an emptied file leaves, and would turn an `enforce` into the default `audit`.
 pub fn parse(text: &str, file_name: &str) -> Result<Policy, ConfigError> {
-    let options = serde_saphyr::options! { with_snippet: false };
-    let file: Option<FileText> = serde_saphyr::from_str_with_options(text, options).map_err(|error| {
-        let at = error.location().unwrap_or(Location::UNKNOWN);
-        config_error(file_name, at, syntax::describe(&error))
-    })?;
-    let Some(file) = file else {
-        return Err(config_error(file_name, Location::UNKNOWN, EMPTY.to_owned()));
-    };
-    compile(file).map_err(|mistake| config_error(file_name, mistake.at, mistake.sentence))
+    from_bytes(text.as_bytes(), file_name)
 }
 
-fn config_error(file_name: &str, at: Location, sentence: String) -> ConfigError {
-    ConfigError { file: file_name.to_owned(), line: at.line().max(1), column: at.column().max(1), sentence }
+/// The same for a file as it is, in UTF-8 or UTF-16.
+pub fn from_bytes(bytes: &[u8], file_name: &str) -> Result<Policy, ConfigError> {
+    let empty = || Mistake { at: Position { line: 1, column: 1 }, sentence: EMPTY.to_owned() };
+    let policy = yaml::single(bytes, Dialect::Own).and_then(|file| compile(file.ok_or_else(empty)?));
+    policy.map_err(|mistake| ConfigError::new(file_name, mistake))
+}
+
+impl ConfigError {
+    /// A mistake in a file.
+    pub(crate) fn new(file: &str, Mistake { at, sentence }: Mistake) -> Self {
+        Self { file: file.to_owned(), line: at.line as u64, column: at.column as u64, sentence }
+    }
 }
 
 fn compile(file: FileText) -> Result<Policy, Mistake> {
@@ -229,7 +224,7 @@ fn at<T, E: fmt::Display>(text: &Spanned<String>, compile: impl Fn(&str) -> Resu
 }
 
 fn mistake<T>(place: &Spanned<T>, sentence: impl Into<String>) -> Mistake {
-    Mistake { at: place.referenced, sentence: sentence.into() }
+    Mistake { at: place.at, sentence: sentence.into() }
 }
 
 /// A namespace is named exactly; a glob here would look like an exemption and exempt nothing.

@@ -29,6 +29,7 @@ pub mod kubernetes_name;
 pub mod manifests;
 pub mod reference;
 pub mod workload;
+pub mod yaml;
 // with which rules
 pub mod config;
 pub mod policy;

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use crate::args::{CheckArgs, Format, Output, SourceArgs};
 use crate::check::Purpose;
 use crate::cli::{CommandError, block_on, exit, load_policy, print, source_engine, strict_policy};
-use crate::manifests::{ManifestError, Object, Source};
+use crate::manifests::{ManifestError, Object, Problem, Source, served_version};
 use crate::message;
 use crate::output::Report;
 use crate::workload::configured::{self, TemplateKind, Templates};
@@ -131,6 +131,10 @@ fn workloads(object: &Object, namespace: &str, kinds: &[TemplateKind]) -> Result
         }
         return Ok(workloads);
     }
+    if let Some(served) = served_version(&meta.api_version, &meta.kind) {
+        let api_version = meta.api_version;
+        return Err(object.error("apiVersion", Problem::NotServed { api_version, served }));
+    }
     if Shape::of(&meta.api_version, &meta.kind).is_none() {
         return Ok(Vec::new());
     }
@@ -144,7 +148,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<Source>, CommandError> {
     if path == Path::new("-") {
         let mut bytes = Vec::new();
         std::io::stdin().read_to_end(&mut bytes).map_err(|source| unreadable(path, source))?;
-        return Ok(vec![Source::new("-", &bytes)]);
+        return Ok(vec![Source::new("-", bytes)]);
     }
     let mut files: Vec<PathBuf> = Vec::new();
     if path.is_dir() {
@@ -162,7 +166,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<Source>, CommandError> {
         .into_iter()
         .map(|file| {
             let bytes = std::fs::read(&file).map_err(|source| unreadable(&file, source))?;
-            Ok(Source::new(&file.display().to_string(), &bytes))
+            Ok(Source::new(&file.display().to_string(), bytes))
         })
         .collect()
 }

@@ -135,7 +135,7 @@ impl Contents {
     /// Objects from text; `file` appears in errors only. An object without a namespace is in `default`.
     pub fn parse(text: &str, file: &str) -> Result<Self, FileClusterError> {
         let (mut contents, mut nodes) = (Self::default(), Vec::new());
-        contents.add(&Source::new(file, text.as_bytes()), &mut nodes)?;
+        contents.add(&Source::new(file, text), &mut nodes)?;
         Ok(contents.with(nodes))
     }
 
@@ -158,7 +158,7 @@ impl Contents {
         let (mut contents, mut nodes) = (Self::default(), Vec::new());
         for file in files {
             let bytes = std::fs::read(&file).map_err(|source| unreadable(&file, source))?;
-            contents.add(&Source::new(&file.display().to_string(), &bytes), &mut nodes)?;
+            contents.add(&Source::new(&file.display().to_string(), bytes), &mut nodes)?;
         }
         Ok(contents.with(nodes))
     }
@@ -275,8 +275,7 @@ status:
     fn a_secret_that_does_not_decode_is_named_and_not_shown() {
         let text = "kind: Secret\nmetadata: { name: s }\ndata: { a: 'hunter2!!' }";
         let error = Contents::parse(text, "f.yaml").unwrap_err().to_string();
-        let expected = "--cluster-from f.yaml: Secret \"s\": data: the value of \"a\" is not base64: illegal base64 data at \
-            input byte 7; encode it with base64 -w0, or write it as text under stringData";
-        assert_eq!(error, expected);
+        let expected = "--cluster-from f.yaml:3:12: Secret \"s\": data[\"a\"]: the value of \"a\" is not base64: ";
+        assert!(error.starts_with(expected) && !error.contains("hunter2"), "{error}");
     }
 }

@@ -34,7 +34,7 @@ pub(super) fn decode(object: &Object) -> Result<PullSecret, ManifestError> {
                 "the value of {key:?} is not base64: illegal base64 data at input byte {byte}; \
                  encode it with base64 -w0, or write it as text under stringData"
             );
-            object.error("data", problem)
+            object.error(&format!("data[{key:?}]"), problem)
         })?;
         bytes.insert(key, decoded);
     }

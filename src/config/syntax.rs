@@ -1,4 +1,4 @@
-//! The shape of the configuration file, as serde reads it, and serde's complaints in the words of its reader.
+//! The shape of the configuration file, as serde reads it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,11 +6,11 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_saphyr::{Error, Spanned};
 
 use crate::finding::Code;
 use crate::nodes::Runtime;
 use crate::policy::{Mode, NodeAccess, PinFormat, PinOwners, TemplatesAction, UncertainAction};
+use crate::yaml::Spanned;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
@@ -230,35 +230,4 @@ impl<'de> Deserialize<'de> for OnUncertainText {
 /// A key with nothing behind it, as when every line below it is commented out, is a key left out.
 fn or_default<'de, T: Default + Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
     Option::deserialize(deserializer).map(Option::unwrap_or_default)
-}
-
-/// serde's complaint, in the words of the file.
-pub(crate) fn describe(error: &Error) -> String {
-    let mut complaint = error.without_snippet();
-    if let Error::AliasError { error, .. } = complaint {
-        complaint = error.without_snippet();
-    }
-    match complaint {
-        Error::SerdeUnknownField { field, expected, .. } => {
-            format!("unknown key {field:?}; known here: {}", expected.join(", "))
-        }
-        Error::SerdeUnknownVariant { variant, expected, .. } => {
-            format!("{variant:?} is not known here: use {}", expected.join(", "))
-        }
-        Error::SerdeMissingField { field, .. } => format!("key {field:?} is missing"),
-        Error::DuplicateMappingKey { key: Some(key), .. } => format!("key {key:?} is given twice"),
-        Error::SerdeInvalidType { unexpected, expected, .. } => format!("expected {expected}, found {unexpected}"),
-        Error::MultipleDocuments { .. } => "the file holds a second document: keep one".to_owned(),
-        Error::InvalidScalar { ty: "boolean", .. } | Error::InvalidBooleanStrict { .. } => {
-            "expected true or false".to_owned()
-        }
-        Error::ExternallyTaggedEnumExpectedScalarOrMapping { .. } => "expected one word here".to_owned(),
-        Error::Unexpected { expected, .. } => {
-            format!("expected a {} here", expected.strip_suffix(" start").unwrap_or(expected))
-        }
-        other => {
-            let sentence = other.to_string();
-            sentence.split_once(" at line ").map_or(sentence.clone(), |(words, _place)| words.to_owned())
-        }
-    }
 }

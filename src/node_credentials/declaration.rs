@@ -12,13 +12,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use jiff::SignedDuration;
-use serde_saphyr::{Location, Spanned};
 
 use self::syntax::{ConfigText, EnvText, ProviderText};
 pub use self::token_attributes::{TokenAttributes, TokenCache};
-use crate::config::{ConfigError, describe};
+use crate::config::ConfigError;
 use crate::credentials::url_match::Pattern;
 use crate::go_duration;
+use crate::yaml::{self, Dialect, Mistake, Position, Spanned};
 
 /// The group of the configuration, in its three versions. Only the first knows `tokenAttributes`.
 const CONFIG_VERSIONS: [&str; 3] =
@@ -45,48 +45,28 @@ pub(super) enum Version {
     V1alpha1,
 }
 
-/// A mistake that serde cannot see.
-struct Mistake {
-    at: Location,
-    sentence: String,
-}
-
 /// Reads the files of a declaration, each with its name, in their order.
 ///
 /// # Errors
 /// The first mistake.
-pub fn parse(files: &[(String, String)]) -> Result<Vec<Provider>, ConfigError> {
+pub fn parse<B: AsRef<[u8]>>(files: &[(String, B)]) -> Result<Vec<Provider>, ConfigError> {
     let mut providers = Vec::new();
     let mut names = BTreeSet::new();
     for (file_name, text) in files {
-        let options = serde_saphyr::options! { with_snippet: false, no_schema: true };
-        let config: Option<ConfigText> = serde_saphyr::from_str_with_options(text, options).map_err(|error| {
-            let at = error.location().unwrap_or(Location::UNKNOWN);
-            mistaken(file_name, at, said(&error))
-        })?;
-        let config = config.ok_or_else(|| {
-            mistaken(file_name, Location::UNKNOWN, "the file is empty: it needs apiVersion and kind".to_owned())
-        })?;
-        let found = compile(config, &mut names).map_err(|mistake| mistaken(file_name, mistake.at, mistake.sentence))?;
-        providers.extend(found);
+        let empty = || at_the_start("the file is empty: it needs apiVersion and kind");
+        let config = yaml::single(text.as_ref(), Dialect::Strict).and_then(|config| config.ok_or_else(empty));
+        let found = config.and_then(|config| compile(config, &mut names));
+        providers.extend(found.map_err(|mistake| ConfigError::new(file_name, mistake))?);
     }
     if providers.is_empty() {
         let file_name = files.first().map_or("", |(name, _)| name);
-        return Err(mistaken(file_name, Location::UNKNOWN, "no provider is declared: providers needs one".to_owned()));
+        return Err(ConfigError::new(file_name, at_the_start("no provider is declared: providers needs one")));
     }
     Ok(providers)
 }
 
-/// serde's complaint, but not the value of a variable, which may be a login.
-fn said(error: &serde_saphyr::Error) -> String {
-    match error.without_snippet() {
-        serde_saphyr::Error::QuotingRequired { .. } => "expected a string: put the value in quotes".to_owned(),
-        _ => describe(error),
-    }
-}
-
-fn mistaken(file_name: &str, at: Location, sentence: String) -> ConfigError {
-    ConfigError { file: file_name.to_owned(), line: at.line().max(1), column: at.column().max(1), sentence }
+fn at_the_start(sentence: &str) -> Mistake {
+    Mistake { at: Position { line: 1, column: 1 }, sentence: sentence.to_owned() }
 }
 
 fn compile(config: ConfigText, names: &mut BTreeSet<String>) -> Result<Vec<Provider>, Mistake> {
@@ -110,7 +90,7 @@ fn compile_provider(
     with_tokens: bool,
     names: &mut BTreeSet<String>,
 ) -> Result<Provider, Mistake> {
-    let here = provider.referenced;
+    let here = provider.at;
     let ProviderText { name, match_images, default_cache_duration, api_version, args, env, token_attributes } =
         provider.value;
     let missing = |key: &str| Mistake { at: here, sentence: format!("key {key:?} is missing") };
@@ -132,7 +112,7 @@ fn compile_provider(
     let token_attributes = token_attributes.map(|attributes| {
         if !with_tokens {
             let sentence = format!("tokenAttributes exists in {} only", CONFIG_VERSIONS[0]);
-            return Err(Mistake { at: attributes.referenced, sentence });
+            return Err(Mistake { at: attributes.at, sentence });
         }
         token_attributes::compile(attributes, version)
     });
@@ -148,7 +128,7 @@ fn compile_provider(
 }
 
 fn mistake<T>(place: &Spanned<T>, sentence: impl Into<String>) -> Mistake {
-    Mistake { at: place.referenced, sentence: sentence.into() }
+    Mistake { at: place.at, sentence: sentence.into() }
 }
 
 /// An empty name is the directory itself, which no node can execute.

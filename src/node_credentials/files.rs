@@ -43,7 +43,7 @@ pub fn read(path: &Path) -> Result<Vec<Provider>, DeclarationError> {
     } else {
         vec![path.to_owned()]
     };
-    let read = |file: PathBuf| match std::fs::read_to_string(&file) {
+    let read = |file: PathBuf| match std::fs::read(&file) {
         Ok(text) => Ok((file.display().to_string(), text)),
         Err(error) => Err(refuse(&file, error)),
     };

@@ -85,7 +85,7 @@ fn read(file: &str) -> String {
 }
 
 fn values(text: &str) -> Value {
-    serde_saphyr::from_str(text).expect("values.yaml is YAML")
+    pullgate::yaml::single(text.as_bytes(), pullgate::yaml::Dialect::Manifest).unwrap().expect("values.yaml is YAML")
 }
 
 /// Keys with their comments, in the order of the file. A map none of whose keys has a comment is one value.

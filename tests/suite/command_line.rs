@@ -332,7 +332,7 @@ async fn a_pod_in_a_file_gets_the_secrets_of_its_service_account() {
 async fn a_mistake_is_one_sentence_and_ends_with_2() {
     let desk = Desk::new(Login::None).await;
     let bad_yaml = desk.manifest("bad.yaml", "kind: Pod\nmetadata: {\n");
-    let no_kind = desk.manifest("nokind.yaml", "kind: Pod\n---\na: 1\n");
+    let no_kind = desk.manifest("nokind.yaml", "kind: ConfigMap\n---\na: 1\n");
     let bad_pod = desk.manifest("badpod.yaml", &pod("p", "R/open:v1", "").replace("[{ name: c,", "[{ name: 7,"));
     let bad_config = desk.manifest("bad-config.yaml", "mode: enforce\nmodes: warn\n");
     let bad_glob = desk.manifest("bad-glob.yaml", "guard:\n  allowAddresses: [10.0.0.0/33]\n");
@@ -346,9 +346,12 @@ async fn a_mistake_is_one_sentence_and_ends_with_2() {
         (vec!["check", "-f", &bad_yaml], "pullgate: --file DIR/bad.yaml:2:11: "),
         (
             vec!["check", "-f", &no_kind],
-            "pullgate: --file DIR/nokind.yaml: document 2 is no Kubernetes object: it has no kind",
+            "pullgate: --file DIR/nokind.yaml:3:1: this is no Kubernetes object: it has no kind",
         ),
-        (vec!["check", "-f", &bad_pod], "pullgate: --file DIR/badpod.yaml: Pod \"p\": "),
+        (
+            vec!["check", "-f", &bad_pod],
+            "pullgate: --file DIR/badpod.yaml:5:24: Pod \"p\": spec.containers[0].name: expected a string, found a number: put the value in quotes",
+        ),
         (
             vec!["check", "--image", "R/open:v1", "--config", "/nowhere.yaml"],
             "pullgate: --config /nowhere.yaml: No such file or directory (os error 2)",
@@ -363,7 +366,7 @@ async fn a_mistake_is_one_sentence_and_ends_with_2() {
         ),
         (
             vec!["check", "--image", "R/open:v1", "--cluster-from", &bad_cluster],
-            "pullgate: --cluster-from DIR/bad-cluster.yaml: Secret \"s\": ",
+            "pullgate: --cluster-from DIR/bad-cluster.yaml:3:12: Secret \"s\": data[\"a\"]: ",
         ),
         (
             vec!["check", "--image", "R/open:v1", "--cluster-from", "/nowhere"],

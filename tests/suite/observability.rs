@@ -49,7 +49,10 @@ fn read(path: &str) -> String {
 }
 
 fn alerts() -> Vec<Alert> {
-    let rules: Value = serde_saphyr::from_str(&read("charts/pullgate/alerts.yaml")).unwrap();
+    let rules: Value =
+        pullgate::yaml::single(read("charts/pullgate/alerts.yaml").as_bytes(), pullgate::yaml::Dialect::Manifest)
+            .unwrap()
+            .unwrap();
     let rules = rules["groups"].as_array().unwrap().iter().flat_map(|group| group["rules"].as_array().unwrap());
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     rules

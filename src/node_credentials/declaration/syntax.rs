@@ -5,7 +5,8 @@ use std::fmt;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Visitor};
-use serde_saphyr::Spanned;
+
+use crate::yaml::Spanned;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

@@ -149,7 +149,7 @@ fn mistakes_are_named_with_their_place() {
         ),
         (
             config(&format!("{PROVIDER}    env: [{{name: A, value: true}}]\n")),
-            "c.yaml:8:28: expected a string: put the value in quotes",
+            "c.yaml:8:28: providers[0].env[0].value: expected a string, found true or false: put the value in quotes",
         ),
         (config(&format!("{PROVIDER}    args: a\n")), "c.yaml:8:11: "),
         (config(&format!("{PROVIDER}    args: []\n    args: []\n")), "c.yaml:9:5: key \"args\" is given twice"),

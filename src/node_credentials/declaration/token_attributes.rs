@@ -2,10 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use serde_saphyr::Spanned;
-
 use super::syntax::TokenAttributesText;
 use super::{Mistake, Version, mistake};
+use crate::yaml::Spanned;
 
 /// Which `ServiceAccount` token a plugin wants, and what else of the account.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,7 +31,7 @@ pub enum TokenCache {
 }
 
 pub(super) fn compile(attributes: Spanned<TokenAttributesText>, version: Version) -> Result<TokenAttributes, Mistake> {
-    let at = attributes.referenced;
+    let at = attributes.at;
     let wrong = |sentence: &str| Mistake { at, sentence: sentence.to_owned() };
     let TokenAttributesText {
         service_account_token_audience,

@@ -98,6 +98,6 @@ async fn yaml_says_what_json_says() {
     let (desk, file) = desk().await;
     let json = desk.run(&["check", "-f", &file, "-o", "json"]).await.json();
     let yaml = desk.run(&["check", "-f", &file, "-o", "yaml"]).await.out;
-    let yaml: Value = serde_saphyr::from_str(&yaml).unwrap();
+    let yaml: Value = pullgate::yaml::single(yaml.as_bytes(), pullgate::yaml::Dialect::Manifest).unwrap().unwrap();
     assert_eq!(yaml, json);
 }

@@ -4,7 +4,8 @@
 use std::io::Write as _;
 use std::process::{Command, Output, Stdio};
 
-use pullgate::manifests;
+use pullgate::manifests::Source;
+use serde_json::Value;
 
 const MANIFESTS: &str = "
 kind: Deployment
@@ -33,13 +34,17 @@ fn generate(arguments: &[&str], input: &str) -> Output {
     child.wait_with_output().unwrap()
 }
 
+fn objects(text: &str) -> Vec<Value> {
+    Source::new("roles.yaml", text).objects().map(|object| object.unwrap().value()).collect()
+}
+
 #[test]
 fn roles_for_manifests_are_yaml_with_the_names_in_them() {
     let said = generate(&["-f", "-", "-n", "default", "-n", "shop"], MANIFESTS);
     assert!(said.status.success(), "{said:?}");
     let text = String::from_utf8(said.stdout).unwrap();
     assert!(text.starts_with("# 2 namespaces with 4 pull secrets"), "{text}");
-    let objects = manifests::parse(&text, "roles.yaml").unwrap();
+    let objects = objects(&text);
     let kinds: Vec<_> = objects.iter().map(|object| object["kind"].as_str().unwrap()).collect();
     assert_eq!(kinds, ["Role", "RoleBinding", "Role", "RoleBinding"]);
     assert_eq!(objects[0]["metadata"]["namespace"], "default");
@@ -50,7 +55,7 @@ fn roles_for_manifests_are_yaml_with_the_names_in_them() {
 #[test]
 fn other_namespaces_are_left_out_and_bindings_alone_will_do() {
     let said = generate(&["-f", "-", "-n", "shop", "--mode=namespaced"], MANIFESTS);
-    let objects = manifests::parse(&String::from_utf8(said.stdout).unwrap(), "roles.yaml").unwrap();
+    let objects = objects(&String::from_utf8(said.stdout).unwrap());
     // The pod names no namespace: it is in the first that is given.
     assert_eq!(objects.len(), 1);
     assert_eq!(objects[0]["metadata"]["namespace"], "shop");
