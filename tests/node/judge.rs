@@ -18,7 +18,7 @@ pub(crate) enum Line {
 }
 
 /// Words in the node's message, and the codes that they may stand for. Several may apply, to several attempts.
-const CODES: [(&str, &[&str]); 18] = [
+const CODES: [(&str, &[&str]); 23] = [
     ("no match for platform in manifest", &["PlatformMismatch"]),
     ("schema 1 image manifests", &["UnsupportedManifest"]),
     ("media type \"application/vnd.docker.distribution.manifest.v1", &["UnsupportedManifest"]),
@@ -37,7 +37,13 @@ const CODES: [(&str, &[&str]); 18] = [
     ("in header not a valid digest", &["RegistryError"]),
     ("did not include a token", &["RegistryError"]),
     ("failed to do request", &["RegistryUnreachable"]),
-    (": not found", &["TagNotFound", "DigestNotFound", "RepositoryNotFound", "NotFoundOrNoAccess"]),
+    ("reports content size of zero", &["UnsupportedManifest"]),
+    ("short read", &["UnsupportedManifest"]),
+    ("failed size validation", &["UnsupportedManifest"]),
+    ("could not fetch content descriptor", &["UnsupportedManifest"]),
+    ("unexpected media type", &["UnsupportedManifest"]),
+    // A page that no registry signs, for one.
+    (": not found", &["TagNotFound", "DigestNotFound", "RepositoryNotFound", "NotFoundOrNoAccess", "RegistryError"]),
 ];
 
 /// Whether the node did what the row was written for.
