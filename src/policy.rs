@@ -16,6 +16,7 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 pub use self::pattern::{Pattern, PatternError};
+use self::registry::SpelledHost;
 pub use self::registry::{Guard, NodeAccess, Proxy, RegistryRule};
 pub use self::shared_cache::SharedCache;
 use crate::finding::Code;
@@ -200,7 +201,8 @@ impl Policy {
     /// The first rule for a registry host, `host[:port]` as in the reference, in any spelling; else a rule with all
     /// defaults.
     pub fn registry(&self, host: &str) -> &RegistryRule {
-        self.registries.iter().find(|rule| rule.is_for(host)).unwrap_or(&self.other_registries)
+        let host = SpelledHost::new(host);
+        self.registries.iter().find(|rule| rule.is_for(&host)).unwrap_or(&self.other_registries)
     }
 
     /// What nodes may hold for a registry host: its rule's answer, see [`RegistryRule::effective_node_access`].

@@ -1,5 +1,6 @@
 //! What the operator says about registries: how to reach one, what nodes may hold for it, and which are refused.
 
+use std::cell::OnceCell;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -106,8 +107,8 @@ impl RegistryRule {
 
     /// Whether the rule is for a registry, `host[:port]`: ports compare as numbers, and the port that HTTPS (or with
     /// `plainHTTP`, HTTP) has by default may be left out on either side.
-    pub fn is_for(&self, host: &str) -> bool {
-        self.host.is_any() || spellings(host, self.default_port()).iter().any(|name| self.host.matches(name))
+    pub(super) fn is_for(&self, host: &SpelledHost<'_>) -> bool {
+        self.host.is_any() || host.with_default(self.default_port()).iter().any(|name| self.host.matches(name))
     }
 
     /// The port that is asked where a reference names none.
@@ -185,6 +186,28 @@ impl Default for Guard {
             allow_registries: vec![Pattern::any()],
             deny_registries: Vec::new(),
         }
+    }
+}
+
+/// A registry host, parsed once for all rules that are compared with it: reviews look rules up on their way.
+#[derive(Debug)]
+pub(super) struct SpelledHost<'a> {
+    host: &'a str,
+    https: OnceCell<Vec<String>>,
+    http: OnceCell<Vec<String>>,
+}
+
+// === impl SpelledHost ===
+
+impl<'a> SpelledHost<'a> {
+    /// Takes `host[:port]` as in the reference.
+    pub(super) fn new(host: &'a str) -> Self {
+        Self { host, https: OnceCell::new(), http: OnceCell::new() }
+    }
+
+    fn with_default(&self, port: u16) -> &[String] {
+        let cell = if port == HTTP_PORT { &self.http } else { &self.https };
+        cell.get_or_init(|| spellings(self.host, port))
     }
 }
 
@@ -313,7 +336,7 @@ mod tests {
             (rule("[::1]:5000", false), "[0:0::1]:05000", true),
             (rule("*", false), "anything:99999", true),
         ] {
-            assert_eq!(rule.is_for(host), expected, "{host} by {rule:?}");
+            assert_eq!(rule.is_for(&SpelledHost::new(host)), expected, "{host} by {rule:?}");
         }
     }
 
