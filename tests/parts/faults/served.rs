@@ -16,12 +16,12 @@ pub(super) fn answer(kind: &str, request: &Request, site: &Site) -> Answer {
     if let Some((_, digest)) = path.split_once("/blobs/") {
         return blob(kind, digest);
     }
-    let (head, true_length) = (request.method == "HEAD", manifest().len());
-    let sound = || typed(MANIFEST_TYPE, manifest());
+    let (head, true_length) = (request.method == "HEAD", manifest(kind).len());
+    let sound = || typed(MANIFEST_TYPE, manifest(kind));
     match kind {
         "zero" if head => Answer { length: Length::Of(0), ..sound() },
         "zero-no-digest" if head => {
-            let plain = Answer::new("200 OK", manifest()).with("Content-Type", MANIFEST_TYPE);
+            let plain = Answer::new("200 OK", manifest(kind)).with("Content-Type", MANIFEST_TYPE);
             Answer { length: Length::Of(0), ..plain }
         }
         "absent" if head => Answer { length: Length::Absent, ..sound() },
@@ -29,42 +29,46 @@ pub(super) fn answer(kind: &str, request: &Request, site: &Site) -> Answer {
         "short" if head => Answer { length: Length::Of(true_length - 1), ..sound() },
         "long" if head => Answer { length: Length::Of(true_length + 1), ..sound() },
         "packed-length" if head => {
-            let length = Length::Of(packed().len());
+            let length = Length::Of(packed(kind).len());
             Answer { length, ..sound().with("Content-Encoding", "gzip") }
         }
-        "packed" | "packed-length" if !head => Answer { body: packed(), ..sound().with("Content-Encoding", "gzip") },
-        "packed-no-digest" if head => Answer::new("200 OK", manifest()).with("Content-Type", MANIFEST_TYPE),
-        "packed-no-digest" => Answer { body: packed(), ..sound().with("Content-Encoding", "gzip") },
-        "text" => typed("text/plain", manifest()),
+        "packed" | "packed-length" if !head => {
+            Answer { body: packed(kind), ..sound().with("Content-Encoding", "gzip") }
+        }
+        "packed-no-digest" if head => Answer::new("200 OK", manifest(kind)).with("Content-Type", MANIFEST_TYPE),
+        "packed-no-digest" => Answer { body: packed(kind), ..sound().with("Content-Encoding", "gzip") },
+        "text" => typed("text/plain", manifest(kind)),
         "text-schema-1" => typed("text/plain", SCHEMA_1.to_vec()),
         "page" => Answer::new("200 OK", b"OK".to_vec()).with("Content-Type", "text/plain"),
         "unsigned-schema-1" => typed("application/vnd.docker.distribution.manifest.v1+json", SCHEMA_1.to_vec()),
         "page-typed" => Answer::new("200 OK", b"OK".to_vec()).with("Content-Type", MANIFEST_TYPE),
-        "capitals" | "capitals-as-blob" => typed(&MANIFEST_TYPE.to_uppercase(), manifest()),
-        "some-capitals" => typed(&MANIFEST_TYPE.replace("oci", "OCI"), manifest()),
-        "blank" => typed(&format!("{MANIFEST_TYPE} ; charset=utf-8"), manifest()),
-        "outer-blanks" => typed(&format!("  {MANIFEST_TYPE}  "), manifest()),
-        "charset" => typed(&format!("{MANIFEST_TYPE}; charset=utf-8"), manifest()),
-        "semicolon" => typed(&format!("{MANIFEST_TYPE};"), manifest()),
-        "parameter" => typed(&format!("{MANIFEST_TYPE}; charset"), manifest()),
-        "parameter-twice" => typed(&format!("{MANIFEST_TYPE}; a=1; a=2"), manifest()),
-        "two-types" => typed(&format!("{MANIFEST_TYPE}, application/json"), manifest()),
-        "json" => typed("application/json", manifest()),
-        "octets" => typed("application/octet-stream", manifest()),
-        "untyped" => Answer::new("200 OK", manifest()).with("Docker-Content-Digest", &sha256(&manifest())),
+        "capitals" | "capitals-as-blob" => typed(&MANIFEST_TYPE.to_uppercase(), manifest(kind)),
+        "some-capitals" => typed(&MANIFEST_TYPE.replace("oci", "OCI"), manifest(kind)),
+        "blank" => typed(&format!("{MANIFEST_TYPE} ; charset=utf-8"), manifest(kind)),
+        "outer-blanks" => typed(&format!("  {MANIFEST_TYPE}  "), manifest(kind)),
+        "charset" => typed(&format!("{MANIFEST_TYPE}; charset=utf-8"), manifest(kind)),
+        "semicolon" => typed(&format!("{MANIFEST_TYPE};"), manifest(kind)),
+        "parameter" => typed(&format!("{MANIFEST_TYPE}; charset"), manifest(kind)),
+        "parameter-twice" => typed(&format!("{MANIFEST_TYPE}; a=1; a=2"), manifest(kind)),
+        "two-types" => typed(&format!("{MANIFEST_TYPE}, application/json"), manifest(kind)),
+        "json" => typed("application/json", manifest(kind)),
+        "octets" => typed("application/octet-stream", manifest(kind)),
+        "untyped" => Answer::new("200 OK", manifest(kind)).with("Docker-Content-Digest", &sha256(&manifest(kind))),
         kind => match (kind.split_once("hops-").and_then(|(away, hops)| Some((away, hops.parse().ok()?))), query) {
-            (Some((away, hops)), query) => redirected(path, query, hops, (!away.is_empty()).then_some((request, site))),
+            (Some((away, hops)), query) => {
+                redirected(kind, (path, query), hops, (!away.is_empty()).then_some((request, site)))
+            }
             (None, _) => sound(),
         },
     }
 }
 
 /// One redirect of several, on one host or from host to host; then the manifest.
-fn redirected(path: &str, query: &str, hops: u32, away: Option<(&Request, &Site)>) -> Answer {
+fn redirected(kind: &str, (path, query): (&str, &str), hops: u32, away: Option<(&Request, &Site)>) -> Answer {
     let hop: u32 = query.strip_prefix("hop=").and_then(|hop| hop.parse().ok()).unwrap_or_default();
     // By its digest it is served at once.
     if hop == hops || path.contains("sha256:") {
-        return typed(MANIFEST_TYPE, manifest());
+        return typed(MANIFEST_TYPE, manifest(kind));
     }
     let host = away.map_or_else(String::new, |(request, site)| {
         let by_name = site.own.replace("127.0.0.1", "localhost");
@@ -76,8 +80,8 @@ fn redirected(path: &str, query: &str, hops: u32, away: Option<(&Request, &Site)
 fn blob(kind: &str, digest: &str) -> Answer {
     if digest == sha256(CONFIG) {
         Answer::new("200 OK", CONFIG.to_vec())
-    } else if kind.ends_with("-as-blob") && digest == sha256(&manifest()) {
-        Answer::new("200 OK", manifest())
+    } else if kind.ends_with("-as-blob") && digest == sha256(&manifest(kind)) {
+        Answer::new("200 OK", manifest(kind))
     } else {
         super::error("404 Not Found", "BLOB_UNKNOWN")
     }
@@ -88,17 +92,18 @@ fn typed(media_type: &str, body: Vec<u8>) -> Answer {
     Answer::new("200 OK", body).with("Content-Type", media_type).with("Docker-Content-Digest", &digest)
 }
 
-fn manifest() -> Vec<u8> {
+/// One for each kind: what a node has of one must not answer for another.
+fn manifest(kind: &str) -> Vec<u8> {
     let (digest, size) = (sha256(CONFIG), CONFIG.len());
     format!(
-        r#"{{"schemaVersion":2,"mediaType":"{MANIFEST_TYPE}","config":{{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"{digest}","size":{size}}},"layers":[]}}"#
+        r#"{{"schemaVersion":2,"mediaType":"{MANIFEST_TYPE}","config":{{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"{digest}","size":{size}}},"layers":[],"annotations":{{"kind":"{kind}"}}}}"#
     )
     .into_bytes()
 }
 
-fn packed() -> Vec<u8> {
+fn packed(kind: &str) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     // Writing to memory does not fail.
-    encoder.write_all(&manifest()).ok();
+    encoder.write_all(&manifest(kind)).ok();
     encoder.finish().unwrap_or_default()
 }
