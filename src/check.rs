@@ -14,14 +14,16 @@ use tracing::{Instrument as _, Span, trace_span};
 
 use crate::cluster::{Cluster, Reading};
 use crate::credentials::{self, Candidate, Keyring, PullSecret};
-use crate::facts::{Attempt, Facts, ImageFacts, Meant, NamedBy, Secrets, Unreadable};
+use crate::facts::{Attempt, Behind, Facts, ImageFacts, Meant, NamedBy, Secrets, Unreadable};
 use crate::finding::{Cause, Code, Finding};
 use crate::node_credentials::{Account, NodeCredentials, NodeLookup};
 use crate::nodes::Eligible;
+use crate::nodes::content::Content;
 use crate::policy::Policy;
 use crate::printable::line;
 use crate::reference::Reference;
 use crate::resolver::Resolver;
+use crate::resolver::contents::Asked;
 use crate::resolver::fact::Freshness;
 use crate::telemetry::SPANS;
 use crate::time::Clock;
@@ -224,11 +226,7 @@ impl Engine {
             return NodeLookup::default();
         }
         let account = Account { namespace: &workload.object.namespace, name: &workload.account };
-        let not_before = match freshness {
-            Freshness::Refreshing | Freshness::Cached | Freshness::Own | Freshness::Recent => None,
-            Freshness::Asked(began) | Freshness::Fresh(began) => Some(began),
-        };
-        self.node_credentials.candidates(reference.name(), account, not_before, deadline).await
+        self.node_credentials.candidates(reference.name(), account, freshness.not_before(), deadline).await
     }
 
     async fn gather(
@@ -239,15 +237,12 @@ impl Engine {
         freshness: &(impl Fn(&ContainerImage) -> Freshness + Sync),
     ) -> Facts {
         let Round { workload, eligible, purpose, deadline } = round;
-        let platforms = match purpose {
-            Purpose::Judge => !eligible.classes.is_empty(),
-            // A pin is the digest of what the tag names, whatever is in it.
-            Purpose::Pin => policy.pin.architecture_affinity,
-        };
+        // A pin, too, is worth what nodes find behind the digest; what is read for it is there for the verdict.
+        let platforms = !eligible.classes.is_empty() || (purpose == Purpose::Pin && policy.pin.architecture_affinity);
         let resolver = &self.resolver.on_behalf_of(&workload.object.namespace);
         let asking = workload.images.iter().map(|image| async {
             let reference = Reference::parse(&image.image).map(Arc::new);
-            let (mut attempts, mut content, mut unusable) = (Vec::new(), None, Vec::new());
+            let (mut attempts, mut behind, mut unusable) = (Vec::new(), Behind::default(), Vec::new());
             if let (Ok(reference), Ok(keyring)) = (&reference, &secrets.keyring)
                 && verdict::worth_asking(policy, image, reference)
             {
@@ -270,7 +265,9 @@ impl Engine {
                     && let Some((Attempt { outcome: Ok(manifest), .. }, candidate)) =
                         attempts.iter().zip(&candidates).next_back()
                 {
-                    content = resolver.content(rule, reference, candidate, manifest, deadline).await;
+                    let fetched = |content: &Content| verdict::fetched(policy, eligible, content);
+                    let asked = Asked { rule, reference, candidate, freshness: fresh, deadline };
+                    behind = resolver.behind(asked, manifest, fetched).await;
                 }
             }
             if let (Ok(reference), Some(Attempt { outcome: Ok(_), id, .. })) = (&reference, attempts.last()) {
@@ -279,7 +276,7 @@ impl Engine {
             }
             let outcome = attempts.last().map(|attempt| attempt.outcome.as_ref().err().map(|failure| failure.code));
             Span::current().record("code", outcome.map_or("", |code| code.map_or("ok", Code::as_str)));
-            ImageFacts { image: Arc::clone(image), reference, attempts, content, unusable, meant: Meant::default() }
+            ImageFacts { image: Arc::clone(image), reference, attempts, behind, unusable, meant: Meant::default() }
         });
         let span = |image: &ContainerImage| {
             let reference = line(&image.image);

@@ -6,8 +6,8 @@ use std::time::Duration;
 use crate::credentials::{CredentialId, Expiry, Keyring, MalformedSecret, NotContributing, Source};
 use crate::node_credentials::Broken;
 use crate::nodes::Eligible;
-use crate::nodes::platform::ReadContent;
-use crate::reference::{Reference, ReferenceError};
+use crate::nodes::content::ReadContent;
+use crate::reference::{Digest, Reference, ReferenceError};
 use crate::registry::failure::{Failure, LoginEvidence};
 use crate::registry::manifest::Manifest;
 use crate::workload::ContainerImage;
@@ -89,10 +89,30 @@ pub struct ImageFacts {
     pub attempts: Vec<Attempt>,
     /// What nodes hold and could not be read; a login may be missing among the attempts.
     pub unusable: Vec<Broken>,
-    /// Its platforms and its length, where they matter and could be read.
-    pub content: Option<Arc<ReadContent>>,
+    /// What is behind its digest, where that matters and could be read.
+    pub behind: Behind,
     /// What its name may have been meant to be; looked for once it is certain that it cannot be pulled.
     pub meant: Meant,
+}
+
+/// What the registry has behind the digest that an image resolved to. A node fetches by that digest.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Behind {
+    /// Its platforms and its length.
+    pub content: Option<Arc<ReadContent>>,
+    /// Why the registry does not serve the digest, although it resolves what was asked for to it.
+    pub refused: Option<Failure>,
+    /// Entries of the index that nodes fetch and the registry does not have.
+    pub missing: Vec<MissingEntry>,
+}
+
+/// An entry of an index that the registry does not have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MissingEntry {
+    /// Which.
+    pub digest: Digest,
+    /// The registry's answer.
+    pub failure: Failure,
 }
 
 /// What the name of an image that cannot be had may have been meant to be: normal forms without tag and digest.

@@ -23,7 +23,9 @@ use crate::registry::failure::{CA_FILE, CLIENT_CERT_FILE, Failure, NO_COMMON_TLS
 use crate::verdict::Draft;
 
 pub use self::denial::denial;
-pub(crate) use self::description::{described, description, no_platform, no_reference, undecodable};
+pub(crate) use self::description::{
+    described, description, no_entry, no_platform, no_reference, not_served, undecodable,
+};
 pub(crate) use self::invalid::written_right;
 pub(crate) use self::limits::{nothing_left, ways_out};
 pub use self::logins::ending;

@@ -3,7 +3,7 @@
 //! Every key carries the credential's identity. A thousand callers of one fact make one dialogue; it runs in a task of
 //! its own, so that a caller that goes away cancels nobody's work and what finishes late still fills the cache.
 
-mod contents;
+pub mod contents;
 mod dialogue;
 pub mod fact;
 mod health;

@@ -4,6 +4,7 @@ mod dated;
 mod draft;
 mod nodes;
 mod notices;
+mod resolved;
 mod served;
 
 use std::borrow::Cow;
@@ -15,11 +16,14 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 pub(crate) use self::draft::Draft;
-use self::nodes::{Fit, Ground, Opinion};
+use self::nodes::{Ground, Opinion};
+use self::resolved::Resolved;
 use crate::facts::{Attempt, Facts, ImageFacts, Secrets};
 use crate::finding::{Cause, Code, Description, Finding, Notice};
 use crate::message;
 use crate::node_credentials::Broken;
+use crate::nodes::Eligible;
+use crate::nodes::content::Content;
 use crate::policy::{Mode, NodeAccess, PinOwners, Policy, TemplatesAction, UncertainAction};
 use crate::reference::{Digest, Reference};
 use crate::registry::failure::Failure;
@@ -84,6 +88,11 @@ struct Outcome {
 /// Whether the registry is to be asked about an image at all.
 pub fn worth_asking(policy: &Policy, image: &ContainerImage, reference: &Reference) -> bool {
     image.pull_policy != PullPolicy::Never && policy.registry_allowed(reference.registry())
+}
+
+/// The entries of an index that the nodes fetch which a workload can land on; few.
+pub fn fetched(policy: &Policy, eligible: &Eligible, content: &Content) -> Vec<Digest> {
+    Ground::new(policy, eligible).fetched(content)
 }
 
 /// Judges one workload. `now` ends exceptions and logins.
@@ -266,34 +275,15 @@ fn judge_image(
     } else if !policy.registry_allowed(reference.registry()) {
         Some(draft.finding(Code::RegistryNotAllowed, true, None))
     } else if let Some(Attempt { outcome: Ok(manifest), stale, age, .. }) = facts.attempts.last() {
-        let digest = &manifest.digest;
-        let fit = facts.content.as_ref().map_or(Fit::Good, |read| ground.fit(&draft, &read.content, digest));
-        outcome.judged.stale = stale.then_some(*age);
-        // Where the node may ask another registry, nothing that this one says holds for it.
         let theirs = !stale && !ground.may_ask_elsewhere(image);
-        outcome.judged.architectures =
-            facts.content.as_ref().filter(|_| theirs).and_then(|read| ground.architectures(&read.content));
-        let served = served::finding(&draft, manifest, facts.content.as_deref(), ground);
-        // What some node cannot pull by this digest is no answer to go on with.
-        outcome.judged.digest = served.is_none().then(|| digest.clone());
-        outcome.judged.pinnable = theirs
-            && served.is_none()
-            && reference.digest().is_none()
-            && !policy.pin_skipped(reference.name())
-            && !ground.differs(image, reference, digest);
-        let unfit = match fit {
-            Fit::Good => None,
-            Fit::Notice(code, what, fix) => {
-                let message = format!("{} {what}", message::shown(&image.image));
-                outcome.notice = Some(Notice { code, path: image.path.clone(), message, fix: Some(fix), token: None });
-                None
-            }
-            Fit::Mismatch(finding) => Some(*finding),
-        };
-        // What is certain speaks first.
-        let (first, second) =
-            if served.as_ref().is_some_and(|finding| finding.certain) { (served, unfit) } else { (unfit, served) };
-        first.or(second).map(|finding| Finding { certain: finding.certain && theirs, ..finding })
+        outcome.judged.stale = stale.then_some(*age);
+        resolved::finding(
+            policy,
+            &draft,
+            ground,
+            Resolved { reference, manifest, behind: &facts.behind, theirs },
+            &mut outcome,
+        )
     } else {
         decisive(&attempts).map(|failure| without_plugins(failure, &facts.unusable)).and_then(|failure| {
             let failure = failure.as_ref();
@@ -313,11 +303,10 @@ fn judge_image(
     if let Some(finding) = &mut outcome.finding
         && finding.code != Code::RegistryNotAllowed
         && finding.certain
-        && ground.may_hold(image, reference)
+        && let Some(why) = ground.may_hold(image, reference)
     {
         finding.certain = false;
-        let held = "nodes that have it already do not pull it (IfNotPresent)";
-        finding.description.details.push(held.to_owned());
+        finding.description.details.push(why.to_owned());
     }
     outcome
 }

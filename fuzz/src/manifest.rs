@@ -4,10 +4,13 @@
 use std::sync::Arc;
 
 use pullgate::credentials::CredentialId;
-use pullgate::nodes::platform::{Content, Platform, ReadContent};
+use pullgate::nodes::content::{Content, ReadContent};
+use pullgate::nodes::platform::Platform;
 use pullgate::policy::{Pattern, RegistryRule};
 use pullgate::reference::{Algorithm, Digest, Reference};
-use pullgate::registry::manifest::{Kind, Manifest, Nature, digest_of, is_object, nature, nature_of_body};
+use pullgate::registry::manifest::{
+    Kind, Manifest, Nature, digest_of, is_image_config, is_object, nature, nature_of_body,
+};
 use pullgate::registry::transport::{Intent, Method, Request, Response};
 use pullgate::registry::{Ask, Endpoint};
 use serde_json::Value;
@@ -164,7 +167,8 @@ fn is_what_stands_there(content: &Content, manifest: &[u8], config: &[u8], choic
             let there = body["manifests"].as_array().expect("an index has a list");
             assert_eq!(entries.len(), there.len());
             for (entry, there) in entries.iter().zip(there) {
-                assert_eq!(entry.as_ref(), platform(&there["platform"]).as_ref());
+                assert_eq!(entry.platform.as_ref(), platform(&there["platform"]).as_ref());
+                assert_eq!(entry.digest, there["digest"].as_str().and_then(|digest| digest.parse().ok()));
             }
         }
         Content::Single(single) => {
@@ -173,6 +177,12 @@ fn is_what_stands_there(content: &Content, manifest: &[u8], config: &[u8], choic
             let algorithm = named.parse::<Digest>().expect("by a digest").algorithm();
             assert_eq!(digest_of(config, algorithm).expect("bytes have a digest").as_str(), named);
             assert_eq!(Some(single), platform(&config_body).as_ref());
+        }
+        Content::Artifact(artifact) => {
+            let config_type = body["config"]["mediaType"].as_str().unwrap_or_default();
+            assert!(artifact.config_type.is_empty() || artifact.config_type == config_type, "{artifact:?}");
+            assert!(artifact.config_type.bytes().all(|byte| byte.is_ascii_graphic()), "{artifact:?}");
+            assert!(!(is_image_config(config_type, artifact.docker)), "{config_type}");
         }
         Content::Other(what) => assert_eq!(nature_of_body(Kind::Image, manifest), Nature::Other(what)),
     }
@@ -186,5 +196,10 @@ fn platform(value: &Value) -> Option<Platform> {
         word
     };
     value.as_object()?;
-    Some(Platform { os: word("os"), architecture: word("architecture"), variant: word("variant") })
+    let (os, architecture, variant) = (word("os"), word("architecture"), word("variant"));
+    let version = value["os.version"].as_str().unwrap_or_default();
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte);
+    let is_word = version.len() <= MAX_WORD && version.bytes().all(plain);
+    let os_version = if is_word { version } else { "?" }.to_owned();
+    Some(Platform { os, architecture, variant, os_version })
 }

@@ -228,6 +228,11 @@ impl Registry {
         digest
     }
 
+    /// Puts a blob into a repository and returns its digest.
+    pub fn push_blob(&self, repository: &str, bytes: impl Into<Bytes>) -> String {
+        self.service.state().contents.push_blob(repository, bytes.into())
+    }
+
     /// Moves `repository:tag` to `digest`, creating what is missing. An unknown digest makes a dangling tag.
     pub fn tag(&self, repository: &str, tag: &str, digest: &str) {
         self.service.state().contents.tag(repository, tag, digest);

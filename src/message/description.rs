@@ -4,7 +4,7 @@ use super::{logins, secrets, secrets_tried, served, who};
 use crate::credentials::Source;
 use crate::facts::Unreadable;
 use crate::finding::{Code, Description};
-use crate::reference::Reference;
+use crate::reference::{Digest, Reference};
 use crate::registry::failure::Failure;
 use crate::registry::said::clean;
 use crate::verdict::Draft;
@@ -38,6 +38,19 @@ pub(crate) fn no_platform(image: &ContainerImage, offered: &str, nodes: &str) ->
     let what = format!("is for {offered}; the pod can land only on {nodes}");
     let short = "has nothing for the nodes that the pod can land on".to_owned();
     Description { short, left_out: Some(what.clone()), ..described(image, what) }
+}
+
+/// The description of an image that resolves to a digest which the registry does not serve.
+pub(crate) fn not_served(image: &ContainerImage, digest: &Digest) -> Description {
+    let what = format!("names {digest}, and the registry does not serve that manifest");
+    let short = "names a manifest that the registry does not serve".to_owned();
+    Description { short, quoted: true, ..described(image, what) }
+}
+
+/// The description of an index of which the registry does not have the entries that nodes fetch.
+pub(crate) fn no_entry(image: &ContainerImage, what: String) -> Description {
+    let short = "is an index without the entry for the nodes that the pod can land on".to_owned();
+    Description { short, quoted: true, ..described(image, what) }
 }
 
 /// The description of a pull secret that fails every image.

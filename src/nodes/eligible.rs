@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::{ByName, Node, Runtime, Taint};
+use super::{ByName, Node, Runtime, Taint, WindowsVersion};
 use crate::workload::Placement;
 use crate::workload::placement::{Operator, Requirement, Term, Toleration};
 
@@ -24,11 +24,14 @@ pub struct Eligible {
     pub architectures: BTreeSet<String>,
     /// What its `nodeSelector` says beside the architecture.
     pub selector: Vec<(String, String)>,
+    /// Its `runtimeClassName`, empty for none: what runs it there is not what pulls.
+    pub runtime_class: String,
     by_name: Arc<ByName>,
+    listed_at_most: usize,
 }
 
 /// Nodes that take the same images.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Class {
     /// `linux`; empty if unknown.
     pub os: String,
@@ -36,6 +39,8 @@ pub struct Class {
     pub architecture: String,
     /// What pulls there.
     pub runtime: Runtime,
+    /// The version of Windows, where that is their system and known.
+    pub windows: Option<WindowsVersion>,
     /// How many nodes.
     pub count: usize,
     /// The first of them.
@@ -45,8 +50,8 @@ pub struct Class {
 // === impl Eligible ===
 
 impl Eligible {
-    /// Those of `nodes` that `placement` does not exclude.
-    pub fn new(nodes: &[Arc<Node>], placement: &Placement, by_name: Arc<ByName>) -> Self {
+    /// Those of `nodes` that `placement` does not exclude; `listed_at_most` is how many images their kubelets list.
+    pub fn new(nodes: &[Arc<Node>], placement: &Placement, by_name: Arc<ByName>, listed_at_most: usize) -> Self {
         let selector: Vec<_> = placement.node_selector.iter().filter(|(key, _)| key != ARCH).cloned().collect();
         let anywhere = Placement { node_selector: selector.clone(), ..placement.clone() };
         let chosen = |node: &&Arc<Node>| node.os == "linux" && node.labels.get(ARCH) == Some(&node.architecture);
@@ -60,7 +65,10 @@ impl Eligible {
         let mut classes: Vec<Class> = Vec::new();
         for node in &nodes {
             let same = |class: &&mut Class| {
-                class.os == node.os && class.architecture == node.architecture && class.runtime == node.runtime
+                class.os == node.os
+                    && class.architecture == node.architecture
+                    && class.runtime == node.runtime
+                    && class.windows == node.windows
             };
             match classes.iter_mut().find(same) {
                 Some(class) => class.count += 1,
@@ -68,12 +76,19 @@ impl Eligible {
                     os: node.os.clone(),
                     architecture: node.architecture.clone(),
                     runtime: node.runtime,
+                    windows: node.windows,
                     count: 1,
                     first: Arc::clone(&node.name),
                 }),
             }
         }
-        Self { nodes, classes, architectures, selector, by_name }
+        let runtime_class = placement.runtime_class.clone();
+        Self { nodes, classes, architectures, selector, runtime_class, by_name, listed_at_most }
+    }
+
+    /// Whether any of them may have images that it does not list.
+    pub fn may_hold_more(&self) -> bool {
+        self.nodes.iter().any(|node| node.images.may_be_cut(self.listed_at_most))
     }
 
     /// Whether any of them lists an image of this name.
@@ -86,6 +101,15 @@ impl Eligible {
         let is_other = |names: &[String]| !names.iter().any(|name| name == other);
         self.by_name.get(name).is_some_and(|images| images.iter().any(|names| is_other(names)))
             && self.nodes.iter().filter_map(|node| node.images.names_of(name)).any(is_other)
+    }
+}
+
+// === impl Class ===
+
+impl Class {
+    /// Whether it is known what their programs are made for.
+    pub fn is_known(&self) -> bool {
+        !self.architecture.is_empty() && !self.os.is_empty()
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Images, Node, Runtime, Taint};
+use super::{Images, Node, Runtime, Taint, WindowsVersion};
 use crate::workload::placement::transient;
 
 /// `spec` of a Node.
@@ -34,7 +34,7 @@ pub struct TaintObject {
 pub struct NodeStatus {
     /// What the kubelet says of itself.
     pub node_info: Option<NodeInfo>,
-    /// The images on its disk, at most [`super::LISTED_AT_MOST`].
+    /// The images on its disk, by default at most [`super::LISTED_BY_DEFAULT`].
     pub images: Option<Vec<ImageObject>>,
 }
 
@@ -48,6 +48,8 @@ pub struct NodeInfo {
     pub architecture: String,
     /// `containerd://2.2.1`.
     pub container_runtime_version: String,
+    /// Of Windows its version, `10.0.20348.2700`.
+    pub kernel_version: String,
 }
 
 /// One of `status.images`.
@@ -78,11 +80,16 @@ impl Node {
         let taint = |TaintObject { key, value, effect }| Taint { key, value: value.unwrap_or_default(), effect };
         let keeps_away =
             |taint: &Taint| matches!(taint.effect.as_str(), "NoSchedule" | "NoExecute") && !transient(&taint.key);
+        let os = or_label(info.operating_system, ["kubernetes.io/os", "beta.kubernetes.io/os"]);
+        // The kubelet sets the label, too (kubernetes/api `core/v1/well_known_labels.go`, `LabelWindowsBuild`).
+        let build = || labels.get("node.kubernetes.io/windows-build").and_then(|build| WindowsVersion::parse(build));
+        let windows = (os == "windows").then(|| WindowsVersion::parse(&info.kernel_version).or_else(build)).flatten();
         Self {
             name: name.into(),
-            os: or_label(info.operating_system, ["kubernetes.io/os", "beta.kubernetes.io/os"]),
+            os,
             architecture: or_label(info.architecture, ["kubernetes.io/arch", "beta.kubernetes.io/arch"]),
             runtime: Runtime::of(&info.container_runtime_version),
+            windows,
             taints: spec.taints.into_iter().flatten().map(taint).filter(keeps_away).collect(),
             images: Images::new(
                 status.images.into_iter().flatten().map(|image| image.names.unwrap_or_default()),

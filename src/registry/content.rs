@@ -7,14 +7,15 @@ use std::marker::PhantomData;
 
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use crate::nodes::platform::{Content, Platform, ReadContent};
+use crate::nodes::content::{Artifact, Content, Entry, ReadContent, Rootfs};
+use crate::nodes::platform::Platform;
 use crate::reference::Digest;
 use crate::registry::failure::Failure;
 use crate::registry::host_port;
 use crate::registry::manifest::{self, Kind, Manifest, Nature};
-use crate::registry::transport::Method;
+use crate::registry::transport::{Method, Response};
 use crate::registry::{Ask, Registry};
 
 /// Entries of an index; more than any builder makes, and little enough to hold.
@@ -23,7 +24,11 @@ const MAX_ENTRIES: usize = 1_000;
 /// Bytes of an operating system's or an architecture's name. What it is made of is printed in a line to type.
 const MAX_WORD: usize = 64;
 
-/// What a manifest or an index says of platforms (opencontainers/image-spec `image-index.md`, `manifest.md`).
+/// Bytes of a media type (RFC 6838 section 4.2: two names of at most 127 each).
+const MAX_TYPE: usize = 255;
+
+/// What a manifest or an index says of platforms and of what it is made of (opencontainers/image-spec `image-index.md`,
+/// `manifest.md`).
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Body {
@@ -31,21 +36,47 @@ struct Body {
     config: Option<Object<Descriptor>>,
 }
 
-/// What is a JSON object. A derived reader takes a list of the values in its place, which no runtime does.
-struct Object<T>(T);
-
-/// The platforms of an index's entries, read one by one: an index of too many is an error before it is a list.
-struct Entries(Vec<Option<Platform>>);
-
+/// The layers of a manifest, for what is no image.
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Entry {
-    platform: Option<Object<PlatformText>>,
+struct Layers {
+    layers: Vec<Object<Descriptor>>,
+}
+
+/// The configuration of what may be no image: whatever else stands in it is not looked at.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Config {
+    #[serde(flatten)]
+    platform: PlatformText,
+    rootfs: Option<Object<RootfsText>>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
+struct RootfsText {
+    diff_ids: Option<Vec<IgnoredAny>>,
+}
+
+/// What is a JSON object. A derived reader takes a list of the values in its place, which no runtime does.
+struct Object<T>(T);
+
+/// The platforms of an index's entries, read one by one: an index of too many is an error before it is a list.
+struct Entries(Vec<Entry>);
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct EntryText {
+    media_type: Option<String>,
+    artifact_type: Option<String>,
+    digest: Option<String>,
+    platform: Option<Object<PlatformText>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
 struct Descriptor {
+    media_type: Option<String>,
     digest: Option<String>,
 }
 
@@ -56,6 +87,8 @@ struct PlatformText {
     os: Option<String>,
     architecture: Option<String>,
     variant: Option<String>,
+    #[serde(rename = "os.version")]
+    os_version: Option<String>,
 }
 
 // === impl Registry ===
@@ -67,11 +100,12 @@ impl Registry {
     /// Whatever the registry answered instead; the image itself is there.
     pub async fn content(&self, ask: &Ask, manifest: &Manifest) -> Result<ReadContent, Failure> {
         let (answer, _) = self.converse(ask, Method::Get).await?;
-        let content = self.platforms(ask, manifest, &answer.body).await?;
+        let content = self.platforms(ask, manifest, &answer).await?;
         Ok(ReadContent { content, length: answer.body.len() as u64 })
     }
 
-    async fn platforms(&self, ask: &Ask, manifest: &Manifest, bytes: &[u8]) -> Result<Content, Failure> {
+    async fn platforms(&self, ask: &Ask, manifest: &Manifest, answer: &Response) -> Result<Content, Failure> {
+        let bytes = answer.body.as_slice();
         let Object(body): Object<Body> = checked(bytes, &manifest.digest, ask)?;
         match (manifest.kind, body) {
             (Kind::Index, Body { manifests: Some(Entries(entries)), .. }) => Ok(Content::Index(entries)),
@@ -83,13 +117,20 @@ impl Registry {
                 Ok(Content::Other(what))
             }
             (Kind::Image, Body { config, .. }) => {
-                let digest = config.and_then(|Object(config)| config.digest).and_then(|digest| digest.parse().ok());
-                let Some(digest) = digest else {
+                let Object(config) = config.unwrap_or(Object(Descriptor::default()));
+                let Some(digest) = config.digest.and_then(|digest| digest.parse().ok()) else {
                     return Err(Failure::nonsense(
                         format!("{} sends a manifest without a config", ask.endpoint.host),
                         None,
                     ));
                 };
+                let docker = manifest::is_docker(answer.header("content-type").unwrap_or_default());
+                let config_type = config.media_type.unwrap_or_default();
+                if !manifest::is_image_config(&config_type, docker) {
+                    let blob = self.blob(ask, &digest, manifest::MAX_SIZE).await;
+                    let config = blob.and_then(|body| checked(&body, &digest, ask)).ok();
+                    return Ok(Content::Artifact(artifact(config_type, docker, bytes, config)));
+                }
                 let body = self.blob(ask, &digest, manifest::MAX_SIZE).await?;
                 let Object(platform): Object<PlatformText> = checked(&body, &digest, ask)?;
                 let refuse = |why| Failure::nonsense(format!("{} sends {why}", ask.endpoint.host), None);
@@ -124,6 +165,26 @@ pub(super) fn checked<'b, T: Deserialize<'b>>(body: &'b [u8], digest: &Digest, a
         return Err(refuse("sends other bytes than"));
     }
     serde_json::from_slice(body).map_err(|_| refuse("sends something unreadable as"))
+}
+
+/// What is known of a manifest whose configuration is of another type than an image's; `config` where it could be read.
+fn artifact(config_type: String, docker: bool, manifest: &[u8], config: Option<Object<Config>>) -> Artifact {
+    let layers: Layers = serde_json::from_slice(manifest).unwrap_or_default();
+    let layer = |Object(layer): &&Object<Descriptor>| layer.media_type.as_deref().is_some_and(manifest::is_layer);
+    let layers = layers.layers.iter().filter(layer).count();
+    let listed = |rootfs: Option<Object<RootfsText>>| rootfs.and_then(|Object(rootfs)| rootfs.diff_ids);
+    let (platform, rootfs) = match config {
+        None => (Platform::default(), Rootfs::Unknown),
+        Some(Object(Config { platform, rootfs })) => {
+            let listed = listed(rootfs).unwrap_or_default().len();
+            let rootfs = if listed > 0 && listed == layers { Rootfs::Unpacked } else { Rootfs::Missing };
+            (Platform::try_from(platform).unwrap_or_default(), rootfs)
+        }
+    };
+    let rootfs = if manifest::is_containerd_config(&config_type) { Rootfs::OfAnImage } else { rootfs };
+    let word = config_type.len() <= MAX_TYPE && config_type.bytes().all(|byte| byte.is_ascii_graphic());
+    let config_type = if word { config_type } else { String::new() };
+    Artifact { config_type, rootfs, docker, platform }
 }
 
 // === impl Object ===
@@ -163,18 +224,37 @@ impl<'de> Deserialize<'de> for Entries {
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Entries, A::Error> {
                 let mut entries = Vec::new();
-                while let Some(Object(Entry { platform })) = seq.next_element()? {
+                while let Some(Object(entry)) = seq.next_element::<Object<EntryText>>()? {
                     if entries.len() == MAX_ENTRIES {
                         return Err(A::Error::invalid_length(MAX_ENTRIES + 1, &self));
                     }
-                    let platform = platform.map(|Object(platform)| Platform::try_from(platform));
-                    entries.push(platform.transpose().map_err(A::Error::custom)?);
+                    entries.push(Entry::try_from(entry).map_err(A::Error::custom)?);
                 }
                 Ok(Entries(entries))
             }
         }
 
         deserializer.deserialize_seq(EntriesVisitor)
+    }
+}
+
+// === impl EntryText ===
+
+impl TryFrom<EntryText> for Entry {
+    type Error = &'static str;
+
+    fn try_from(text: EntryText) -> Result<Self, Self::Error> {
+        let EntryText { media_type, artifact_type, digest, platform } = text;
+        let other = |media_type: &str| !matches!(manifest::nature(media_type), Nature::Runnable(_) | Nature::Schema1);
+        // A tool may write the media type of the configuration there (opencontainers/image-spec `descriptor.md`).
+        let artifact = |artifact_type: &str| !manifest::is_image_config(artifact_type, true);
+        let said = |text: Option<String>| text.filter(|text| !text.is_empty());
+        Ok(Self {
+            platform: platform.map(|Object(platform)| Platform::try_from(platform)).transpose()?,
+            digest: digest.and_then(|digest| digest.parse().ok()),
+            artifact: said(media_type).is_some_and(|it| other(&it))
+                || said(artifact_type).is_some_and(|it| artifact(&it)),
+        })
     }
 }
 
@@ -189,7 +269,13 @@ impl TryFrom<PlatformText> for Platform {
             word if word.len() <= MAX_WORD && word.bytes().all(plain) => Ok(word),
             _ => Err("a platform that is no word"),
         };
-        Ok(Self { os: word(text.os)?, architecture: word(text.architecture)?, variant: word(text.variant)? })
+        Ok(Self {
+            os: word(text.os)?,
+            architecture: word(text.architecture)?,
+            variant: word(text.variant)?,
+            // What is no word is no version either: no host takes it.
+            os_version: word(text.os_version).unwrap_or_else(|_| "?".to_owned()),
+        })
     }
 }
 
@@ -210,7 +296,9 @@ mod tests {
             ("ärm", false),
         ] {
             let text = || Some(architecture.to_owned());
-            let of = |os, architecture, variant| Platform::try_from(PlatformText { os, architecture, variant }).is_ok();
+            let of = |os, architecture, variant| {
+                Platform::try_from(PlatformText { os, architecture, variant, os_version: text() }).is_ok()
+            };
             assert_eq!(of(None, text(), None), expected, "{architecture}");
             assert_eq!(of(text(), None, None), expected, "{architecture}");
             assert_eq!(of(None, None, text()), expected, "{architecture}");

@@ -262,6 +262,11 @@ impl Failure {
         self.unsigned && self.code.certain() && !self.explained
     }
 
+    /// Whether the registry answered a request for a manifest with a refusal: that it does not have it, or does not give it.
+    pub fn refuses_manifest(&self) -> bool {
+        self.weight == Weight::NotFound || (self.weight == Weight::Status && self.code.certain())
+    }
+
     /// Whether the registry answered with an error of its own, a 5xx.
     pub fn server_error(&self) -> bool {
         self.code == Code::RegistryError && self.detail.as_deref().is_some_and(|detail| detail.starts_with("HTTP 5"))

@@ -4,8 +4,8 @@ mod media_type;
 
 use aws_lc_rs::digest as hash;
 use oci_client::manifest::{
-    IMAGE_MANIFEST_LIST_MEDIA_TYPE, IMAGE_MANIFEST_MEDIA_TYPE, OCI_IMAGE_INDEX_MEDIA_TYPE, OCI_IMAGE_MEDIA_TYPE,
-    OciImageManifest,
+    IMAGE_CONFIG_MEDIA_TYPE, IMAGE_DOCKER_CONFIG_MEDIA_TYPE, IMAGE_MANIFEST_LIST_MEDIA_TYPE, IMAGE_MANIFEST_MEDIA_TYPE,
+    OCI_IMAGE_INDEX_MEDIA_TYPE, OCI_IMAGE_MEDIA_TYPE, OciImageManifest,
 };
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
@@ -22,6 +22,9 @@ const SCHEMA_1_SIGNED: &str = "application/vnd.docker.distribution.manifest.v1+p
 
 /// Docker schema 1 without a signature.
 const SCHEMA_1: &str = "application/vnd.docker.distribution.manifest.v1+json";
+
+/// The media type of an attestation's layers.
+const IN_TOTO: &str = "application/vnd.in-toto+json";
 
 /// containerd rejects a larger manifest (`core/remotes/docker/resolver.go`, `MaxManifestSize`): 4 · 1048 · 1048.
 pub const MAX_SIZE: usize = 4 * 1048 * 1048;
@@ -179,11 +182,42 @@ pub fn nature_of_body(kind: Kind, body: &[u8]) -> Nature {
     match manifest.config.media_type.as_str() {
         "application/vnd.cncf.helm.config.v1+json" => Nature::Other("a Helm chart"),
         "application/vnd.oci.empty.v1+json" => Nature::Other("an OCI artifact"),
-        _ if manifest.layers.iter().any(|layer| layer.media_type == "application/vnd.in-toto+json") => {
+        _ if !manifest.layers.is_empty() && manifest.layers.iter().all(|layer| layer.media_type == IN_TOTO) => {
             Nature::Other("an attestation")
         }
         _ => Nature::Runnable(kind),
     }
+}
+
+/// Whether a `Content-Type` is that of a Docker manifest, the older format.
+pub fn is_docker(content_type: &str) -> bool {
+    content_type.split(';').next().unwrap_or_default().trim() == IMAGE_MANIFEST_MEDIA_TYPE
+}
+
+/// Whether every runtime takes a configuration of this media type for an image's, in a manifest of Docker's or the OCI's.
+pub fn is_image_config(media_type: &str, docker: bool) -> bool {
+    media_type == IMAGE_CONFIG_MEDIA_TYPE || (docker && is_containerd_config(media_type))
+}
+
+/// Whether containerd takes it for one (containerd/containerd `core/images/mediatypes.go`, `IsConfigType`;
+/// `core/remotes/docker/converter.go` for what old registries made of it).
+pub fn is_containerd_config(media_type: &str) -> bool {
+    matches!(media_type, IMAGE_CONFIG_MEDIA_TYPE | IMAGE_DOCKER_CONFIG_MEDIA_TYPE | "application/octet-stream")
+}
+
+/// Whether containerd takes something of this media type for a layer (`core/images/mediatypes.go`, `IsLayerType`).
+pub fn is_layer(media_type: &str) -> bool {
+    let base = media_type.split('+').next().unwrap_or_default();
+    media_type.starts_with("application/vnd.oci.image.layer.")
+        || matches!(
+            base,
+            "application/vnd.docker.image.rootfs.diff.tar"
+                | "application/vnd.docker.image.rootfs.diff.tar.gzip"
+                | "application/vnd.docker.image.rootfs.diff.tar.zstd"
+                | "application/vnd.docker.image.rootfs.foreign.diff.tar"
+                | "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
+                | "application/vnd.erofs.layer.v1"
+        )
 }
 
 /// The digest of `body`, in the algorithm that was asked for.

@@ -78,6 +78,15 @@ pub fn of_local_pull(line: &str, reference: &Reference) -> String {
     line.replace(&format!("{pull}image: "), &format!("{pull}reference \"{normal}\": "))
 }
 
+/// A manifest that the registry does not have under the digest that it announced, or that an index lists.
+pub fn content_not_found(reference: &Reference, url: &str) -> String {
+    let normal = reference.runtime_form();
+    format!(
+        "rpc error: code = NotFound desc = failed to pull and unpack image \"{normal}\": failed to copy: httpReadSeeker: \
+         failed open: content at {url} not found: not found"
+    )
+}
+
 /// A manifest over containerd's limit.
 pub fn too_large(reference: &Reference, bytes: u64) -> String {
     let error = format!("rejecting {bytes} byte manifest for {}: not found", reference.runtime_form());

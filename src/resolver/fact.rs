@@ -79,6 +79,18 @@ pub struct Terms {
     pub expires: Option<Timestamp>,
 }
 
+// === impl Freshness ===
+
+impl Freshness {
+    /// The time that nothing may be older than, where there is one.
+    pub fn not_before(self) -> Option<Timestamp> {
+        match self {
+            Self::Refreshing | Self::Cached | Self::Own | Self::Recent => None,
+            Self::Asked(began) | Self::Fresh(began) => Some(began),
+        }
+    }
+}
+
 // === impl Lifetimes ===
 
 impl Lifetimes {

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use crate::finding::{Cause, Code};
-use crate::nodes::platform::ReadContent;
+use crate::nodes::content::ReadContent;
 use crate::registry::budget::Use;
 use crate::registry::failure::{Failure, Weight};
 use crate::registry::hosts::{self, Way};
@@ -56,13 +56,14 @@ impl Inner {
     }
 
     /// The platforms of a manifest, from the first host that says them. A host that is known not to answer now is not
-    /// asked; one that does not answer rests for manifests, too.
+    /// asked; one that does not answer rests for manifests, too. Of several failures, one that leaves open what the host
+    /// has comes before a refusal.
     pub(super) async fn content(&self, ask: &Ask, manifest: &Manifest) -> Result<ReadContent, Failure> {
         let by_digest = Ask { reference: Arc::new(ask.reference.at(&manifest.digest)), ..ask.clone() };
         let Some(ways) = self.registry.ways(&by_digest) else {
             return self.content_at(&by_digest, &by_digest.endpoint.host, manifest).await;
         };
-        let mut failure = nobody(&by_digest);
+        let mut failures = Vec::new();
         for way in &ways {
             let asked = at(&by_digest, &way.endpoint);
             let mut outcome = self.content_at(&asked, &way.endpoint.base, manifest).await;
@@ -73,10 +74,12 @@ impl Inner {
             }
             match outcome {
                 Ok(content) => return Ok(content),
-                Err(said) => failure = said,
+                Err(said) => failures.push(said),
             }
         }
-        Err(failure)
+        let open = failures.iter().position(|failure| !failure.refuses_manifest());
+        let said = open.unwrap_or(failures.len().saturating_sub(1));
+        Err(failures.into_iter().nth(said).unwrap_or_else(|| nobody(&by_digest)))
     }
 
     async fn content_at(&self, ask: &Ask, host: &str, manifest: &Manifest) -> Result<ReadContent, Failure> {

@@ -8,7 +8,7 @@ use crate::finding::{Code, Finding, Probed, Tried};
 use crate::message;
 use crate::nodes::Runtime;
 use crate::printable;
-use crate::reference::{self, Reference};
+use crate::reference::{self, Digest, Reference};
 use crate::registry::failure::Failure;
 use crate::registry::node;
 use crate::workload::ContainerImage;
@@ -107,11 +107,21 @@ impl Draft<'_> {
         Finding { node: Some(line), fix, ..self.finding(Code::ErrImageNeverPull, false, None) }
     }
 
-    /// Something that is pulled and cannot run.
-    pub(super) fn no_image(&self, what: &str) -> Finding {
+    /// Something that is pulled and cannot run, or may not.
+    pub(super) fn no_image(&self, what: &str, certain: bool) -> Finding {
+        let can = if certain { "cannot run" } else { "may not run" };
         Finding {
-            description: message::described(self.image, format!("cannot run: it is {what}")),
-            ..self.finding(Code::UnsupportedManifest, true, None)
+            description: message::described(self.image, format!("{can}: it is {what}")),
+            ..self.finding(Code::UnsupportedManifest, certain, None)
+        }
+    }
+
+    /// A digest that the registry names and does not serve.
+    pub(super) fn not_served(&self, digest: &Digest, certain: bool, failure: &Failure) -> Finding {
+        Finding {
+            description: message::not_served(self.image, digest),
+            fix: "push it again: a broken copy or a clean-up took the manifest and left the name".to_owned(),
+            ..self.finding(failure.code, certain, Some(failure))
         }
     }
 

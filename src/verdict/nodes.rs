@@ -1,23 +1,23 @@
 //! What the nodes change in a verdict: platforms, runtimes that differ, and images that are there already.
 
+mod fit;
+
 use std::collections::BTreeSet;
 
-use super::{Draft, served};
-use crate::finding::{Cause, Code, Finding, NoticeCode};
-use crate::message::{self, shown};
-use crate::nodes::eligible::ARCH;
-use crate::nodes::platform::Content;
+pub(super) use self::fit::Fit;
+use self::fit::several;
+use super::served;
+use crate::finding::{Cause, Code};
+use crate::nodes::content::{Artifact, Content};
 use crate::nodes::{Class, Eligible, Runtime};
 use crate::policy::Policy;
-use crate::printable;
 use crate::reference::{self, Digest, Reference};
 use crate::registry::failure::{Failure, Weight};
 use crate::registry::node;
 use crate::workload::{ContainerImage, PullPolicy};
 
-/// How many platforms that an image has already the line that builds it for one more names: all of them, or there is no
-/// such line, for what it does not name is lost with the push.
-const MOST_BUILT: usize = 4;
+/// How many entries of an index are asked for on behalf of all nodes: more than there are kinds of them in a cluster.
+const MAX_FETCHED: usize = 8;
 
 /// The nodes that a pod can land on, under a policy.
 pub(super) struct Ground<'a> {
@@ -37,16 +37,6 @@ pub(super) enum Opinion {
     Differs,
     /// None of them does.
     Pulls,
-}
-
-/// What the platforms of an image come to on these nodes.
-pub(super) enum Fit {
-    /// Nothing to say.
-    Good,
-    /// Worth a word; and what to do.
-    Notice(NoticeCode, String, String),
-    /// Nothing for any node.
-    Mismatch(Box<Finding>),
 }
 
 // === impl Ground ===
@@ -73,11 +63,15 @@ impl<'a> Ground<'a> {
     /// The architectures of Linux nodes that find something in an image: those of these nodes, by their runtimes' rules,
     /// and those that an index names, which nodes to come may have.
     pub(super) fn architectures(&self, content: &Content) -> Option<BTreeSet<String>> {
+        // What runs under a RuntimeClass need not be for the node's processor.
+        if !self.eligible.runtime_class.is_empty() {
+            return None;
+        }
         let linux = |class: &&Class| class.os == "linux" && !class.architecture.is_empty() && content.fits(class);
         let here = self.classes.iter().filter(linux).map(|class| class.architecture.clone());
         match content {
-            Content::Single(_) if self.classes.is_empty() => None,
-            Content::Single(_) => Some(here.collect()),
+            Content::Single(_) | Content::Artifact(_) if self.classes.is_empty() => None,
+            Content::Single(_) | Content::Artifact(_) => Some(here.collect()),
             Content::Index(_) | Content::Other(_) => Some(content.architectures()?.into_iter().chain(here).collect()),
         }
     }
@@ -103,15 +97,30 @@ impl<'a> Ground<'a> {
 
     /// The same for what is known of each runtime: `Some(true)` where it fails. Nodes of which nothing is known may have
     /// any.
-    pub(super) fn opinion_where(&self, image: &ContainerImage, fails: fn(Runtime) -> Option<bool>) -> Opinion {
+    pub(super) fn opinion_where(&self, image: &ContainerImage, fails: impl Fn(Runtime) -> Option<bool>) -> Opinion {
         let any = [Runtime::Containerd2, Runtime::CriO];
         let runtimes: &[Runtime] = if self.assumed { &any } else { &self.runtimes };
         opinion(runtimes.iter().map(|&runtime| unless_short(image, runtime, fails(runtime))))
     }
 
+    /// What the runtimes make of a digest that the registry does not serve, though it resolves `reference` to it: CRI-O
+    /// fetches by what is written, which a tag still leads to.
+    fn opinion_of_unserved(&self, image: &ContainerImage, reference: &Reference) -> Opinion {
+        self.opinion_where(image, |runtime| match runtime {
+            Runtime::Containerd1 | Runtime::Containerd20 | Runtime::Containerd2 => Some(true),
+            Runtime::CriO => Some(reference.digest().is_some()),
+            Runtime::Other => None,
+        })
+    }
+
+    /// What the runtimes make of a container of something that is no image.
+    fn opinion_of_artifact(&self, image: &ContainerImage, artifact: &Artifact) -> Opinion {
+        self.opinion_where(image, |runtime| artifact.starts(runtime).map(|starts| !starts))
+    }
+
     /// Whether a node may have the content of a digest, under whatever name.
     pub(super) fn may_have(&self, digest: &Digest) -> bool {
-        self.eligible.nodes.iter().any(|node| node.images.may_be_cut() || node.images.hold_digest(digest.as_str()))
+        self.eligible.may_hold_more() || self.eligible.nodes.iter().any(|node| node.images.hold_digest(digest.as_str()))
     }
 
     /// The line that all of these nodes would show, made from one in the words of containerd 2.1; `None` where it is not
@@ -128,17 +137,37 @@ impl<'a> Ground<'a> {
         lines.all(|line| line.as_ref() == Some(&first)).then_some(first)
     }
 
-    /// Whether a node may start the container without a pull. Since 1.35 a kubelet asks whether this pod may use an
-    /// image that was pulled for another; whether it will say yes is not known here, so presence makes nothing certain.
-    pub(super) fn may_hold(&self, image: &ContainerImage, reference: &Reference) -> bool {
-        image.pull_policy == PullPolicy::IfNotPresent && self.eligible.hold(&reference.runtime_form())
+    /// Why a node may start the container without a pull, if one may. Since 1.35 a kubelet asks
+    /// whether this pod may use an image that was pulled for another; whether it will say yes is not known here, so presence
+    /// makes nothing certain.
+    pub(super) fn may_hold(&self, image: &ContainerImage, reference: &Reference) -> Option<&'static str> {
+        if image.pull_policy != PullPolicy::IfNotPresent {
+            None
+        } else if self.eligible.hold(&reference.runtime_form()) {
+            Some("nodes that have it already do not pull it (IfNotPresent)")
+        } else if self.eligible.may_hold_more() {
+            Some("nodes do not list all of their images, and one that has it already does not pull it (IfNotPresent)")
+        } else {
+            None
+        }
     }
 
     /// Whether it is known that no node has an image that must never be pulled.
     pub(super) fn surely_absent(&self, reference: &Reference) -> bool {
         let name = reference.runtime_form();
-        !self.eligible.nodes.is_empty()
-            && self.eligible.nodes.iter().all(|node| !node.images.may_be_cut() && !node.images.hold(&name))
+        !self.eligible.nodes.is_empty() && !self.eligible.may_hold_more() && !self.eligible.hold(&name)
+    }
+
+    /// The entries of an index that these nodes fetch, each once.
+    pub(super) fn fetched(&self, content: &Content) -> Vec<Digest> {
+        let mut digests: Vec<Digest> = Vec::new();
+        let entries = self.classes.iter().flat_map(|class| content.taken(class));
+        for digest in entries.filter_map(|entry| entry.digest.as_ref()) {
+            if digests.len() < MAX_FETCHED && !digests.contains(digest) {
+                digests.push(digest.clone());
+            }
+        }
+        digests
     }
 
     /// Whether a node has something else under this tag: with the digest it would be pulled anew, or not found.
@@ -147,52 +176,6 @@ impl<'a> Ground<'a> {
             && !self.eligible.nodes.is_empty()
             && self.eligible.hold_other(&reference.runtime_form(), &format!("{}@{digest}", reference.name()))
     }
-
-    /// Holds the platforms of an image against the nodes.
-    pub(super) fn fit(&self, draft: &Draft<'_>, content: &Content, digest: &Digest) -> Fit {
-        if let Content::Other(what) = content {
-            return if draft.image.is_volume() { Fit::Good } else { Fit::Mismatch(Box::new(draft.no_image(what))) };
-        }
-        let (fits, misses): (Vec<&Class>, Vec<&Class>) = self.classes.iter().partition(|class| content.fits(class));
-        if misses.is_empty() {
-            return Fit::Good;
-        }
-        let (offered, missing) = (offered(content), nodes(&misses));
-        match content {
-            // It fits everywhere: it does not get here.
-            Content::Other(_) => Fit::Good,
-            // Nothing in a volume has to start.
-            Content::Single(_) if draft.image.is_volume() => Fit::Good,
-            Content::Single(_) => {
-                let what = format!("is for {offered}; it does not start on {missing}");
-                Fit::Notice(NoticeCode::WrongArchitecture, what, self.ways_out(draft, content, &misses))
-            }
-            Content::Index(_) if !fits.is_empty() => {
-                let what = format!("is for {offered}; it cannot be pulled on {missing}");
-                Fit::Notice(NoticeCode::PartialPlatform, what, self.ways_out(draft, content, &misses))
-            }
-            Content::Index(_) => {
-                let fix = self.ways_out(draft, content, &misses);
-                // A smaller processor of the same family is offered. containerd since 2.1 does not take it, unless some
-                // setting of the node makes it pull by itself; and its line names that child.
-                let family = |class: &Class| {
-                    class.runtime == Runtime::Containerd2
-                        && content.fits(&Class { runtime: Runtime::Containerd1, ..class.clone() })
-                };
-                let known = !self.classes.iter().any(family);
-                let line = draft
-                    .reference
-                    .filter(|_| known)
-                    .and_then(|reference| self.line(|_| Some(node::no_match(digest)), reference));
-                Fit::Mismatch(Box::new(Finding {
-                    description: message::no_platform(draft.image, &offered, &missing),
-                    node: line,
-                    fix,
-                    ..draft.finding(Code::PlatformMismatch, known, None)
-                }))
-            }
-        }
-    }
 }
 
 impl Ground<'_> {
@@ -200,54 +183,6 @@ impl Ground<'_> {
     pub(super) fn names(&self) -> String {
         let names: Vec<String> = self.eligible.nodes.iter().map(|node| node.name.to_string()).collect();
         format!("every node that the pod can land on ({})", several(&names))
-    }
-
-    /// Two ways to bring an image and nodes together: build it for them, too, or keep the pod where it fits, if the
-    /// cluster has such nodes.
-    fn ways_out(&self, draft: &Draft<'_>, content: &Content, misses: &[&Class]) -> String {
-        let mut platforms = content.names();
-        let all = platforms.len() <= MOST_BUILT && platforms.iter().all(|platform| platform.starts_with("linux/"));
-        let mut added: Vec<String> = Vec::new();
-        for class in misses {
-            let platform = format!("{}/{}", class.os, class.architecture);
-            if !added.contains(&platform) {
-                added.push(platform);
-            }
-        }
-        platforms.extend(added.iter().filter(|platform| !platforms.contains(platform)).cloned().collect::<Vec<_>>());
-        let name = draft.reference.map_or("IMAGE", Reference::name);
-        let platforms = platforms.join(",");
-        // Without a tag in it the line would push latest.
-        let tag = draft.reference.and_then(Reference::tag);
-        let line = |tag: &str| {
-            let (platforms, target) = (message::typed::word(&platforms), format!("{name}:{tag}"));
-            format!("docker buildx build --platform {platforms} -t {} --push .", message::typed::word(&target))
-        };
-        let build = tag.filter(|_| all).map(line);
-        // Beside a tag it may be pullgate's own, which the next pod gets anew.
-        let alone = draft.reference.is_some_and(|reference| reference.digest().is_some() && tag.is_none());
-        let renamed = if alone { " (then name the new digest)" } else { "" };
-        let fitting = content.architectures().unwrap_or_default();
-        let selected = fitting.intersection(&self.eligible.architectures).next();
-        let selector = selected.map(|architecture| self.selector(architecture));
-        let prose = match (&build, &selector) {
-            (_, Some(_)) => format!("build it for these nodes, too{renamed}, or keep the pod on nodes that it is for"),
-            (Some(_), None) => format!("build it for these nodes, too{renamed}; the pod fits none that it is for"),
-            (None, None) => {
-                format!("add {} to what builds it{renamed}; the pod fits no nodes that it is for", several(&added))
-            }
-        };
-        message::typed::below(&prose, &[build, selector].into_iter().flatten().collect::<Vec<_>>())
-    }
-
-    /// The pod's own `nodeSelector` with this architecture in it.
-    fn selector(&self, architecture: &str) -> String {
-        let pair = |key: &str, value: &str| {
-            let value = serde_json::Value::from(value).to_string();
-            format!("{}: {}", message::typed::scalar(key), printable::json(&value))
-        };
-        let others = self.eligible.selector.iter().map(|(key, value)| pair(key, value) + ", ");
-        format!("nodeSelector: {{{}{ARCH}: {architecture}}}", others.collect::<String>())
     }
 }
 
@@ -277,30 +212,4 @@ fn short(image: &ContainerImage) -> bool {
 
 fn schema_1(failure: &Failure) -> bool {
     failure.cause == Some(Cause::Schema1)
-}
-
-/// `linux/amd64, linux/arm64`.
-fn offered(content: &Content) -> String {
-    let names = content.names();
-    if names.is_empty() { "no platform".to_owned() } else { several(&names) }
-}
-
-/// `3 nodes with linux/arm64 (arm-1, …)`.
-fn nodes(classes: &[&Class]) -> String {
-    let group = |class: &&Class| {
-        let more = if class.count > 1 { ", …" } else { "" };
-        let nodes = if class.count == 1 { "node" } else { "nodes" };
-        format!("{} {nodes} with {}/{} ({}{more})", class.count, class.os, class.architecture, class.first)
-    };
-    several(&classes.iter().map(group).collect::<Vec<_>>())
-}
-
-/// A list that stays a line.
-fn several(items: &[String]) -> String {
-    const SHOWN: usize = 6;
-    let shown = items.iter().take(SHOWN).map(|item| shown(item)).collect::<Vec<_>>().join(", ");
-    match items.len().saturating_sub(SHOWN) {
-        0 => shown,
-        more => format!("{shown} and {more} more"),
-    }
 }

@@ -9,7 +9,7 @@ use super::Draft;
 use super::nodes::{Ground, Opinion};
 use crate::finding::{Cause, Code, Finding};
 use crate::nodes::Runtime;
-use crate::nodes::platform::ReadContent;
+use crate::nodes::content::ReadContent;
 use crate::reference::Reference;
 use crate::registry::failure::{Failure, Weight};
 use crate::registry::manifest::{Manifest, Readers};

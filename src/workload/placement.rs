@@ -20,6 +20,8 @@ pub struct Placement {
     pub tolerations: Vec<Toleration>,
     /// `os.name`; a kubelet of another system refuses the pod.
     pub os: String,
+    /// `runtimeClassName`; empty for the nodes' own way to run containers.
+    pub runtime_class: String,
     /// The spec says so much about placement that it is not looked at: no node is known to take the pod.
     pub excessive: bool,
 }
@@ -98,6 +100,7 @@ impl Placement {
             }),
             tolerations: spec.tolerations.iter().filter(|toleration| counts(toleration)).map(Toleration::of).collect(),
             os: owned(&spec.os.name),
+            runtime_class: owned(&spec.runtime_class_name),
             excessive: false,
         }
     }
@@ -123,7 +126,7 @@ fn bytes(spec: &spec::Spec<'_>) -> usize {
     });
     let selector = spec.node_selector.iter().map(|(key, value)| EACH + key.len() + value.len());
     let tolerations = spec.tolerations.iter().map(|toleration| EACH + toleration.key.len() + toleration.value.len());
-    requirements.chain(selector).chain(tolerations).sum()
+    requirements.chain(selector).chain(tolerations).sum::<usize>() + spec.runtime_class_name.len()
 }
 
 /// Whether a toleration is about taints that are looked at: see [`transient`].

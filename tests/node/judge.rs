@@ -18,7 +18,8 @@ pub(crate) enum Line {
 }
 
 /// Words in the node's message, and the codes that they may stand for. Several may apply, to several attempts.
-const CODES: [(&str, &[&str]); 23] = [
+const CODES: [(&str, &[&str]); 24] = [
+    ("failed open: content at", &["DigestNotFound", "PlatformMismatch"]),
     ("no match for platform in manifest", &["PlatformMismatch"]),
     ("schema 1 image manifests", &["UnsupportedManifest"]),
     ("media type \"application/vnd.docker.distribution.manifest.v1", &["UnsupportedManifest"]),

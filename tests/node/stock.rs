@@ -77,6 +77,10 @@ pub(crate) fn push_all(to: SocketAddr, program: &[u8]) -> Result<Digests, Failur
     stock.artifact("chart", chart, b"{\"name\":\"app\"}")?;
     let empty = ("application/vnd.oci.empty.v1+json", "application/vnd.example.notes.v1+text");
     stock.artifact("artifact", empty, b"{}")?;
+    let model = ("application/vnd.cncf.model.config.v1+json", "application/vnd.cncf.model.weight.v1.raw");
+    stock.artifact("model", model, b"{\"modelfs\":{\"type\":\"layers\"}}")?;
+    let config = stock.config(HERE, "another type", &["/pause", "once"]);
+    stock.of_type("alice/app", "config-type", OCI_MANIFEST, "application/vnd.example.config.v1+json", &config)?;
     Ok(Digests { single: single.digest, index, child_elsewhere: elsewhere.digest, solo: solo.digest })
 }
 
@@ -109,10 +113,27 @@ impl Stock {
         media_type: &'static str,
         config: &Value,
     ) -> Result<Pushed, Failure> {
-        let (config_type, layer_type) = if media_type == DOCKER_MANIFEST {
-            ("application/vnd.docker.container.image.v1+json", "application/vnd.docker.image.rootfs.diff.tar")
+        let config_type = if media_type == DOCKER_MANIFEST {
+            "application/vnd.docker.container.image.v1+json"
         } else {
-            ("application/vnd.oci.image.config.v1+json", "application/vnd.oci.image.layer.v1.tar")
+            "application/vnd.oci.image.config.v1+json"
+        };
+        self.of_type(repository, tag, media_type, config_type, config)
+    }
+
+    /// An image whose configuration has this media type.
+    fn of_type(
+        &self,
+        repository: &str,
+        tag: &str,
+        media_type: &'static str,
+        config_type: &str,
+        config: &Value,
+    ) -> Result<Pushed, Failure> {
+        let layer_type = if media_type == DOCKER_MANIFEST {
+            "application/vnd.docker.image.rootfs.diff.tar"
+        } else {
+            "application/vnd.oci.image.layer.v1.tar"
         };
         if self.seen.borrow_mut().insert(repository.to_owned()) {
             images::blob(self.to, repository, &self.layer)?;

@@ -54,6 +54,8 @@ pub(crate) const READABLE_TOKENS: usize = 9;
 
 const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
 
+const INDEX_TYPE: &str = "application/vnd.oci.image.index.v1+json";
+
 /// What a port does to whoever connects.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Port {
@@ -246,6 +248,7 @@ fn answer(request: &Request, site: &Site) -> Answer {
         .or_else(|| path.strip_prefix("/v2/as/"))
         .and_then(|rest| rest.split('/').next());
     let login = request.authorization.as_deref();
+    let by_digest = path.contains("/manifests/sha256:");
     match kind.unwrap_or_default() {
         "rate" => error("429 Too Many Requests", "TOOMANYREQUESTS").with("Retry-After", "7"),
         // Docker Hub's own way of saying it.
@@ -265,6 +268,11 @@ fn answer(request: &Request, site: &Site) -> Answer {
         "no-digest" => Answer::new("200 OK", MANIFEST.to_vec()).with("Content-Type", MANIFEST_TYPE),
         "false-digest" => manifest(&sha256(b"another manifest")),
         "bad-digest" => manifest("sha256:abc"),
+        // The tag is there, and what it names is not.
+        "unserved" if by_digest => error("404 Not Found", "MANIFEST_UNKNOWN"),
+        // The index is there, and none of its entries is.
+        "sparse" if path.ends_with(&sha256(MANIFEST)) => error("404 Not Found", "MANIFEST_UNKNOWN"),
+        "sparse" => index(),
         "schema1" => Answer::new("200 OK", SCHEMA_1.to_vec())
             .with("Content-Type", "application/vnd.docker.distribution.manifest.v1+prettyjws")
             .with("Docker-Content-Digest", &sha256(SCHEMA_1)),
@@ -350,6 +358,20 @@ fn bearer(site: &Site, kind: &str) -> Answer {
 
 fn manifest(digest: &str) -> Answer {
     Answer::new("200 OK", MANIFEST.to_vec()).with("Content-Type", MANIFEST_TYPE).with("Docker-Content-Digest", digest)
+}
+
+/// An index of two entries, for whatever node it is, both of [`MANIFEST`].
+fn index() -> Answer {
+    let entry = |architecture: &str| {
+        let (digest, size) = (sha256(MANIFEST), MANIFEST.len());
+        format!(
+            r#"{{"mediaType":"{MANIFEST_TYPE}","digest":"{digest}","size":{size},"platform":{{"os":"linux","architecture":"{architecture}"}}}}"#
+        )
+    };
+    let entries = [entry("amd64"), entry("arm64")].join(",");
+    let body = format!(r#"{{"schemaVersion":2,"mediaType":"{INDEX_TYPE}","manifests":[{entries}]}}"#).into_bytes();
+    let digest = sha256(&body);
+    Answer::new("200 OK", body).with("Content-Type", INDEX_TYPE).with("Docker-Content-Digest", &digest)
 }
 
 fn error(status: &'static str, code: &str) -> Answer {

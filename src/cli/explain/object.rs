@@ -6,9 +6,8 @@ use serde_json::{Value, json};
 
 use super::Explanation;
 use crate::credentials::{Candidate, Credential};
-use crate::facts::{Attempt, Facts, Unreadable};
+use crate::facts::{Attempt, Behind, Facts, Unreadable};
 use crate::nodes::Class;
-use crate::nodes::platform::Content;
 use crate::output::Report;
 use crate::printable;
 
@@ -50,7 +49,7 @@ pub(super) fn json(explanation: &Explanation) -> String {
         let image = facts.images.first();
         let attempts = image.map(|image| image.attempts.iter().map(attempt).collect::<Vec<_>>());
         object["attempts"] = json!(attempts.unwrap_or_default());
-        object["platforms"] = platforms(facts, image.and_then(|image| Some(&image.content.as_deref()?.content)));
+        object["platforms"] = platforms(facts, image.map(|image| &image.behind));
     }
     if let Err(malformed) = &secrets.keyring {
         object["malformed"] = json!({ "secret": malformed.secret, "error": malformed.go_error });
@@ -82,8 +81,12 @@ fn attempt(attempt: &Attempt) -> Value {
 }
 
 /// Null where nodes or the image's platforms are not known.
-fn platforms(facts: &Facts, content: Option<&Content>) -> Value {
-    let Some(content) = content else { return Value::Null };
+fn platforms(facts: &Facts, behind: Option<&Behind>) -> Value {
+    let Some((content, missing)) =
+        behind.and_then(|behind| Some((&behind.content.as_deref()?.content, &behind.missing)))
+    else {
+        return Value::Null;
+    };
     let class = |class: &Class| {
         json!({
             "os": class.os,
@@ -95,5 +98,6 @@ fn platforms(facts: &Facts, content: Option<&Content>) -> Value {
         })
     };
     let nodes: Vec<Value> = facts.eligible.classes.iter().map(class).collect();
-    json!({ "offers": content.names(), "nodes": nodes })
+    let missing: Vec<&str> = missing.iter().map(|missing| missing.digest.as_str()).collect();
+    json!({ "offers": content.names(), "missing": missing, "nodes": nodes })
 }

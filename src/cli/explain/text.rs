@@ -4,7 +4,7 @@ use super::Explanation;
 use super::page::{Page, Style};
 use crate::credentials::{Candidate, Source};
 use crate::facts::{Attempt, Facts, Secrets, Unreadable};
-use crate::nodes::platform::{Content, ReadContent};
+use crate::nodes::content::{Content, ReadContent};
 use crate::reference;
 use crate::registry::trace::{Caller, Exchange};
 use crate::verdict::{Decision, Verdict};
@@ -206,15 +206,25 @@ fn platforms(page: &mut Page, facts: &Facts) {
         return;
     }
     page.heading("platforms");
-    let Some(ReadContent { content, .. }) = image.and_then(|image| image.content.as_deref()) else {
-        page.line(Style::Aside, "  what the image offers is not known");
+    let behind = image.map(|image| &image.behind);
+    let Some(ReadContent { content, .. }) = behind.and_then(|behind| behind.content.as_deref()) else {
+        let refused = behind.is_some_and(|behind| behind.refused.is_some());
+        let what =
+            if refused { "the registry does not serve the digest" } else { "what the image offers is not known" };
+        page.line(Style::Aside, format!("  {what}"));
         return;
     };
     let names = content.names().join(", ");
     match content {
         Content::Index(_) => page.plain(format!("  the image offers {names}")),
         Content::Single(_) => page.plain(format!("  the image is for {names}; no runtime looks before it runs it")),
+        Content::Artifact(artifact) => {
+            page.plain(format!("  the image is an artifact with a configuration of type {}", artifact.config_type));
+        }
         Content::Other(what) => page.plain(format!("  the image is {what}")),
+    }
+    for missing in behind.iter().flat_map(|behind| &behind.missing) {
+        page.line(Style::Bad, format!("  the registry does not have its entry {}", missing.digest));
     }
     for class in classes {
         let known = |text: &str| if text.is_empty() { "unknown".to_owned() } else { text.to_owned() };

@@ -107,6 +107,13 @@ impl Contents {
         manifest
     }
 
+    /// Stores a blob and returns its digest.
+    pub(super) fn push_blob(&mut self, repository: &str, bytes: Bytes) -> String {
+        let digest = sha256(&bytes);
+        self.repositories.entry(repository.to_owned()).or_default().blobs.insert(digest.clone(), bytes);
+        digest
+    }
+
     /// Points `tag` at `digest`, which need not exist.
     pub(super) fn tag(&mut self, repository: &str, tag: &str, digest: &str) {
         let held = self.repositories.entry(repository.to_owned()).or_default();

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::nodes::LISTED_BY_DEFAULT;
 use crate::nodes::object::{NodeSpec, NodeStatus};
 use crate::workload::spec::Spec;
 
@@ -32,7 +33,7 @@ fn cluster() -> Vec<Arc<Node>> {
 fn names(spec: &Value) -> Vec<String> {
     let text = spec.to_string();
     let spec: Spec<'_> = serde_json::from_str(&text).unwrap();
-    Eligible::new(&cluster(), &Placement::of(&spec), Arc::default())
+    Eligible::new(&cluster(), &Placement::of(&spec), Arc::default(), LISTED_BY_DEFAULT)
         .nodes
         .iter()
         .map(|node| node.name.to_string())
@@ -128,7 +129,7 @@ fn an_architecture_is_offered_only_where_the_rest_of_the_placement_has_it() {
     let selected = |spec: &Value| {
         let text = spec.to_string();
         let spec: Spec<'_> = serde_json::from_str(&text).unwrap();
-        let eligible = Eligible::new(&cluster(), &Placement::of(&spec), Arc::default());
+        let eligible = Eligible::new(&cluster(), &Placement::of(&spec), Arc::default(), LISTED_BY_DEFAULT);
         (eligible.architectures.into_iter().collect::<Vec<_>>().join(" "), eligible.selector)
     };
     let pool = |name: &str| vec![("pool".to_owned(), name.to_owned())];
@@ -149,7 +150,7 @@ fn an_architecture_is_offered_only_where_the_rest_of_the_placement_has_it() {
 
 #[test]
 fn nodes_are_grouped_by_what_they_pull() {
-    let eligible = Eligible::new(&cluster(), &Placement::default(), Arc::default());
+    let eligible = Eligible::new(&cluster(), &Placement::default(), Arc::default(), LISTED_BY_DEFAULT);
     let classes: Vec<_> =
         eligible.classes.iter().map(|class| (&*class.architecture, class.count, &*class.first)).collect();
     assert_eq!(classes, [("amd64", 2, "amd-1"), ("arm64", 2, "arm-1")]);

@@ -333,7 +333,7 @@ async fn a_borrowed_fact_allows_and_is_never_pinned() {
     world.asked();
     let judged = world.check(&engine, Purpose::Judge).await;
     assert!(judged.findings.is_empty() && judged.images[0].digest.is_some() && !judged.images[0].pinnable);
-    assert_eq!(world.asked(), 1, "the platforms of its digest");
+    assert_eq!(world.asked(), 2, "the platforms of its digest, and the entry for the node");
     let pinned = world.check(&engine, Purpose::Pin).await;
     assert!(pinned.images[0].pinnable);
     assert_eq!(world.asked(), 1, "a HEAD of its own");

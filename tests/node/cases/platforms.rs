@@ -31,7 +31,11 @@ pub(super) fn rows(places: &Places, digests: &Digests) -> Vec<Row> {
         row(&format!("{SUBJECT}: an OCI artifact"), "alice/artifact:v1")
             .stuck("no command specified")
             .right(Right::Unsupported),
+        row(&format!("{SUBJECT}: a model"), "alice/model:v1").stuck("no command specified").right(Right::Unsupported),
+        // containerd before 2.3 unpacks by what the configuration says, whatever its type.
+        single("an image whose configuration has another type", "alice/app:config-type").runs().right(Right::Uncertain),
         // Nothing in a volume has to run.
+        single("a model as an image volume", "alice/model:v1").field(Field::Volume).runs(),
         single("a Helm chart as an image volume", "alice/chart:v1").field(Field::Volume).runs(),
         single("an OCI artifact as an image volume", "alice/artifact:v1").field(Field::Volume).runs(),
         single("another architecture as an image volume", "alice/app:single-elsewhere").field(Field::Volume).runs(),

@@ -38,6 +38,8 @@ fn faults(places: &Places) -> Vec<Row> {
         may_pass("the token server sends no token", "token-empty", "did not include a token"),
         row("a token that does not help", "deaf").fails("401 Unauthorized"),
         row("schema 1", "schema1").fails("schema 1"),
+        row("a tag whose digest is not served", "unserved").fails("failed open: content at"),
+        row("an index without the entry that it lists for the node", "sparse").fails("failed open: content at"),
     ]
 }
 

@@ -3,7 +3,8 @@
 
 use std::net::SocketAddr;
 
-use pullgate::nodes::platform::{Content, Platform};
+use pullgate::nodes::content::{Content, Entry};
+use pullgate::nodes::platform::Platform;
 use pullgate::nodes::{Class, Runtime};
 use serde_json::{Value, json};
 
@@ -107,13 +108,13 @@ pub(super) fn compare(scene: &mut Scene, figures: &mut Figures) -> Result<Rows, 
 
 fn class(node: &str, runtime: Runtime) -> Class {
     let Platform { os, architecture, .. } = platform(node);
-    Class { os, architecture, runtime, count: 1, first: "node".into() }
+    Class { os, architecture, runtime, ..Class::default() }
 }
 
 fn platform(text: &str) -> Platform {
     let mut parts = text.split('/').map(str::to_owned);
     let mut next = || parts.next().unwrap_or_default();
-    Platform { os: next(), architecture: next(), variant: next() }
+    Platform { os: next(), architecture: next(), variant: next(), os_version: String::new() }
 }
 
 fn push(to: SocketAddr) -> Result<Vec<Row>, Failure> {
@@ -128,7 +129,11 @@ fn push(to: SocketAddr) -> Result<Vec<Row>, Failure> {
         }
         let index = json!({ "schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [descriptor] });
         images::put_manifest(to, "platforms", &tag, OCI_INDEX, &index)?;
-        rows.push(Row { name: name.to_owned(), tag, content: Content::Index(vec![entry]) });
+        rows.push(Row {
+            name: name.to_owned(),
+            tag,
+            content: Content::Index(vec![Entry { platform: entry, ..Entry::default() }]),
+        });
         Ok(())
     };
     for entry in ENTRIES {
@@ -141,7 +146,7 @@ fn push(to: SocketAddr) -> Result<Vec<Row>, Failure> {
     Ok(rows)
 }
 
-fn written(Platform { os, architecture, variant }: &Platform, feature: Option<&str>) -> Value {
+fn written(Platform { os, architecture, variant, .. }: &Platform, feature: Option<&str>) -> Value {
     let mut written = json!({ "os": os, "architecture": architecture });
     if !variant.is_empty() {
         written["variant"] = variant.as_str().into();
