@@ -155,9 +155,8 @@ impl Artifact {
         match (runtime, self.rootfs) {
             (Runtime::CriO, Rootfs::OfAnImage) | (Runtime::Other, _) => None,
             (Runtime::CriO, _) => (!self.docker).then_some(false),
-            (_, Rootfs::OfAnImage) => Some(true),
             (_, Rootfs::Missing) => Some(false),
-            (Runtime::Containerd1 | Runtime::Containerd20, Rootfs::Unpacked) => Some(true),
+            (_, Rootfs::OfAnImage) | (Runtime::Containerd1 | Runtime::Containerd20, Rootfs::Unpacked) => Some(true),
             // Since 2.3 it looks at the media type before it unpacks (`internal/cri/opts/container.go`).
             (Runtime::Containerd2, Rootfs::Unpacked) | (_, Rootfs::Unknown) => None,
         }

@@ -10,6 +10,7 @@ use crate::reference::Reference;
 use crate::registry::manifest::Manifest;
 
 /// What an image resolved to.
+#[derive(Clone, Copy)]
 pub(super) struct Resolved<'a> {
     pub(super) reference: &'a Reference,
     pub(super) manifest: &'a Manifest,

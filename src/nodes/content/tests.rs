@@ -160,13 +160,14 @@ fn a_node_fetches_the_best_entries_for_it() {
 
 #[test]
 fn what_is_no_image_starts_nowhere_or_nobody_knows() {
+    use Rootfs::{Missing, OfAnImage, Unknown, Unpacked};
+
     let artifact = |rootfs, docker| Artifact {
         config_type: "application/vnd.example.v1+json".to_owned(),
         rootfs,
         docker,
         platform: Platform::default(),
     };
-    use Rootfs::{Missing, OfAnImage, Unknown, Unpacked};
     for (runtime, rootfs, docker, expected) in [
         (Runtime::Containerd1, Missing, false, Some(false)),
         (Runtime::Containerd2, Missing, true, Some(false)),
