@@ -21,7 +21,7 @@ fn push(world: &World, tag: &str, kind: &str, (config_type, config): (&str, &str
 fn volume(world: &World, tag: &str) -> Workload {
     let mut pod = of(world, &format!("things:{tag}"));
     for image in &mut pod.images {
-        Arc::make_mut(image).pointer = "/spec/volumes/0/image/reference".to_owned();
+        "/spec/volumes/0/image/reference".clone_into(&mut Arc::make_mut(image).pointer);
     }
     pod
 }

@@ -102,7 +102,9 @@ async fn an_entry_that_the_registry_does_not_have_cannot_be_pulled() {
     ] {
         let world = World::with(Login::None).await;
         let entries = index(&world, "sparse");
-        missing.iter().for_each(|entry| world.registry.remove_manifest("sparse", &entries[*entry]));
+        for entry in missing {
+            world.registry.remove_manifest("sparse", &entries[*entry]);
+        }
         let nodes: Vec<String> = nodes.into_iter().cloned().collect();
         let engine = world.engine(&cluster(&nodes));
         let verdict = world.check(&engine, &of(&world, "sparse:1")).await;
