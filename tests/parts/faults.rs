@@ -270,8 +270,11 @@ fn answer(request: &Request, site: &Site) -> Answer {
         "bad-digest" => manifest("sha256:abc"),
         // The tag is there, and what it names is not.
         "unserved" if by_digest => error("404 Not Found", "MANIFEST_UNKNOWN"),
+        "unserved" => Answer::new("200 OK", nowhere_else())
+            .with("Content-Type", MANIFEST_TYPE)
+            .with("Docker-Content-Digest", &sha256(&nowhere_else())),
         // The index is there, and none of its entries is.
-        "sparse" if path.ends_with(&sha256(MANIFEST)) => error("404 Not Found", "MANIFEST_UNKNOWN"),
+        "sparse" if path.ends_with(&sha256(&nowhere_else())) => error("404 Not Found", "MANIFEST_UNKNOWN"),
         "sparse" => index(),
         "schema1" => Answer::new("200 OK", SCHEMA_1.to_vec())
             .with("Content-Type", "application/vnd.docker.distribution.manifest.v1+prettyjws")
@@ -360,10 +363,15 @@ fn manifest(digest: &str) -> Answer {
     Answer::new("200 OK", MANIFEST.to_vec()).with("Content-Type", MANIFEST_TYPE).with("Docker-Content-Digest", digest)
 }
 
-/// An index of two entries, for whatever node it is, both of [`MANIFEST`].
+/// A manifest that no other repository has: what is in a node's store is not fetched.
+fn nowhere_else() -> Vec<u8> {
+    [MANIFEST, b"\n"].concat()
+}
+
+/// An index of two entries, for whatever node it is, both of one manifest.
 fn index() -> Answer {
     let entry = |architecture: &str| {
-        let (digest, size) = (sha256(MANIFEST), MANIFEST.len());
+        let (digest, size) = (sha256(&nowhere_else()), nowhere_else().len());
         format!(
             r#"{{"mediaType":"{MANIFEST_TYPE}","digest":"{digest}","size":{size},"platform":{{"os":"linux","architecture":"{architecture}"}}}}"#
         )

@@ -38,7 +38,7 @@ impl Ground<'_> {
     pub(in crate::verdict) fn fit(&self, draft: &Draft<'_>, behind: &Behind, digest: &Digest) -> Fit {
         match (&behind.refused, behind.content.as_deref().map(|read| &read.content)) {
             (Some(failure), _) => self.unserved(draft, digest, failure),
-            (None, Some(Content::Index(_))) if !behind.missing.is_empty() => self.sparse(draft, behind),
+            (None, Some(Content::Index(_))) if !behind.missing.is_empty() => self.sparse(draft, behind, digest),
             (None, Some(content)) => self.fit_of_content(draft, content, digest),
             (None, None) => Fit::Good,
         }
@@ -47,7 +47,8 @@ impl Ground<'_> {
     fn unserved(&self, draft: &Draft<'_>, digest: &Digest, failure: &Failure) -> Fit {
         let opinion =
             draft.reference.map_or(Opinion::Differs, |reference| self.opinion_of_unserved(draft.image, reference));
-        let certain = matches!(opinion, Opinion::Fails) && is_certain(failure);
+        // What a node has already is not fetched.
+        let certain = matches!(opinion, Opinion::Fails) && is_certain(failure) && !self.may_have(digest);
         if matches!(opinion, Opinion::Pulls) {
             return Fit::Good;
         }
@@ -56,7 +57,7 @@ impl Ground<'_> {
     }
 
     /// An index of which the registry does not have every entry that these nodes fetch.
-    fn sparse(&self, draft: &Draft<'_>, behind: &Behind) -> Fit {
+    fn sparse(&self, draft: &Draft<'_>, behind: &Behind, digest: &Digest) -> Fit {
         let Some(content) = behind.content.as_deref().map(|read| &read.content) else { return Fit::Good };
         let missing =
             |entry: &&Entry| behind.missing.iter().find(|missing| entry.digest.as_ref() == Some(&missing.digest));
@@ -73,7 +74,8 @@ impl Ground<'_> {
             let what = format!("{of_it}; it cannot be pulled on {}", nodes(&touched));
             return Fit::Notice(NoticeCode::PartialPlatform, what, fix.to_owned());
         }
-        let known = behind.missing.iter().all(|missing| is_certain(&missing.failure)) && self.is_sure(content);
+        let refused = behind.missing.iter().all(|missing| is_certain(&missing.failure));
+        let known = refused && self.is_sure(content) && !self.may_have(digest);
         let what = format!("{of_it}; the pod can land only on {}", nodes(&touched));
         let line = |MissingEntry { failure, .. }: &MissingEntry| failure.node.clone();
         let line = match behind.missing.as_slice() {
