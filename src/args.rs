@@ -1,8 +1,10 @@
 //! Every flag and variable, and nothing else: raw text in, a checked command out. Only this file reads the environment.
 
 mod certificates;
+mod doctor;
 pub mod rbac;
 pub mod release;
+mod surroundings;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -10,9 +12,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Parser, Subcommand, ValueEnum};
 
 pub use self::certificates::{Certificates, KeepArgs, TlsArgs};
+pub use self::doctor::{DoctorArgs, DoctorFormat};
+pub use self::surroundings::{DockerConfigArgs, KubeArgs};
 use crate::cli;
 use crate::policy::Mode;
 use crate::registry::proxies::Variables;
@@ -116,17 +120,6 @@ pub struct NodeArgs {
     pub node_docker_configs: Vec<PathBuf>,
 }
 
-/// Flags that name a cluster.
-#[derive(Clone, Debug, Default, clap::Args)]
-pub struct KubeArgs {
-    /// Kubeconfig file (default: kubectl's, then the pod's own token)
-    #[arg(long, env = "PULLGATE_KUBECONFIG", value_name = "FILE")]
-    pub kubeconfig: Option<PathBuf>,
-    /// Context of the kubeconfig
-    #[arg(long, env = "PULLGATE_CONTEXT", value_name = "NAME")]
-    pub context: Option<String>,
-}
-
 /// Where objects, rules and Secrets of the command line come from.
 #[derive(Debug, clap::Args)]
 pub struct SourceArgs {
@@ -142,9 +135,9 @@ pub struct SourceArgs {
     /// What nodes hold by themselves
     #[command(flatten)]
     pub nodes: NodeArgs,
-    /// Namespace of objects that name none
-    #[arg(short, long, default_value = "default", value_name = "NAMESPACE")]
-    pub namespace: String,
+    /// Namespace of objects that name none (default: the context's)
+    #[arg(short, long, value_name = "NAMESPACE")]
+    pub namespace: Option<String>,
     /// Pull secret of the images given on the command line, in the pod's order
     #[arg(long = "pull-secret", value_name = "NAME")]
     pub pull_secrets: Vec<String>,
@@ -204,13 +197,23 @@ pub enum Color {
 
 /// Flags of `check`.
 #[derive(Debug, clap::Args)]
+#[command(group(ArgGroup::new("subjects").required(true).multiple(true).args(["files", "images"])))]
 pub struct CheckArgs {
     /// Manifests: a file, a directory, or - for standard input; may be given several times
     #[arg(short, long = "file", value_name = "FILE")]
     pub files: Vec<PathBuf>,
+    /// Also read the sub-directories of a directory
+    #[arg(short = 'R', long, requires = "files")]
+    pub recursive: bool,
     /// An image; may be given several times
-    #[arg(long = "image", value_name = "REF", required_unless_present = "files")]
+    #[arg(long = "image", value_name = "REF")]
     pub images: Vec<String>,
+    /// End with 0 where there is nothing to judge
+    #[arg(long)]
+    pub allow_empty: bool,
+    /// The logins of docker login, tried before all pull secrets
+    #[command(flatten)]
+    pub docker_config: DockerConfigArgs,
     /// table, json, yaml, junit, sarif or github; with =FILE into a file. May be given several times
     #[arg(short, long = "output", default_value = "table", value_parser = output, value_name = "FORMAT[=FILE]")]
     pub outputs: Vec<Output>,
@@ -234,41 +237,12 @@ pub struct ExplainArgs {
     /// Colours of the table
     #[arg(long, default_value = "auto", value_name = "WHEN")]
     pub color: Color,
-    /// A docker configuration, as a pull secret before all others: config.json, or its directory. No cluster is needed
-    #[arg(long, value_name = "FILE|DIR")]
-    pub docker_config: Option<PathBuf>,
+    /// The logins of docker login, as the pod's first pull secret. No cluster is needed
+    #[command(flatten)]
+    pub docker_config: DockerConfigArgs,
     /// Where everything comes from
     #[command(flatten)]
     pub source: SourceArgs,
-}
-
-/// Output formats of `doctor`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum DoctorFormat {
-    /// For people
-    Table,
-    /// For programs
-    Json,
-}
-
-/// Flags of `doctor`.
-#[derive(Debug, clap::Args)]
-pub struct DoctorArgs {
-    /// Before an installation: could it be made here?
-    #[arg(long, conflicts_with = "review")]
-    pub pre: bool,
-    /// Also create a pod with a bad image, in a dry run, and see that pullgate was asked about it
-    #[arg(long)]
-    pub review: bool,
-    /// A namespace of users: may pullgate read pull secrets there? Also that of the dry run
-    #[arg(short, long, default_value = "default", value_name = "NAMESPACE")]
-    pub namespace: String,
-    /// Output format
-    #[arg(short, long, default_value = "table", value_name = "FORMAT")]
-    pub output: DoctorFormat,
-    /// Which cluster, said as kubectl takes it
-    #[command(flatten)]
-    pub kube: KubeArgs,
 }
 
 // === impl Args ===
@@ -321,12 +295,17 @@ pub fn proxy_variables() -> Variables {
     }
 }
 
+/// A variable that is no flag of pullgate: other tools read it, too.
+fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name)
+}
+
 // === impl Color ===
 
 impl Color {
     /// Whether colours are wanted on a standard output that is a terminal or not (<https://no-color.org>).
     pub fn wanted(self, terminal: bool) -> bool {
-        self.wanted_in(terminal, |name| std::env::var_os(name))
+        self.wanted_in(terminal, variable)
     }
 
     fn wanted_in(self, terminal: bool, variable: impl Fn(&str) -> Option<OsString>) -> bool {

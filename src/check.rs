@@ -12,9 +12,9 @@ use tokio::time::Instant;
 use tracing::field::Empty;
 use tracing::{Instrument as _, Span, trace_span};
 
-use crate::cluster::{Cluster, Reading};
+use crate::cluster::Cluster;
 use crate::credentials::{self, Candidate, Keyring, PullSecret};
-use crate::facts::{Attempt, Behind, Facts, ImageFacts, Meant, NamedBy, Secrets, Unreadable};
+use crate::facts::{Attempt, Behind, Facts, ImageFacts, Meant, NamedBy, Secrets};
 use crate::finding::{Cause, Code, Finding};
 use crate::node_credentials::{Account, NodeCredentials, NodeLookup};
 use crate::nodes::Eligible;
@@ -135,7 +135,7 @@ impl Engine {
     /// (kubernetes/kubernetes `plugin/pkg/admission/serviceaccount/admission.go`).
     pub async fn secrets(&self, workload: &Workload, not_before: Option<Timestamp>) -> Secrets {
         let namespace = workload.object.namespace.as_str();
-        let mut secrets = Secrets::default();
+        let mut secrets = Secrets { no_cluster: !self.cluster.is_given(), ..Secrets::default() };
         let names = match &workload.pull_secrets {
             PullSecretNames::Final(names) => {
                 if names.is_empty() {
@@ -153,22 +153,15 @@ impl Engine {
             }
             PullSecretNames::ThroughServiceAccount { account, .. } => {
                 let mut absent = false;
-                let names = match self.cluster.account_pull_secrets(namespace, account, not_before).await {
-                    Reading::Found(names) => names,
-                    Reading::Absent => {
-                        absent = true;
-                        Vec::new()
-                    }
-                    Reading::Forbidden => {
-                        secrets.unreadable.push((format!("ServiceAccount \"{account}\""), Unreadable::Forbidden));
-                        Vec::new()
-                    }
-                    Reading::Unavailable(why) => {
-                        let what = format!("ServiceAccount \"{account}\"");
-                        secrets.unreadable.push((what, Unreadable::Unavailable(why)));
-                        Vec::new()
-                    }
-                };
+                let read = self.cluster.account_pull_secrets(namespace, account, not_before).await;
+                let names = read.known().unwrap_or_else(|why| {
+                    secrets.unreadable.push((format!("ServiceAccount \"{account}\""), why));
+                    Some(Vec::new())
+                });
+                let names = names.unwrap_or_else(|| {
+                    absent = true;
+                    Vec::new()
+                });
                 secrets.account = (!names.is_empty()).then(|| account.clone());
                 let of = match (absent, names.is_empty()) {
                     (true, _) => NamedBy::NoAccount,
@@ -187,8 +180,8 @@ impl Engine {
         let read = join_all(names.iter().map(|name| self.cluster.pull_secret(namespace, name, not_before))).await;
         let mut found: Vec<Arc<PullSecret>> = Vec::with_capacity(read.len());
         for (name, reading) in names.into_iter().zip(read) {
-            match reading {
-                Reading::Found(secret) => match credentials::contributes(&secret) {
+            match reading.known() {
+                Ok(Some(secret)) => match credentials::contributes(&secret) {
                     Ok(()) => {
                         if !secret.can_be_renewed() {
                             secrets.unchangeable.push(name);
@@ -197,14 +190,13 @@ impl Engine {
                     }
                     Err(why) => secrets.ignored.push((name, why)),
                 },
-                Reading::Absent => secrets.missing.push(name),
-                Reading::Forbidden => {
-                    secrets.unreadable.push((format!("Secret \"{name}\""), Unreadable::Forbidden));
-                }
-                Reading::Unavailable(why) => {
-                    secrets.unreadable.push((format!("Secret \"{name}\""), Unreadable::Unavailable(why)));
-                }
+                Ok(None) => secrets.missing.push(name),
+                Err(why) => secrets.unreadable.push((format!("Secret \"{name}\""), why)),
             }
+        }
+        if let Some(login) = self.cluster.local_login() {
+            secrets.local_login = Some(login.source());
+            found.insert(0, login);
         }
         secrets.keyring = Keyring::from_pull_secrets(found.iter().map(AsRef::as_ref));
         secrets

@@ -1,8 +1,10 @@
 //! The commands behind the flags: what each reads, runs and prints.
 
 pub mod check;
+mod docker_config;
 pub mod doctor;
 pub mod explain;
+mod input;
 pub mod keep;
 pub mod rbac;
 pub mod release;
@@ -18,13 +20,13 @@ use std::time::Duration;
 use crate::args::{KubeArgs, NodeArgs, SourceArgs};
 use crate::check::Engine;
 use crate::cluster::files::{FileCluster, FileClusterError};
-use crate::cluster::{Cluster, KubeCluster, KubeError, KubeOptions, KubeTokens, ReleaseError};
+use crate::cluster::{Cluster, KubeCluster, KubeError, KubeTokens, NoCluster, ReleaseError, Unnamed};
 use crate::config::{self, ConfigError};
 use crate::manifests::ManifestError;
 use crate::metrics::Metrics;
 use crate::node_credentials::{self, DeclarationError, Declared, NodeCredentials};
 use crate::policy::{Pattern, Policy};
-use crate::printable;
+use crate::printable::{self, os_error};
 use crate::registry::Registry;
 use crate::registry::guard::Guard;
 use crate::registry::hosts::Ways;
@@ -41,7 +43,7 @@ use crate::time::Clock;
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
     /// The configuration file cannot be read.
-    #[error("--config {path}: {source}")]
+    #[error("--config {path}: {}", os_error(.source))]
     ConfigFile {
         /// Which.
         path: String,
@@ -90,8 +92,8 @@ pub enum CommandError {
     #[error("{0}")]
     Kube(#[from] KubeError),
     /// There is no cluster.
-    #[error("no cluster: give --cluster-from PATH or --kubeconfig FILE, or run in a pod with a ServiceAccount token")]
-    NoCluster,
+    #[error("{} or --cluster-from PATH", KubeError::NoCluster(.0.clone()))]
+    NoCluster(Unnamed),
     /// Objects of one's own need to be somewhere.
     #[error("{flag}: not in a pod, so give the namespace that pullgate itself runs in")]
     NoNamespace {
@@ -109,14 +111,6 @@ pub enum CommandError {
     /// What is declared of nodes is wrong.
     #[error("--image-credential-provider-config {0}")]
     NodeCredentials(#[from] DeclarationError),
-    /// A manifest cannot be read.
-    #[error("--file {path}: {source}")]
-    ManifestFile {
-        /// Which.
-        path: String,
-        /// Why.
-        source: io::Error,
-    },
     /// A manifest is wrong.
     #[error("--file {0}")]
     Manifest(#[from] ManifestError),
@@ -136,11 +130,14 @@ pub enum CommandError {
         /// Why.
         reason: String,
     },
+    /// Nothing says where the docker configuration is.
+    #[error("--docker-config: neither DOCKER_CONFIG nor a home directory says where it is; give a file")]
+    NoDockerConfig,
     /// Two reports for one standard output.
     #[error("--output: only one report can go to standard output; send the others to files, as in --output sarif=FILE")]
     Outputs,
     /// A report cannot be written.
-    #[error("--output {path}: {source}")]
+    #[error("--output {path}: {}", os_error(.source))]
     OutputFile {
         /// Where to.
         path: String,
@@ -187,6 +184,12 @@ pub fn print_error(error: &CommandError) {
     _ = writeln!(io::stderr(), "pullgate: {}", printable::lines(&error.to_string()));
 }
 
+/// Writes a line to standard error.
+fn warn(text: &str) {
+    // Without a standard error there is nobody to tell.
+    _ = writeln!(io::stderr(), "pullgate: {}", printable::line(text));
+}
+
 /// Writes to standard output; a reader that has gone away is no error.
 pub fn print(text: &str) -> io::Result<()> {
     match io::stdout().write_all(text.as_bytes()) {
@@ -202,6 +205,19 @@ pub struct Opened {
     pub cluster: Arc<dyn Cluster>,
     /// None for files.
     pub tokens: Option<KubeTokens>,
+    /// The namespace of objects that name none.
+    pub namespace: String,
+    /// What is not known of the cluster, and why, where that is clear already.
+    pub doubt: Option<String>,
+}
+
+// === impl Opened ===
+
+impl Opened {
+    /// Says once, on standard error, what is not known.
+    fn say_doubt(&self) {
+        self.doubt.iter().for_each(|doubt| warn(doubt));
+    }
 }
 
 /// Installs the one crypto provider of the program.
@@ -231,21 +247,53 @@ fn with_hosts(mut policy: Policy) -> Result<Policy, CommandError> {
     Ok(policy)
 }
 
-/// The cluster that the flags name: files, a kubeconfig, the pod's own. `None` where nothing names one.
+/// The cluster that the flags name: files, a kubeconfig, the pod's own. `namespace` goes before the one of the context.
 ///
 /// # Errors
-/// What was named and cannot be used.
-pub async fn open_cluster(path: Option<&Path>, kube: &KubeArgs) -> Result<Option<Opened>, CommandError> {
+/// What was named and cannot be used, or [`CommandError::NoCluster`].
+pub async fn open_cluster(
+    path: Option<&Path>,
+    kube: &KubeArgs,
+    namespace: Option<&str>,
+) -> Result<Opened, CommandError> {
     if let Some(path) = path {
-        return Ok(Some(Opened { cluster: Arc::new(FileCluster::open(path)?), tokens: None }));
+        let namespace = namespace.unwrap_or("default").to_owned();
+        let cluster = Arc::new(FileCluster::open(path, &namespace)?);
+        return Ok(Opened { cluster, tokens: None, namespace, doubt: None });
     }
-    let KubeArgs { kubeconfig, context } = kube.clone();
-    let named = kubeconfig.is_some() || context.is_some();
-    match KubeCluster::connect(&KubeOptions { kubeconfig, context }, Clock::system()).await {
-        Ok(cluster) => Ok(Some(Opened { tokens: Some(cluster.tokens()), cluster: Arc::new(cluster) })),
-        Err(error) if named => Err(error.into()),
-        Err(_) => Ok(None),
+    match KubeCluster::connect(&kube.options(), Clock::system()).await {
+        Ok(cluster) => Ok(Opened {
+            tokens: Some(cluster.tokens()),
+            namespace: namespace.or_else(|| Some(cluster.server()?.namespace())).unwrap_or("default").to_owned(),
+            doubt: cluster
+                .trouble()
+                .map(|trouble| format!("{trouble}; what has to be read of the cluster is not known")),
+            cluster: Arc::new(cluster),
+        }),
+        Err(KubeError::NoCluster(unnamed)) => Err(CommandError::NoCluster(unnamed)),
+        Err(error) => Err(error.into()),
     }
+}
+
+/// The cluster of the command line; [`NoCluster`] where nothing names one.
+async fn source_cluster(source: &SourceArgs) -> Result<Opened, CommandError> {
+    let SourceArgs { cluster_from, kube, namespace, .. } = source;
+    match open_cluster(cluster_from.as_deref(), kube, namespace.as_deref()).await {
+        Err(CommandError::NoCluster(unnamed)) => {
+            let doubt = format!(
+                "no cluster was given ({unnamed}), so nothing about Secrets, ServiceAccounts and nodes is certain; \
+                 give --kubeconfig FILE or --cluster-from PATH"
+            );
+            Ok(Opened { doubt: Some(doubt), ..no_cluster(source) })
+        }
+        opened => opened,
+    }
+}
+
+/// What stands in for a cluster where none is to be read.
+fn no_cluster(source: &SourceArgs) -> Opened {
+    let namespace = source.namespace.as_deref().unwrap_or("default").to_owned();
+    Opened { cluster: Arc::new(NoCluster), tokens: None, namespace, doubt: None }
 }
 
 /// An engine with its own transport and an empty cache, beside what replicas share where the policy says so.
@@ -321,12 +369,14 @@ pub fn node_credentials(
     Ok(NodeCredentials::new(declared, &Clock::system(), metrics))
 }
 
-/// The engine of the command line; over an empty cluster where nothing names one.
-async fn source_engine(source: &SourceArgs, policy: &Policy) -> Result<Engine, CommandError> {
+/// The engine of the command line.
+fn source_engine(
+    source: &SourceArgs,
+    policy: &Policy,
+    cluster: Arc<dyn Cluster>,
+    tokens: Option<KubeTokens>,
+) -> Result<Engine, CommandError> {
     let metrics = Metrics::new();
-    let opened = open_cluster(source.cluster_from.as_deref(), &source.kube).await?;
-    let Opened { cluster, tokens } =
-        opened.unwrap_or_else(|| Opened { cluster: Arc::new(FileCluster::empty()), tokens: None });
     let node_credentials = node_credentials(source.nodes.clone(), tokens, &metrics)?;
     engine(policy, cluster, node_credentials, metrics)
 }

@@ -6,27 +6,43 @@ mod installation;
 #[cfg(not(fuzzing))]
 mod kube;
 #[cfg(not(fuzzing))]
+mod kubeconfig;
+#[cfg(not(fuzzing))]
 pub mod lease;
 #[cfg(not(fuzzing))]
 mod listing;
 #[cfg(not(fuzzing))]
+mod no_cluster;
+#[cfg(not(fuzzing))]
 mod nodes;
+#[cfg(not(fuzzing))]
+mod overlay;
 #[cfg(not(fuzzing))]
 pub mod own;
 #[cfg(not(fuzzing))]
 mod release;
 mod secret_object;
 #[cfg(not(fuzzing))]
+mod server;
+#[cfg(not(fuzzing))]
 mod tokens;
 
 #[cfg(not(fuzzing))]
 pub use self::installation::{Inspection, Scope};
 #[cfg(not(fuzzing))]
-pub use self::kube::{KubeCluster, KubeError, KubeOptions};
+pub use self::kube::KubeCluster;
+#[cfg(not(fuzzing))]
+pub use self::kubeconfig::{KubeError, KubeOptions, Unnamed};
 #[cfg(not(fuzzing))]
 pub use self::listing::{Listed, Workloads};
 #[cfg(not(fuzzing))]
+pub use self::no_cluster::NoCluster;
+#[cfg(not(fuzzing))]
+pub use self::overlay::{Applied, Overlay};
+#[cfg(not(fuzzing))]
 pub use self::release::{Release, ReleaseError};
+#[cfg(not(fuzzing))]
+pub use self::server::Server;
 #[cfg(not(fuzzing))]
 pub use self::tokens::KubeTokens;
 
@@ -40,19 +56,24 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
 
 use crate::credentials::PullSecret;
+use crate::facts::Unreadable;
 use crate::nodes::Nodes;
 
-/// What a reading found. `Forbidden` and `Unavailable` say nothing about the object.
+/// What a reading found. All but `Found` and `Absent` say nothing about the object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reading<T> {
     /// It is there.
     Found(T),
     /// It is certainly not there.
     Absent,
-    /// pullgate may not read it.
+    /// The login is accepted and may not read it (403).
     Forbidden,
+    /// The API server does not accept the login (401).
+    Unauthenticated,
     /// The cluster did not answer; why, in words.
     Unavailable(String),
+    /// No cluster was given.
+    NoCluster,
 }
 
 // === impl Reading ===
@@ -64,7 +85,24 @@ impl<T> Reading<T> {
             Self::Found(object) => Reading::Found(convert(object)),
             Self::Absent => Reading::Absent,
             Self::Forbidden => Reading::Forbidden,
+            Self::Unauthenticated => Reading::Unauthenticated,
             Self::Unavailable(why) => Reading::Unavailable(why),
+            Self::NoCluster => Reading::NoCluster,
+        }
+    }
+
+    /// The object, or nothing where it is certainly not there.
+    ///
+    /// # Errors
+    /// Why neither is known.
+    pub fn known(self) -> Result<Option<T>, Unreadable> {
+        match self {
+            Self::Found(object) => Ok(Some(object)),
+            Self::Absent => Ok(None),
+            Self::Forbidden => Err(Unreadable::Forbidden),
+            Self::Unauthenticated => Err(Unreadable::Unauthenticated),
+            Self::Unavailable(why) => Err(Unreadable::Unavailable(why)),
+            Self::NoCluster => Err(Unreadable::NoCluster),
         }
     }
 }
@@ -92,6 +130,16 @@ pub trait Cluster: fmt::Debug + Send + Sync + 'static {
 
     /// The Nodes as they were last seen; `None` where they are not known.
     fn nodes(&self) -> Option<Arc<Nodes>>;
+
+    /// Whether there is a cluster at all. Without one nothing about Secrets, `ServiceAccounts` and Nodes is certain.
+    fn is_given(&self) -> bool {
+        true
+    }
+
+    /// A login that is tried before every pull secret, for whatever pod. No node is known to hold it.
+    fn local_login(&self) -> Option<Arc<PullSecret>> {
+        None
+    }
 }
 
 /// What of a Secret of an API server matters. `stringData` goes over `data`, as the API server stores it.

@@ -285,6 +285,11 @@ impl PullSecret {
         Self { immutable, ..self }
     }
 
+    /// How it is named among candidates.
+    pub fn source(&self) -> Source {
+        Source::PullSecret(Arc::clone(&self.name))
+    }
+
     /// Whether `kubectl apply` of a Secret that `kubectl create secret docker-registry` makes can renew it: the type of a
     /// Secret never changes, nor does anything in an immutable one (kubernetes/kubernetes `pkg/apis/core/validation/validation.go`,
     /// `ValidateSecretUpdate`).

@@ -17,6 +17,8 @@ const PAGE: &str = "docs/DOCTOR.md";
 /// Everything that was read. Objects are as the API server gave them.
 #[derive(Debug)]
 pub struct Installation {
+    /// The API server as it is named to people: address and context.
+    pub server: String,
     /// `/version`.
     pub version: Reading<Value>,
     /// The API server's clock less this one's, in seconds.
@@ -131,9 +133,35 @@ pub const NAMES: [&str; 22] = [
     "review",
 ];
 
-/// All checks of what was read; before an installation only those that make sense then.
+impl Installation {
+    /// What is left to say where the API server gives nothing.
+    pub fn unread(server: String, version: Reading<Value>, skew: Option<i64>) -> Self {
+        Self {
+            server,
+            version,
+            skew,
+            validating: Reading::Absent,
+            mutating: Reading::Absent,
+            others: Reading::Absent,
+            groups: Reading::Absent,
+            rights: Vec::new(),
+            registries: Reading::Absent,
+            release: None,
+            review: None,
+        }
+    }
+}
+
+/// All checks of what was read; before an installation only those that make sense then. Where the API server gives
+/// nothing to anybody, that is all there is to say.
 pub fn examine(seen: &Installation, pre: bool, now: Timestamp) -> Vec<Check> {
-    let mut checks = vec![surroundings::api_server(&seen.version), surroundings::clock(seen.skew)];
+    let mut checks = vec![surroundings::api_server(&seen.server, &seen.version)];
+    if matches!(seen.version, Reading::Unavailable(_) | Reading::Unauthenticated) {
+        // A login can be refused because a clock is wrong.
+        checks.extend(seen.skew.map(|skew| surroundings::clock(Some(skew))));
+        return checks;
+    }
+    checks.push(surroundings::clock(seen.skew));
     if pre {
         checks.extend([surroundings::rights(&seen.rights), webhooks::absent(seen)]);
     } else {
@@ -201,7 +229,11 @@ impl Check {
     fn unread<T>(name: &'static str, what: &str, reading: &Reading<T>) -> Self {
         let why = match reading {
             Reading::Found(_) | Reading::Absent => format!("{what} is not there"),
+            Reading::NoCluster => format!("no cluster was given to read {what} from"),
             Reading::Forbidden => format!("you may not read {what}"),
+            Reading::Unauthenticated => {
+                format!("{what} cannot be read: the API server does not accept your login (401)")
+            }
             Reading::Unavailable(why) => format!("{what} cannot be read: {why}"),
         };
         Self::new(name, Outcome::Unknown, why)

@@ -65,6 +65,10 @@ pub struct Secrets {
     pub unchangeable: Vec<String>,
     /// Not to be read: what was asked for, and why not. Refusals are uncertain then.
     pub unreadable: Vec<(String, Unreadable)>,
+    /// No cluster was given: what nodes and other Secrets hold is not known.
+    pub no_cluster: bool,
+    /// A login of the machine that asks, tried before all others. No node is known to hold it.
+    pub local_login: Option<Source>,
     /// The keyring, or the Secret that no kubelet can decode.
     pub keyring: Result<Keyring, MalformedSecret>,
 }
@@ -72,10 +76,14 @@ pub struct Secrets {
 /// Why something could not be read from the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unreadable {
-    /// pullgate may not.
+    /// The login is accepted and may not read it.
     Forbidden,
+    /// The API server does not accept the login.
+    Unauthenticated,
     /// The cluster did not answer.
     Unavailable(String),
+    /// No cluster was given.
+    NoCluster,
 }
 
 /// One image and what became of it.
@@ -157,6 +165,13 @@ impl Attempt {
 
 // === impl Secrets ===
 
+impl Secrets {
+    /// Whether one of the attempts was made with the login of the machine.
+    pub fn tried_locally(&self, attempts: &[Attempt]) -> bool {
+        self.local_login.as_ref().is_some_and(|login| attempts.iter().any(|attempt| attempt.source == *login))
+    }
+}
+
 impl Default for Secrets {
     fn default() -> Self {
         Self {
@@ -167,6 +182,8 @@ impl Default for Secrets {
             ignored: Vec::new(),
             unchangeable: Vec::new(),
             unreadable: Vec::new(),
+            no_cluster: false,
+            local_login: None,
             keyring: Ok(Keyring::default()),
         }
     }

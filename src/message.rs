@@ -159,14 +159,30 @@ pub(crate) fn fix(draft: &Draft<'_>, code: Code, certain: bool, failure: Option<
         Some(meant) => format!("{meant}{}{fix}", if meant.ends_with('?') { " " } else { "; " }),
         None => fix,
     };
-    match (draft.secrets.unreadable.first(), code.refusal() && !certain) {
-        (Some((what, Unreadable::Forbidden)), true) => format!("grant pullgate the right to get {what}"),
-        (Some((_, Unreadable::Unavailable(_))), true) => "nothing in the object is known to be wrong".to_owned(),
-        (None, true) if draft.by_runtime => {
+    if code.refusal() && !certain { fix_uncertain(draft, host, &fix) } else { fix }
+}
+
+/// What to do about a refusal that may not hold where nodes pull: first what would make it certain.
+fn fix_uncertain(draft: &Draft<'_>, host: &str, fix: &str) -> String {
+    match draft.secrets.unreadable.first() {
+        Some((what, Unreadable::Forbidden)) => format!("grant pullgate the right to get {what}"),
+        Some((_, Unreadable::Unauthenticated)) => {
+            "renew the login to the cluster; nothing in the object is known to be wrong".to_owned()
+        }
+        Some((_, Unreadable::Unavailable(_))) => "nothing in the object is known to be wrong".to_owned(),
+        Some((_, Unreadable::NoCluster)) => {
+            "give the cluster (--kubeconfig FILE or --cluster-from PATH) or a login (--docker-config FILE)".to_owned()
+        }
+        None if draft.secrets.tried_locally(draft.attempts) => {
+            format!("renew the login for {host} in --docker-config; whether nodes hold another one is not known")
+        }
+        None if draft.secrets.no_cluster => {
+            format!("no cluster was given, so it is not known what nodes hold; {fix}")
+        }
+        None if draft.by_runtime => {
             format!("nodes with CRI-O complete a name without a registry in their own way (registries.conf); {fix}")
         }
-        (None, true) => format!("nodes may hold a login for {host} that pullgate does not know (nodeAccess); {fix}"),
-        (_, false) => fix,
+        None => format!("nodes may hold a login for {host} that pullgate does not know (nodeAccess); {fix}"),
     }
 }
 

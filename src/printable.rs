@@ -2,6 +2,7 @@
 //! not seen.
 
 use std::borrow::Cow;
+use std::io;
 
 /// Stands where something was that may not be printed.
 const REPLACEMENT: char = '\u{fffd}';
@@ -48,6 +49,12 @@ pub fn json(text: &str) -> Cow<'_, str> {
         }
     }
     Cow::Owned(out)
+}
+
+/// The words of an error of the operating system, without its number.
+pub fn os_error(error: &io::Error) -> String {
+    let words = error.to_string();
+    words.split_once(" (os error ").map_or(words.as_str(), |(words, _)| words).to_owned()
 }
 
 fn replaced(text: &str, acts: impl Fn(char) -> bool) -> Cow<'_, str> {

@@ -271,7 +271,7 @@ fn judge_image(
     outcome.finding = if image.pull_policy == PullPolicy::Never {
         ground.surely_absent(reference).then(|| draft.never_pulled(&ground.names()))
     } else if let Err(malformed) = &secrets.keyring {
-        Some(draft.malformed(malformed))
+        Some(Finding { certain: !secrets.no_cluster, ..draft.malformed(malformed) })
     } else if !policy.registry_allowed(reference.registry()) {
         Some(draft.finding(Code::RegistryNotAllowed, true, None))
     } else if let Some(Attempt { outcome: Ok(manifest), stale, age, .. }) = facts.attempts.last() {
@@ -289,7 +289,11 @@ fn judge_image(
             let failure = failure.as_ref();
             let opinion = ground.opinion(image, failure);
             let elsewhere = policy.node_access(reference.registry()) == NodeAccess::Unknown;
-            let open = failure.code.refusal() && (elsewhere || !secrets.unreadable.is_empty());
+            let open = failure.code.refusal()
+                && (elsewhere
+                    || secrets.no_cluster
+                    || !secrets.unreadable.is_empty()
+                    || secrets.tried_locally(&attempts));
             let certain = failure.code.certain() && !open && matches!(opinion, Opinion::Fails);
             let finding = || draft.finding(failure.code, certain, Some(failure));
             let line = |finding: Finding| {

@@ -13,7 +13,7 @@ use hyper_util::service::TowerToHyperService;
 use pullgate::admission::review::{self, Operation, Review, Subject};
 use pullgate::admission::{self, Gate, Snapshot};
 use pullgate::check::Engine;
-use pullgate::cluster::files::FileCluster;
+use pullgate::cluster::files::{Contents, FileCluster};
 use pullgate::credentials::IdentityKey;
 use pullgate::metrics::Metrics;
 use pullgate::node_credentials::{Declared, NodeCredentials};
@@ -89,7 +89,7 @@ fn gate(choice: u8) -> &'static Prepared {
         let registry = client(Script { answers, bodies: Vec::new(), choice: 0 });
         let resolver = Resolver::new(registry, IdentityKey::new(&[7; 32]), clock(), metrics.clone());
         let node_credentials = NodeCredentials::new(Declared::default(), &clock(), &metrics);
-        let cluster = Arc::new(FileCluster::empty());
+        let cluster = Arc::new(FileCluster::of(Contents::default()));
         let engine = Engine { cluster, node_credentials, resolver, clock: clock() };
         let snapshot = Snapshot { policy: policy.clone(), engine };
         let (snapshots, receiver) = watch::channel(Arc::new(snapshot));

@@ -28,6 +28,9 @@ pub struct GenerateArgs {
     /// Manifests instead of a cluster: a file, a directory, or - for standard input; may be given several times
     #[arg(short, long = "file", value_name = "FILE", conflicts_with_all = ["kubeconfig", "context"])]
     pub files: Vec<PathBuf>,
+    /// Also read the sub-directories of a directory
+    #[arg(short = 'R', long, requires = "files")]
+    pub recursive: bool,
     /// Which cluster, said as kubectl takes it; Secrets are not read
     #[command(flatten)]
     pub kube: KubeArgs,

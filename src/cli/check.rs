@@ -1,24 +1,33 @@
 //! `pullgate check`: manifests and images → the verdict that the webhook would give.
 
-use std::io::Read as _;
-use std::path::{Path, PathBuf};
+mod subjects;
+
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use futures_util::{StreamExt as _, stream};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use self::subjects::{Subjects, workloads};
 use crate::args::{CheckArgs, Format, Output, SourceArgs};
-use crate::check::Purpose;
-use crate::cli::{CommandError, block_on, exit, load_policy, print, source_engine, strict_policy};
-use crate::manifests::{ManifestError, Object, Problem, Source, served_version};
+use crate::check::{Engine, Purpose};
+use crate::cli::docker_config::DockerConfig;
+use crate::cli::input::Inputs;
+use crate::cli::{
+    CommandError, Opened, block_on, exit, load_policy, print, source_cluster, source_engine, strict_policy, warn,
+};
+use crate::cluster::{Applied, Overlay};
+use crate::manifests::{Object, Source};
 use crate::message;
 use crate::output::Report;
-use crate::workload::configured::{self, TemplateKind, Templates};
-use crate::workload::{ObjectRef, Shape, Workload, extract, spec};
+use crate::workload::Workload;
 
 /// Objects judged at once.
 const AT_ONCE: usize = 16;
+
+/// Objects that are named where files have some that belong to the cluster.
+const NAMED: usize = 4;
 
 /// One object to judge, and where it is written.
 pub(super) struct Subject {
@@ -28,26 +37,66 @@ pub(super) struct Subject {
 
 /// Runs the command.
 pub fn run(args: CheckArgs) -> Result<ExitCode, CommandError> {
-    let CheckArgs { files, images, outputs, source } = args;
-    if outputs.iter().filter(|output| output.file.is_none()).count() > 1 {
+    if args.outputs.iter().filter(|output| output.file.is_none()).count() > 1 {
         return Err(CommandError::Outputs);
     }
+    block_on(check(args))
+}
+
+async fn check(args: CheckArgs) -> Result<ExitCode, CommandError> {
+    let CheckArgs { files, recursive, images, outputs, allow_empty, docker_config, source } = args;
     let kinds = load_policy(source.config.as_deref())?.kinds;
-    let mut subjects = Vec::new();
-    for path in &files {
-        for source_file in read(path)? {
-            for object in source_file.objects() {
-                let object = object?;
-                let workloads = workloads(&object, &source.namespace, &kinds)?;
-                let subject = |workload| Subject { workload, origin: Some(object.clone()) };
-                subjects.extend(workloads.into_iter().map(subject));
-            }
-        }
+    let login = docker_config.path()?.as_deref().map(DockerConfig::read).transpose()?;
+    if let Some(login) = &login {
+        login.decodes()?;
+        login.passed_over.iter().for_each(|line| warn(&format!("--docker-config: {line}")));
     }
+    let inputs = Inputs::read(&files, recursive);
+    let opened = source_cluster(&source).await?;
+    let Subjects { mut judged, applied, errors, tally } = Subjects::of(inputs, &opened.namespace, &kinds);
     if !images.is_empty() {
-        subjects.push(Subject { workload: pod_of(&images, &source)?, origin: None });
+        judged.push(Subject { workload: pod_of(&images, &opened.namespace, &source)?, origin: None });
     }
-    let report = block_on(judge(&source, subjects))?;
+    // Where nothing is judged, nothing is uncertain.
+    if !judged.is_empty() {
+        opened.say_doubt();
+        say_applied(&applied);
+    }
+    let Opened { cluster, tokens, .. } = opened;
+    let cluster = Arc::new(Overlay::new(cluster, applied, login.map(|login| login.secret())));
+    let policy = strict_policy(&source, judged.iter().map(|subject| subject.workload.object.namespace.clone()))?;
+    let engine = source_engine(&source, &policy, cluster, tokens)?;
+    let report = judge(&engine, &policy, &source, &judged).await;
+    write(&report, outputs)?;
+    for error in &errors {
+        warn(&error.to_string());
+    }
+    let empty = judged.is_empty();
+    if let Some(unknown) = tally.unknown().filter(|_| !empty) {
+        warn(&format!("not judged: {unknown}"));
+    }
+    if empty {
+        warn(&tally.nothing_judged());
+    }
+    Ok(exit(if !errors.is_empty() || (empty && !allow_empty) { 2 } else { report.exit_code() }))
+}
+
+/// Judges objects, in order.
+async fn judge(engine: &Engine, policy: &crate::policy::Policy, source: &SourceArgs, subjects: &[Subject]) -> Report {
+    let judged: Vec<_> = stream::iter(subjects)
+        .map(|subject| engine.check(policy, &subject.workload, Purpose::Judge, Instant::now() + source.timeout))
+        .buffered(AT_ONCE)
+        .collect()
+        .await;
+    let mut report = Report::new(std::env::current_dir().unwrap_or_default());
+    for (Subject { workload, origin }, verdict) in subjects.iter().zip(&judged) {
+        report.push(&workload.object, origin.as_ref(), verdict);
+    }
+    report
+}
+
+/// Writes every report to where it goes.
+fn write(report: &Report, outputs: Vec<Output>) -> Result<(), CommandError> {
     for Output { format, file } in outputs {
         let text = match format {
             Format::Table => report.table(),
@@ -63,34 +112,29 @@ pub fn run(args: CheckArgs) -> Result<ExitCode, CommandError> {
                 .map_err(|source| CommandError::OutputFile { path: file.display().to_string(), source })?,
         }
     }
-    Ok(exit(report.exit_code()))
+    Ok(())
 }
 
-/// Judges objects, in order.
-pub(super) async fn judge(source: &SourceArgs, subjects: Vec<Subject>) -> Result<Report, CommandError> {
-    let namespaces = subjects.iter().map(|subject| subject.workload.object.namespace.clone());
-    let policy = strict_policy(source, namespaces)?;
-    let engine = source_engine(source, &policy).await?;
-    let judged: Vec<_> = stream::iter(&subjects)
-        .map(|subject| engine.check(&policy, &subject.workload, Purpose::Judge, Instant::now() + source.timeout))
-        .buffered(AT_ONCE)
-        .collect()
-        .await;
-    let mut report = Report::new(std::env::current_dir().unwrap_or_default());
-    for (Subject { workload, origin }, verdict) in subjects.iter().zip(&judged) {
-        report.push(&workload.object, origin.as_ref(), verdict);
+/// Names the pull secrets and `ServiceAccounts` of the files: whoever reads a verdict has to know that it counts on them.
+fn say_applied(applied: &Applied) {
+    let named = applied.named();
+    if named.is_empty() {
+        return;
     }
-    Ok(report)
+    let more = named.len().saturating_sub(NAMED);
+    let shown = named.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    warn(&format!("taken from the files, as if they were applied already: {shown}{more}"));
 }
 
 /// A pod that has the given images and the pull secrets of the command line.
-pub(super) fn pod_of(images: &[String], source: &SourceArgs) -> Result<Workload, CommandError> {
+pub(super) fn pod_of(images: &[String], namespace: &str, source: &SourceArgs) -> Result<Workload, CommandError> {
     let containers: Vec<Value> = images.iter().map(|image| json!({ "image": image })).collect();
     let secrets: Vec<Value> = source.pull_secrets.iter().map(|name| json!({ "name": name })).collect();
     let pod = json!({
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": { "name": "command-line", "namespace": source.namespace },
+        "metadata": { "name": "command-line", "namespace": namespace },
         "spec": {
             "containers": containers,
             "imagePullSecrets": secrets,
@@ -98,75 +142,11 @@ pub(super) fn pod_of(images: &[String], source: &SourceArgs) -> Result<Workload,
         },
     });
     let pod = Source::new("--image", pod.to_string().as_bytes()).objects().next().transpose()?;
-    let pods = pod.map(|pod| workloads(&pod, &source.namespace, &[])).transpose()?.unwrap_or_default();
+    let pods = pod.map(|pod| workloads(&pod, namespace, &[])).transpose()?.unwrap_or_default();
     let pod = pods.into_iter().next().filter(|pod| !pod.images.iter().any(|image| image.is_placeholder()));
     // A variable that is not set must not look like an image that is fine.
     pod.ok_or_else(|| CommandError::Image {
         image: format!("{:?}", message::shown(&images.join(" "))),
         reason: "a template's placeholder (empty, or auto) is no image".to_owned(),
     })
-}
-
-/// The workloads of a manifest: none for kinds without images, several for a configured kind with several templates. What
-/// a configured path does not find is said on standard error.
-fn workloads(object: &Object, namespace: &str, kinds: &[TemplateKind]) -> Result<Vec<Workload>, ManifestError> {
-    let name = match (object.name(), object.generate_name()) {
-        ("", "") => String::new(),
-        ("", prefix) => format!("{prefix}*"),
-        (name, _) => name.to_owned(),
-    };
-    let meta = ObjectRef {
-        api_version: object.api_version().to_owned(),
-        kind: object.kind().to_owned(),
-        namespace: object.namespace().unwrap_or(namespace).to_owned(),
-        name,
-    };
-    let entries = configured::entries(kinds, &meta);
-    if !entries.is_empty() {
-        let found = configured::templates(&entries, &object.value(), None, &meta);
-        let Templates { workloads, unmatched } = found.map_err(|error| object.error("", error.to_string()))?;
-        for entry in unmatched {
-            let problem = format!("kinds: the path {} leads to no pod template in it", entry.path);
-            eprintln!("pullgate: {}", object.error("", problem));
-        }
-        return Ok(workloads);
-    }
-    if let Some(served) = served_version(&meta.api_version, &meta.kind) {
-        let api_version = meta.api_version;
-        return Err(object.error("apiVersion", Problem::NotServed { api_version, served }));
-    }
-    if Shape::of(&meta.api_version, &meta.kind).is_none() {
-        return Ok(Vec::new());
-    }
-    let decoded: spec::Object<'_> = object.decode()?;
-    Ok(extract::from_object(&decoded, meta, false).into_iter().collect())
-}
-
-/// The texts behind a `--file`: one, or those of a directory, or standard input.
-pub(super) fn read(path: &Path) -> Result<Vec<Source>, CommandError> {
-    let unreadable = |path: &Path, source| CommandError::ManifestFile { path: path.display().to_string(), source };
-    if path == Path::new("-") {
-        let mut bytes = Vec::new();
-        std::io::stdin().read_to_end(&mut bytes).map_err(|source| unreadable(path, source))?;
-        return Ok(vec![Source::new("-", bytes)]);
-    }
-    let mut files: Vec<PathBuf> = Vec::new();
-    if path.is_dir() {
-        for entry in path.read_dir().map_err(|source| unreadable(path, source))? {
-            let file = entry.map_err(|source| unreadable(path, source))?.path();
-            if file.extension().is_some_and(|ending| ["yaml", "yml", "json"].iter().any(|known| ending == *known)) {
-                files.push(file);
-            }
-        }
-        files.sort();
-    } else {
-        files.push(path.to_owned());
-    }
-    files
-        .into_iter()
-        .map(|file| {
-            let bytes = std::fs::read(&file).map_err(|source| unreadable(&file, source))?;
-            Ok(Source::new(&file.display().to_string(), bytes))
-        })
-        .collect()
 }

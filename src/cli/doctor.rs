@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use crate::args::{DoctorArgs, DoctorFormat};
 use crate::cli::{CommandError, block_on, print};
-use crate::cluster::{Inspection, KubeOptions, Scope};
+use crate::cluster::{Inspection, Scope};
 use crate::doctor;
 use crate::time::Clock;
 
@@ -15,9 +15,8 @@ pub fn run(args: DoctorArgs) -> Result<ExitCode, CommandError> {
 
 async fn examine(args: DoctorArgs) -> Result<ExitCode, CommandError> {
     let DoctorArgs { pre, review, namespace, output, kube } = args;
-    let options = KubeOptions { kubeconfig: kube.kubeconfig, context: kube.context };
     let clock = Clock::system();
-    let inspection = Inspection::connect(&options, clock.clone()).await?;
+    let inspection = Inspection::connect(&kube.options(), clock.clone()).await?;
     let seen = inspection.look(&Scope { pre, review, sample: namespace }).await;
     let checks = doctor::examine(&seen, pre, clock());
     match output {

@@ -1,7 +1,6 @@
 //! `pullgate explain`: one image → every step of its judgement: how it is understood, the credentials in the kubelet's
 //! order, each request with its answer, the platforms, and the verdict.
 
-mod docker_config;
 mod object;
 mod page;
 mod text;
@@ -17,9 +16,11 @@ use tokio::time::Instant;
 use crate::args::{ExplainArgs, ExplainFormat, SourceArgs};
 use crate::check::{Engine, Purpose};
 use crate::cli::check::pod_of;
-use crate::cli::{CommandError, Opened, block_on, engine_over, exit, node_credentials, open_cluster, print};
-use crate::cluster::Reading;
-use crate::cluster::files::FileCluster;
+use crate::cli::docker_config::{self, DockerConfig};
+use crate::cli::{
+    CommandError, Opened, block_on, engine_over, exit, no_cluster, node_credentials, print, source_cluster,
+};
+use crate::cluster::{Cluster, KubeTokens, Reading};
 use crate::credentials::Candidate;
 use crate::facts::{Facts, Secrets};
 use crate::metrics::Metrics;
@@ -30,8 +31,6 @@ use crate::reference::Reference;
 use crate::registry::trace::{Exchange, Trace, Traced};
 use crate::verdict::Verdict;
 use crate::workload::{PullSecretNames, Workload};
-
-use self::docker_config::DockerConfig;
 
 /// Everything that there is to say about one image.
 struct Explanation {
@@ -55,18 +54,18 @@ pub fn run(args: ExplainArgs) -> Result<ExitCode, CommandError> {
     let ExplainArgs { image, offline, output, color, docker_config, mut source } = args;
     let reference = Reference::parse(&image)
         .map_err(|error| CommandError::Image { image: crate::message::shown(&image), reason: error.to_string() })?;
-    let docker_config = docker_config.as_deref().map(DockerConfig::read).transpose()?;
+    let docker_config = docker_config.path()?.as_deref().map(DockerConfig::read).transpose()?;
     if docker_config.is_some() {
         source.pull_secrets.insert(0, docker_config::NAME.to_owned());
     }
-    let pod = pod_of(std::slice::from_ref(&image), &source)?;
-    let explanation = block_on(explain(image, reference, pod, offline, &source, docker_config))?;
+    let explanation = block_on(explain(image, reference, offline, &source, docker_config))?;
     print(&match output {
         ExplainFormat::Json => object::json(&explanation),
         ExplainFormat::Table => text::text(&explanation, color.wanted(std::io::stdout().is_terminal())),
     })?;
     Ok(exit(match (&explanation.judged, &explanation.secrets.keyring) {
         (Some((.., report)), _) => report.exit_code(),
+        (None, Err(_)) if explanation.secrets.no_cluster => 3,
         (None, Err(_)) => 1,
         (None, Ok(_)) => 0,
     }))
@@ -75,14 +74,17 @@ pub fn run(args: ExplainArgs) -> Result<ExitCode, CommandError> {
 async fn explain(
     image: String,
     reference: Reference,
-    pod: Workload,
     offline: bool,
     source: &SourceArgs,
     docker_config: Option<DockerConfig>,
 ) -> Result<Explanation, CommandError> {
-    let policy = crate::cli::strict_policy(source, [pod.object.namespace.clone()])?;
+    let opened = open(source, docker_config.as_ref()).await?;
+    let pod = pod_of(std::slice::from_ref(&image), &opened.namespace, source)?;
+    opened.say_doubt();
+    let Opened { cluster, tokens, namespace, .. } = opened;
+    let policy = crate::cli::strict_policy(source, [namespace])?;
     let trace = Trace::default();
-    let engine = engine(source, &policy, docker_config.as_ref(), &trace).await?;
+    let engine = engine(source, &policy, cluster, tokens, &trace)?;
     let mut secrets = engine.secrets(&pod, None).await;
     let mut candidates = secrets.keyring.as_ref().map(|keyring| keyring.matching(reference.name())).unwrap_or_default();
     if secrets.keyring.is_ok() {
@@ -90,7 +92,7 @@ async fn explain(
         let held_by_nodes = if offline {
             NodeLookup::default()
         } else {
-            let account = Account { namespace: &source.namespace, name: &source.service_account };
+            let account = Account { namespace: &pod.object.namespace, name: &source.service_account };
             let deadline = Instant::now() + source.timeout;
             engine.node_credentials.candidates(reference.name(), account, None, deadline).await
         };
@@ -128,28 +130,32 @@ async fn suppressed(engine: &Engine, pod: &Workload) -> Vec<String> {
     }
     match engine.cluster.account_pull_secrets(&pod.object.namespace, account, None).await {
         Reading::Found(names) => names.into_iter().filter(|name| !name.is_empty()).collect(),
-        Reading::Absent | Reading::Forbidden | Reading::Unavailable(_) => Vec::new(),
+        _ => Vec::new(),
+    }
+}
+
+/// The cluster of the command line, with the local docker login in it. With that login none is needed, so that none is
+/// looked for unless a flag names it.
+async fn open(source: &SourceArgs, docker_config: Option<&DockerConfig>) -> Result<Opened, CommandError> {
+    let named = source.cluster_from.is_some() || source.kube.kubeconfig.is_some() || source.kube.context.is_some();
+    match docker_config {
+        None => source_cluster(source).await,
+        Some(docker_config) => {
+            let opened = if named { source_cluster(source).await? } else { no_cluster(source) };
+            Ok(Opened { cluster: docker_config.with(opened.cluster), ..opened })
+        }
     }
 }
 
 /// The engine of the command line, with every request written down.
-async fn engine(
+fn engine(
     source: &SourceArgs,
     policy: &Policy,
-    docker_config: Option<&DockerConfig>,
+    cluster: Arc<dyn Cluster>,
+    tokens: Option<KubeTokens>,
     trace: &Trace,
 ) -> Result<Engine, CommandError> {
     let metrics = Metrics::new();
-    let named = source.cluster_from.is_some() || source.kube.kubeconfig.is_some() || source.kube.context.is_some();
-    let opened = match docker_config {
-        Some(_) if !named => None,
-        _ => open_cluster(source.cluster_from.as_deref(), &source.kube).await?,
-    };
-    let Opened { mut cluster, tokens } =
-        opened.unwrap_or_else(|| Opened { cluster: Arc::new(FileCluster::empty()), tokens: None });
-    if let Some(docker_config) = docker_config {
-        cluster = docker_config.with(cluster);
-    }
     let node_credentials = node_credentials(source.nodes.clone(), tokens, &metrics)?;
     engine_over(policy, cluster, node_credentials, metrics, |transport| Arc::new(Traced::new(transport, trace.clone())))
 }

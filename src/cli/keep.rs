@@ -12,7 +12,6 @@ use tracing::{info, warn};
 use crate::args::{Certificates, KeepArgs};
 use crate::certificates::mint;
 use crate::cli::{CommandError, block_on, own_namespace};
-use crate::cluster::KubeOptions;
 use crate::cluster::lease::Competitor;
 use crate::cluster::own::Own;
 use crate::keeper::{KeepError, Keeper, Terms};
@@ -44,8 +43,7 @@ async fn keep(args: KeepArgs) -> Result<ExitCode, CommandError> {
         settle: args.settle,
     };
     let clock = Clock::system();
-    let options = KubeOptions { kubeconfig: args.kube.kubeconfig, context: args.kube.context };
-    let own = Own::connect(&options, &namespace).await?;
+    let own = Own::connect(&args.kube.options(), &namespace).await?;
     let mut registry = Registry::with_prefix("pullgate");
     let metrics = CertificateMetrics::of_keeper(&mut registry);
     let registry = Arc::new(registry);

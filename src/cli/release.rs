@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use crate::args::KubeArgs;
 use crate::args::release::{ReadyArgs, UninstallArgs};
 use crate::cli::{CommandError, block_on, print};
-use crate::cluster::{KubeOptions, Release};
+use crate::cluster::Release;
 
 /// Waits for the first ready replica.
 pub fn ready(args: ReadyArgs) -> Result<ExitCode, CommandError> {
@@ -35,6 +35,5 @@ pub fn uninstall(args: UninstallArgs) -> Result<ExitCode, CommandError> {
 }
 
 async fn connect(kube: KubeArgs, namespace: String) -> Result<Release, CommandError> {
-    let KubeArgs { kubeconfig, context } = kube;
-    Ok(Release::connect(&KubeOptions { kubeconfig, context }, namespace).await?)
+    Ok(Release::connect(&kube.options(), namespace).await?)
 }

@@ -55,8 +55,7 @@ async fn serve(args: ServeArgs) -> Result<ExitCode, CommandError> {
 
     let policy = overrides.load()?;
     let metrics = Metrics::new();
-    let Opened { cluster, tokens } =
-        open_cluster(cluster_from.as_deref(), &kube).await?.ok_or(CommandError::NoCluster)?;
+    let Opened { cluster, tokens, .. } = open_cluster(cluster_from.as_deref(), &kube, None).await?;
     let node_credentials = node_credentials(nodes, tokens, &metrics)?;
     let engine = engine(&policy, cluster, node_credentials, metrics.clone())?;
     let serving = Serving::open(tls, &kube, own_namespace.as_deref()).await?;

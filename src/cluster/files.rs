@@ -17,12 +17,18 @@ use crate::credentials::PullSecret;
 use crate::manifests::{ManifestError, Source};
 use crate::nodes::object::{NodeSpec, NodeStatus};
 use crate::nodes::{Node, Nodes};
+use crate::printable::os_error;
+
+/// The namespace of objects that name none.
+const DEFAULT: &str = "default";
 
 /// Objects read from files.
 #[derive(Debug)]
 pub struct FileCluster {
     /// Read again when a fresh state is asked for.
     path: Option<PathBuf>,
+    /// Where objects are that name no namespace.
+    namespace: String,
     contents: RwLock<Arc<Contents>>,
 }
 
@@ -47,7 +53,7 @@ struct NodeObject {
 #[derive(Debug, thiserror::Error)]
 pub enum FileClusterError {
     /// The path cannot be read.
-    #[error("--cluster-from {path}: {source}")]
+    #[error("--cluster-from {path}: {}", os_error(.source))]
     Read {
         /// Which.
         path: String,
@@ -62,20 +68,16 @@ pub enum FileClusterError {
 // === impl FileCluster ===
 
 impl FileCluster {
-    /// A cluster without any object.
-    pub fn empty() -> Self {
-        Self { path: None, contents: RwLock::default() }
-    }
-
-    /// Reads a file, or every `.yaml`, `.yml` and `.json` of a directory (not of its subdirectories).
-    pub fn open(path: &Path) -> Result<Self, FileClusterError> {
-        let contents = RwLock::new(Arc::new(Contents::read(path)?));
-        Ok(Self { path: Some(path.to_owned()), contents })
+    /// Reads a file, or every `.yaml`, `.yml` and `.json` of a directory (not of its subdirectories). Objects that name
+    /// no namespace are in `namespace`.
+    pub fn open(path: &Path, namespace: &str) -> Result<Self, FileClusterError> {
+        let contents = RwLock::new(Arc::new(Contents::read(path, namespace)?));
+        Ok(Self { path: Some(path.to_owned()), namespace: namespace.to_owned(), contents })
     }
 
     /// A cluster of given objects, and no file behind it.
     pub fn of(contents: Contents) -> Self {
-        Self { path: None, contents: RwLock::new(Arc::new(contents)) }
+        Self { path: None, namespace: DEFAULT.to_owned(), contents: RwLock::new(Arc::new(contents)) }
     }
 
     /// Puts other objects in place of all present ones.
@@ -85,7 +87,8 @@ impl FileCluster {
 
     async fn contents(&self, fresh: bool) -> Result<Arc<Contents>, String> {
         if let (true, Some(path)) = (fresh, self.path.clone()) {
-            let read = tokio::task::spawn_blocking(move || Contents::read(&path)).await;
+            let namespace = self.namespace.clone();
+            let read = tokio::task::spawn_blocking(move || Contents::read(&path, &namespace)).await;
             match read {
                 Ok(Ok(contents)) => self.replace(contents),
                 Ok(Err(error)) => return Err(error.to_string()),
@@ -135,11 +138,11 @@ impl Contents {
     /// Objects from text; `file` appears in errors only. An object without a namespace is in `default`.
     pub fn parse(text: &str, file: &str) -> Result<Self, FileClusterError> {
         let (mut contents, mut nodes) = (Self::default(), Vec::new());
-        contents.add(&Source::new(file, text), &mut nodes)?;
+        contents.add(&Source::new(file, text), DEFAULT, &mut nodes)?;
         Ok(contents.with(nodes))
     }
 
-    fn read(path: &Path) -> Result<Self, FileClusterError> {
+    fn read(path: &Path, namespace: &str) -> Result<Self, FileClusterError> {
         let unreadable = |path: &Path, source| FileClusterError::Read { path: path.display().to_string(), source };
         let mut files = Vec::new();
         if path.is_dir() {
@@ -158,7 +161,7 @@ impl Contents {
         let (mut contents, mut nodes) = (Self::default(), Vec::new());
         for file in files {
             let bytes = std::fs::read(&file).map_err(|source| unreadable(&file, source))?;
-            contents.add(&Source::new(&file.display().to_string(), bytes), &mut nodes)?;
+            contents.add(&Source::new(&file.display().to_string(), bytes), namespace, &mut nodes)?;
         }
         Ok(contents.with(nodes))
     }
@@ -173,10 +176,10 @@ impl Contents {
         Self { nodes, ..self }
     }
 
-    fn add(&mut self, file: &Source, nodes: &mut Vec<NodeObject>) -> Result<(), ManifestError> {
+    fn add(&mut self, file: &Source, namespace: &str, nodes: &mut Vec<NodeObject>) -> Result<(), ManifestError> {
         for object in file.objects() {
             let object = object?;
-            let key = (object.namespace().unwrap_or("default").to_owned(), object.name().to_owned());
+            let key = (object.namespace().unwrap_or(namespace).to_owned(), object.name().to_owned());
             match object.kind() {
                 "Secret" => {
                     self.secrets.insert(key, Arc::new(secret_object::decode(&object)?));
@@ -242,7 +245,7 @@ status:
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("a.yaml");
         std::fs::write(&file, "").unwrap();
-        let cluster = FileCluster::open(directory.path()).unwrap();
+        let cluster = FileCluster::open(directory.path(), "default").unwrap();
         std::fs::write(&file, TEXT).unwrap();
         assert!(matches!(cluster.pull_secret("team-a", "regcred", None).await, Reading::Absent));
         assert!(matches!(

@@ -15,6 +15,7 @@ use tokio::time::timeout;
 
 use self::objects::{admin_port, armed_by, names, service, split, warning, without_segment, zones};
 use super::kube::{CALL, reading};
+use super::server::Server;
 use super::{KubeError, KubeOptions, Reading};
 use crate::admission::DOCTOR_IMAGE;
 use crate::doctor::{Installation, Release, Replica, Reviewed};
@@ -50,6 +51,7 @@ const CHART: [(&str, &str, &str); 12] = [
 pub struct Inspection {
     client: Client,
     clock: Clock,
+    server: Server,
 }
 
 /// What is to be looked at.
@@ -59,8 +61,8 @@ pub struct Scope {
     pub pre: bool,
     /// Also send a dry run.
     pub review: bool,
-    /// The namespace of users whose rights are asked about, and of the dry run.
-    pub sample: String,
+    /// The namespace of users whose rights are asked about, and of the dry run; none: the context's.
+    pub sample: Option<String>,
 }
 
 // === impl Inspection ===
@@ -74,12 +76,17 @@ impl std::fmt::Debug for Inspection {
 impl Inspection {
     /// A client for the cluster that the flags name.
     pub async fn connect(options: &KubeOptions, clock: Clock) -> Result<Self, KubeError> {
-        Ok(Self { client: options.client(CALL).await?, clock })
+        let (client, server) = options.client(CALL).await?;
+        Ok(Self { client, clock, server })
     }
 
     /// Reads everything that `scope` asks for.
     pub async fn look(&self, scope: &Scope) -> Installation {
         let (version, skew) = self.version().await;
+        if matches!(version, Reading::Unavailable(_) | Reading::Unauthenticated) {
+            // Everything else would fail in the same way, one call after the other.
+            return Installation::unread(self.server.to_string(), version, skew);
+        }
         let configurations = "/apis/admissionregistration.k8s.io/v1";
         let mutating = self.items(&format!("{configurations}/mutatingwebhookconfigurations")).await;
         let (ours, others) = split(mutating);
@@ -119,8 +126,13 @@ impl Inspection {
             rights,
             registries: self.registries().await,
             release,
-            review: if scope.review { Some(self.review(&scope.sample).await) } else { None },
+            review: if scope.review { Some(self.review(self.sample(scope)).await) } else { None },
+            server: self.server.to_string(),
         }
+    }
+
+    fn sample<'s>(&'s self, scope: &'s Scope) -> &'s str {
+        scope.sample.as_deref().unwrap_or_else(|| self.server.namespace())
     }
 
     async fn release(&self, namespace: &str, name: &str, scope: &Scope) -> Release {
@@ -160,7 +172,7 @@ impl Inspection {
         if let Some(account) = account {
             let user = format!("system:serviceaccount:{namespace}:{account}");
             for verb in ["get", "list"] {
-                let attributes = json!({ "verb": verb, "resource": "secrets", "namespace": scope.sample });
+                let attributes = json!({ "verb": verb, "resource": "secrets", "namespace": self.sample(scope) });
                 secrets.push((verb, self.may(Some(&user), &attributes).await));
             }
         }
@@ -175,20 +187,24 @@ impl Inspection {
             replicas,
             armed: None,
             secrets,
-            sample: scope.sample.clone(),
+            sample: self.sample(scope).to_owned(),
         }
     }
 
     async fn version(&self) -> (Reading<Value>, Option<i64>) {
         let request = axum::http::Request::get("/version").body(Body::empty());
         let Ok(request) = request else { return (Reading::Absent, None) };
+        let version = match self.get("/version").await {
+            Reading::Unavailable(why) => return (Reading::Unavailable(why), None),
+            version => version,
+        };
         let date = match timeout(CALL, self.client.send(request)).await {
             Ok(Ok(response)) => response.headers().get("date").and_then(|date| date.to_str().ok().map(str::to_owned)),
             _ => None,
         };
         let server: Option<Timestamp> = date.and_then(|date| DateTimeParser::new().parse_timestamp(date.as_str()).ok());
         let skew = server.map(|server| server.as_second() - (self.clock)().as_second());
-        (self.get("/version").await, skew)
+        (version, skew)
     }
 
     /// The hosts of all images of running pods.

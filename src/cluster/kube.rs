@@ -1,11 +1,9 @@
 //! A cluster through its API server: one `get` by name at a time, held for 30 seconds. Only Nodes are listed and watched.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::kube::config::{KubeConfigOptions, Kubeconfig};
-use ::kube::{Api, Client, Config};
+use ::kube::{Api, Client};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
 use moka::future::Cache;
@@ -14,7 +12,9 @@ use tokio::task::AbortHandle;
 use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
-use crate::cluster::nodes::NodeWatch;
+use crate::cluster::kubeconfig::{KubeError, KubeOptions, Target, client};
+use crate::cluster::nodes::{NodeWatch, Trouble};
+use crate::cluster::server::{Server, cause};
 use crate::cluster::tokens::KubeTokens;
 use crate::cluster::{Cluster, ReadFuture, Reading, account_names, pull_secret};
 use crate::credentials::PullSecret;
@@ -42,33 +42,6 @@ const MAX_CALLS: usize = 64;
 /// Objects held at most.
 const MAX_OBJECTS: u64 = 20_000;
 
-/// Which API server, said as kubectl takes it.
-#[derive(Clone, Debug, Default)]
-pub struct KubeOptions {
-    /// `--kubeconfig`.
-    pub kubeconfig: Option<PathBuf>,
-    /// `--context`.
-    pub context: Option<String>,
-}
-
-/// No way to an API server.
-#[derive(Debug, thiserror::Error)]
-pub enum KubeError {
-    /// The kubeconfig is not usable.
-    #[error("--kubeconfig {file}: {reason}")]
-    Kubeconfig {
-        /// Which file.
-        file: String,
-        /// Why.
-        reason: String,
-    },
-    /// Neither a kubeconfig nor the files of a pod are there.
-    #[error(
-        "no cluster: give --cluster-from PATH or --kubeconfig FILE, or run in a pod with a ServiceAccount token ({0})"
-    )]
-    NoCluster(String),
-}
-
 /// The API server behind a client.
 pub struct KubeCluster {
     client: Client,
@@ -78,42 +51,11 @@ pub struct KubeCluster {
     turns: Arc<Semaphore>,
     nodes: Arc<NodeWatch>,
     following: Option<AbortHandle>,
+    server: Option<Server>,
 }
 
 /// Readings by namespace and name, each with the time at which its call began.
 type Held<T> = Cache<(String, String), (Reading<T>, Timestamp)>;
-
-// === impl KubeOptions ===
-
-impl KubeOptions {
-    /// A client for one call after the other, none of them longer than `limit`.
-    pub(super) async fn client(&self, limit: Duration) -> Result<Client, KubeError> {
-        client(self.config().await?, limit)
-    }
-
-    /// The client configuration: of the flags, else of kubectl's files, else of the pod.
-    async fn config(&self) -> Result<Config, KubeError> {
-        let options = KubeConfigOptions { context: self.context.clone(), ..KubeConfigOptions::default() };
-        let Some(file) = &self.kubeconfig else {
-            return match &self.context {
-                Some(_) => {
-                    Config::from_kubeconfig(&options).await.map_err(|error| KubeError::NoCluster(error.to_string()))
-                }
-                None => Config::infer().await.map_err(|error| KubeError::NoCluster(error.to_string())),
-            };
-        };
-        let wrong = |reason: String| KubeError::Kubeconfig { file: file.display().to_string(), reason };
-        let kubeconfig = Kubeconfig::read_from(file).map_err(|error| wrong(error.to_string()))?;
-        Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| wrong(error.to_string()))
-    }
-}
-
-fn client(mut config: Config, read_timeout: Duration) -> Result<Client, KubeError> {
-    config.connect_timeout = Some(CALL);
-    config.read_timeout = Some(read_timeout);
-    config.default_retry = false;
-    Client::try_from(config).map_err(|error| KubeError::NoCluster(error.to_string()))
-}
 
 // === impl KubeCluster ===
 
@@ -124,9 +66,10 @@ impl KubeCluster {
     /// # Errors
     /// When nothing says where the cluster is, or what says it is not usable.
     pub async fn connect(options: &KubeOptions, clock: Clock) -> Result<Self, KubeError> {
-        let config = options.config().await?;
-        let mut cluster = Self::new(client(config.clone(), CALL)?, clock);
-        let (nodes, patient) = (Arc::clone(&cluster.nodes), client(config, WATCH)?);
+        let Target { config, server } = options.target()?;
+        let mut cluster = Self::new(client(config.clone(), CALL, &server).await?, clock);
+        let (nodes, patient) = (Arc::clone(&cluster.nodes), client(config, WATCH, &server).await?);
+        cluster.server = Some(server);
         cluster.following = Some(tokio::spawn(async move { nodes.follow(patient).await }).abort_handle());
         cluster.nodes.first(CALL).await;
         Ok(cluster)
@@ -147,6 +90,22 @@ impl KubeCluster {
             turns: Arc::new(Semaphore::new(MAX_CALLS)),
             nodes: Arc::default(),
             following: None,
+            server: None,
+        }
+    }
+
+    /// Which API server it is, where it was connected to by name.
+    pub fn server(&self) -> Option<&Server> {
+        self.server.as_ref()
+    }
+
+    /// What keeps the API server from answering, as far as its Nodes were asked for. That they may not be listed is an
+    /// answer.
+    pub fn trouble(&self) -> Option<KubeError> {
+        let server = self.server.clone()?;
+        match self.nodes.trouble()? {
+            Trouble::Unauthenticated => Some(KubeError::LoginNotAccepted(server)),
+            Trouble::Unreachable(cause) => Some(KubeError::Unreachable { server, cause }),
         }
     }
 
@@ -273,9 +232,10 @@ pub(super) fn reading<K, T>(
     match asked {
         Ok(Ok(object)) => Reading::Found(convert(object)),
         Ok(Err(::kube::Error::Api(status))) if status.code == 404 => Reading::Absent,
-        Ok(Err(::kube::Error::Api(status))) if matches!(status.code, 401 | 403) => Reading::Forbidden,
+        Ok(Err(::kube::Error::Api(status))) if status.code == 401 => Reading::Unauthenticated,
+        Ok(Err(::kube::Error::Api(status))) if status.code == 403 => Reading::Forbidden,
         Ok(Err(::kube::Error::Api(status))) => Reading::Unavailable(format!("the API server answered {}", status.code)),
-        Ok(Err(_)) => Reading::Unavailable("the API server is not reachable".to_owned()),
+        Ok(Err(error)) => Reading::Unavailable(format!("the API server {}", cause(&error))),
         Err(_) => Reading::Unavailable(format!("the API server did not answer within {CALL:?}")),
     }
 }

@@ -8,7 +8,8 @@ use ::kube::core::GroupVersionKind;
 use ::kube::{Api, Client};
 use serde_json::Value;
 
-use crate::cluster::kube::{KubeError, KubeOptions};
+use crate::cluster::kubeconfig::{KubeError, KubeOptions};
+use crate::cluster::server::{Server, cause};
 
 /// Objects in one answer.
 const PAGE: u32 = 500;
@@ -32,6 +33,7 @@ const KINDS: [(&str, &str, &str); 9] = [
 /// A cluster with the rights of whoever asks.
 pub struct Workloads {
     client: Client,
+    server: Server,
 }
 
 /// How far a listing went: a line for each kind that could not be listed, and why.
@@ -49,11 +51,20 @@ impl Workloads {
     /// # Errors
     /// When nothing says where the cluster is, or what says it is not usable.
     pub async fn connect(options: &KubeOptions) -> Result<Self, KubeError> {
-        Ok(Self { client: options.client(CALL).await? })
+        let (client, server) = options.client(CALL).await?;
+        Ok(Self { client, server })
     }
 
     /// Gives every workload and `ServiceAccount` of one namespace, or of all, to `take`.
-    pub async fn each(&self, namespace: Option<&str>, listed: &mut Listed, mut take: impl FnMut(&Value)) {
+    ///
+    /// # Errors
+    /// When the API server does not answer, or does not accept the login: then nothing at all can be listed.
+    pub async fn each(
+        &self,
+        namespace: Option<&str>,
+        listed: &mut Listed,
+        mut take: impl FnMut(&Value),
+    ) -> Result<(), KubeError> {
         for (group, kind, plural) in KINDS {
             let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, "v1", kind), plural);
             let api: Api<DynamicObject> = match namespace {
@@ -62,13 +73,19 @@ impl Workloads {
             };
             if let Err(error) = pages(&api, &mut take).await {
                 let place = namespace.map_or("every namespace".to_owned(), |name| format!("namespace \"{name}\""));
-                let why = match error {
-                    ::kube::Error::Api(status) => status.message.clone(),
-                    _ => "the API server is not reachable".to_owned(),
-                };
-                listed.unseen.push(format!("{plural} in {place}: {why}"));
+                let server = || self.server.clone();
+                match error {
+                    ::kube::Error::Api(status) if status.code == 401 => {
+                        return Err(KubeError::LoginNotAccepted(server()));
+                    }
+                    ::kube::Error::Api(status) => {
+                        listed.unseen.push(format!("{plural} in {place}: {}", status.message));
+                    }
+                    error => return Err(KubeError::Unreachable { server: server(), cause: cause(&error) }),
+                }
             }
         }
+        Ok(())
     }
 }
 

@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{info, warn};
 
+use crate::cluster::server::cause;
 use crate::nodes::object::{NodeSpec, NodeStatus};
 use crate::nodes::{Node, Nodes};
 
@@ -33,7 +34,17 @@ type NodeObject = Object<NodeSpec, NodeStatus>;
 pub(super) struct NodeWatch {
     current: RwLock<Option<Arc<Nodes>>>,
     failing_since: RwLock<Option<Instant>>,
+    trouble: RwLock<Option<Trouble>>,
     answered: Notify,
+}
+
+/// Why the API server gave no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// It does not accept the login.
+    Unauthenticated,
+    /// What happened, as a predicate of the API server.
+    Unreachable(String),
 }
 
 /// What is known while the watch goes on.
@@ -61,9 +72,18 @@ impl NodeWatch {
     /// Waits for the first list or the first refusal, for `at_most`.
     pub(super) async fn first(&self, at_most: Duration) {
         let answered = self.answered.notified();
-        if self.snapshot().is_none() {
-            timeout(at_most, answered).await.unwrap_or_default();
+        if self.snapshot().is_none() && timeout(at_most, answered).await.is_err() && self.snapshot().is_none() {
+            self.troubled(Some(Trouble::Unreachable(format!("did not answer within {at_most:?}"))));
         }
+    }
+
+    /// Why the API server gave no answer when it was last asked.
+    pub(super) fn trouble(&self) -> Option<Trouble> {
+        self.trouble.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn troubled(&self, trouble: Option<Trouble>) {
+        *self.trouble.write().unwrap_or_else(PoisonError::into_inner) = trouble;
     }
 
     /// Follows the Nodes for as long as it is polled. `client` must be patient: a watch is silent for minutes.
@@ -88,11 +108,13 @@ impl NodeWatch {
                     // A list that has begun is not yet an answer.
                     if !matches!(event, Event::Init) {
                         self.failing(None);
+                        self.troubled(None);
                     }
                     following.take(event);
                 }
                 Ok(Some(Err(error))) => {
                     following.complain(&error);
+                    self.troubled(trouble(&error));
                     self.failing(Some(Instant::now()));
                     self.answered.notify_waiters();
                 }
@@ -115,6 +137,17 @@ impl NodeWatch {
             following.known.retain(|names| Arc::strong_count(names) > 1);
         }
         self.answered.notify_waiters();
+    }
+}
+
+/// A refusal is an answer; anything else that is no list is none.
+fn trouble(error: &watcher::Error) -> Option<Trouble> {
+    use watcher::Error as E;
+    let (E::InitialListFailed(error) | E::WatchStartFailed(error) | E::WatchFailed(error)) = error else { return None };
+    match error {
+        ::kube::Error::Api(status) if status.code == 401 => Some(Trouble::Unauthenticated),
+        ::kube::Error::Api(_) => None,
+        error => Some(Trouble::Unreachable(cause(error))),
     }
 }
 

@@ -17,7 +17,9 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use super::kube::{CALL, KubeError, KubeOptions};
+use super::kube::CALL;
+use super::kubeconfig::{KubeError, KubeOptions};
+use super::server::cause;
 
 /// The label of an `EndpointSlice` that names its Service (kubernetes/api `discovery/v1/well_known_labels.go`).
 const SERVICE_LABEL: &str = "kubernetes.io/service-name";
@@ -112,7 +114,7 @@ impl Own {
     /// # Errors
     /// When nothing says where the cluster is, or what says it is not usable.
     pub async fn connect(options: &KubeOptions, namespace: &str) -> Result<Self, KubeError> {
-        Ok(Self { client: options.client(CALL).await?, namespace: namespace.to_owned() })
+        Ok(Self { client: options.client(CALL).await?.0, namespace: namespace.to_owned() })
     }
 
     /// The client, for the Lease.
@@ -271,13 +273,14 @@ pub(super) async fn asked<T: DeserializeOwned>(
     match timeout(CALL, call).await {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(::kube::Error::Api(status))) => Err(match status.code {
-            401 | 403 => OwnError::Forbidden { verb, what: what() },
+            401 => unavailable("the API server does not accept the login (401 Unauthorized)".to_owned()),
+            403 => OwnError::Forbidden { verb, what: what() },
             409 => OwnError::Conflict { what: what() },
             // Who deletes what is about to be patched was quicker, too.
             404 if verb == "patch" => OwnError::Conflict { what: what() },
             code => unavailable(format!("the API server answered {code}")),
         }),
-        Ok(Err(_)) => Err(unavailable("the API server is not reachable".to_owned())),
+        Ok(Err(error)) => Err(unavailable(format!("the API server {}", cause(&error)))),
         Err(_) => Err(unavailable(format!("the API server did not answer within {CALL:?}"))),
     }
 }

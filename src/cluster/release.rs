@@ -15,7 +15,8 @@ use k8s_openapi::api::rbac::v1::ClusterRoleBinding;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep};
 
-use crate::cluster::kube::{KubeError, KubeOptions};
+use crate::cluster::kubeconfig::{KubeError, KubeOptions};
+use crate::cluster::server::{Server, cause};
 
 /// Between two looks at an object that is waited for.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -30,7 +31,7 @@ const STOPPING: Duration = Duration::from_secs(90);
 #[derive(Debug, thiserror::Error)]
 pub enum ReleaseError {
     /// It took too long.
-    #[error("deployment/{name} in namespace \"{namespace}\": {state} after {waited:?}; look at kubectl describe")]
+    #[error("deployment/{name} in namespace \"{namespace}\": {state} after {} s", .waited.as_secs())]
     NotReady {
         /// Which Deployment.
         name: String,
@@ -41,6 +42,9 @@ pub enum ReleaseError {
         /// How long.
         waited: Duration,
     },
+    /// The API server did not answer, or did not accept the login.
+    #[error("{0}")]
+    Server(#[from] KubeError),
     /// An object is still there.
     #[error("{}", .0.join("\n"))]
     Left(Vec<String>),
@@ -49,6 +53,7 @@ pub enum ReleaseError {
 /// A release, by the full name of its objects.
 pub struct Release {
     client: Client,
+    server: Server,
     namespace: String,
 }
 
@@ -60,7 +65,8 @@ impl Release {
     /// # Errors
     /// When nothing says where the cluster is, or what says it is not usable.
     pub async fn connect(options: &KubeOptions, namespace: String) -> Result<Self, KubeError> {
-        Ok(Self { client: options.client(CALL).await?, namespace })
+        let (client, server) = options.client(CALL).await?;
+        Ok(Self { client, server, namespace })
     }
 
     /// Waits until a replica of the Deployment is ready and, where `webhooks` names the configurations, API servers have
@@ -78,8 +84,10 @@ impl Release {
                 {
                     return Ok(());
                 }
-                (None, Ok(_)) => "no replica is ready".to_owned(),
-                (None, Err(error)) => said(&error),
+                (None, Ok(_)) => {
+                    format!("no replica is ready (kubectl -n {} describe deployment {name})", self.namespace)
+                }
+                (None, Err(error)) => said(&self.server, &error),
             };
             if began.elapsed() + PAUSE > limit {
                 let (name, namespace) = (name.to_owned(), self.namespace.clone());
@@ -97,7 +105,7 @@ impl Release {
         let mutating = self.cluster::<MutatingWebhookConfiguration>().get_opt(name).await;
         let (validating, mutating) = match (validating, mutating) {
             (Ok(validating), Ok(mutating)) => (validating, mutating),
-            (Err(error), _) | (_, Err(error)) => return Some(said(&error)),
+            (Err(error), _) | (_, Err(error)) => return Some(said(&self.server, &error)),
         };
         let validating = validating.into_iter().flat_map(|object| object.webhooks.unwrap_or_default());
         let mutating = mutating.into_iter().flat_map(|object| object.webhooks.unwrap_or_default());
@@ -113,7 +121,7 @@ impl Release {
     /// # Errors
     /// Names each that could not be deleted; the other was tried all the same.
     pub async fn delete_webhooks(&self, name: &str) -> Result<Vec<String>, ReleaseError> {
-        let mut done = Done::default();
+        let mut done = Done::of(&self.server);
         done.delete(&self.cluster::<ValidatingWebhookConfiguration>(), name).await;
         done.delete(&self.cluster::<MutatingWebhookConfiguration>(), name).await;
         done.finish()
@@ -125,7 +133,7 @@ impl Release {
     /// Names each object that is still there.
     pub async fn delete_rest(&self, name: &str, secrets: &[String]) -> Result<Vec<String>, ReleaseError> {
         let (keeper, deployments) = (format!("{name}-keeper"), self.namespaced::<Deployment>());
-        let mut done = Done::default();
+        let mut done = Done::of(&self.server);
         done.delete(&deployments, &keeper).await;
         let began = Instant::now();
         // Deleted in the foreground: it is there until its pods are gone.
@@ -163,15 +171,22 @@ impl Debug for Release {
 }
 
 /// What was deleted, and what was not.
-#[derive(Debug, Default)]
-struct Done {
+#[derive(Debug)]
+struct Done<'r> {
+    server: &'r Server,
     deleted: Vec<String>,
     left: Vec<String>,
+    /// The API server gave no answer: what it was asked for is not worth a line each.
+    silent: Option<KubeError>,
 }
 
 // === impl Done ===
 
-impl Done {
+impl<'r> Done<'r> {
+    fn of(server: &'r Server) -> Self {
+        Self { server, deleted: Vec::new(), left: Vec::new(), silent: None }
+    }
+
     /// An object that is not there is as good as deleted.
     async fn delete<K>(&mut self, api: &Api<K>, name: &str)
     where
@@ -182,19 +197,35 @@ impl Done {
         match api.delete(name, &how).await {
             Ok(_) => self.deleted.push(format!("{object} deleted")),
             Err(::kube::Error::Api(status)) if status.code == 404 => {}
-            Err(error) => self.left.push(format!("{object}: {}", said(&error))),
+            Err(error) => match unanswered(self.server, &error) {
+                Some(silent) => self.silent = Some(silent),
+                None => self.left.push(format!("{object}: {}", said(self.server, &error))),
+            },
         }
     }
 
     fn finish(self) -> Result<Vec<String>, ReleaseError> {
+        if let Some(silent) = self.silent {
+            return Err(silent.into());
+        }
         if self.left.is_empty() { Ok(self.deleted) } else { Err(ReleaseError::Left(self.left)) }
     }
 }
 
-/// What the API server said, or that it said nothing.
-fn said(error: &::kube::Error) -> String {
+/// What the API server said, or why it said nothing.
+fn said(server: &Server, error: &::kube::Error) -> String {
+    match (unanswered(server, error), error) {
+        (Some(silent), _) => silent.to_string(),
+        (None, ::kube::Error::Api(status)) => status.message.clone(),
+        (None, _) => String::new(),
+    }
+}
+
+/// Why the API server did nothing for anybody; none where it answered.
+fn unanswered(server: &Server, error: &::kube::Error) -> Option<KubeError> {
     match error {
-        ::kube::Error::Api(status) => status.message.clone(),
-        _ => "the API server is not reachable".to_owned(),
+        ::kube::Error::Api(status) if status.code == 401 => Some(KubeError::LoginNotAccepted(server.clone())),
+        ::kube::Error::Api(_) => None,
+        error => Some(KubeError::Unreachable { server: server.clone(), cause: cause(error) }),
     }
 }

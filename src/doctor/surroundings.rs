@@ -26,9 +26,14 @@ const OPERATORS: [(&str, &str); 3] = [
     ("kafka.banzaicloud.io", "Koperator"),
 ];
 
-pub(super) fn api_server(version: &Reading<Value>) -> Check {
+pub(super) fn api_server(server: &str, version: &Reading<Value>) -> Check {
     let version = match version {
         Reading::Found(version) => version,
+        Reading::Unavailable(why) => return Check::bad("api-server", format!("{server}: {why}")),
+        Reading::Unauthenticated => {
+            let fix = "log in again, or renew the credentials in the kubeconfig";
+            return Check::bad("api-server", format!("{server} does not accept your login (401 Unauthorized): {fix}"));
+        }
         unread => return Check { outcome: Outcome::Bad, ..Check::unread("api-server", "the API server", unread) },
     };
     let digits: String = at(version, "/minor").chars().take_while(char::is_ascii_digit).collect();

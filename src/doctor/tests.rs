@@ -30,6 +30,7 @@ fn sound() -> Installation {
         metrics: Reading::Found(metrics.to_owned()),
     };
     Installation {
+        server: "https://a:6443 (context \"x\")".to_owned(),
         version: Reading::Found(json!({ "major": "1", "minor": "35+", "gitVersion": "v1.35.4" })),
         skew: Some(-1),
         validating: Reading::Found(vec![webhooks("validate.pullgate.dev", 5, "Fail")]),

@@ -65,7 +65,13 @@ pub(crate) fn description(draft: &Draft<'_>, code: Code, certain: bool, failure:
     if let (Some((what, why)), true) = (draft.secrets.unreadable.first(), code.refusal() && !certain) {
         let why = match why {
             Unreadable::Forbidden => format!("pullgate may not get {what} in namespace \"{}\"", draft.namespace),
+            Unreadable::Unauthenticated => {
+                format!("{what} could not be read: the API server does not accept the login (401 Unauthorized)")
+            }
             Unreadable::Unavailable(why) => format!("{what} could not be read: {}", clean(why)),
+            Unreadable::NoCluster => {
+                format!("no cluster was given to look up {what} of namespace \"{}\" in", draft.namespace)
+            }
         };
         return described(draft.image, format!("was not checked: {why}"));
     }

@@ -115,6 +115,11 @@ fn found<T>(reading: Reading<T>, what: impl Fn() -> String) -> Result<T, Unusabl
         Reading::Found(found) => Ok(found),
         Reading::Absent => Err(Unusable::Account(format!("{} is not there", what()))),
         Reading::Forbidden => Err(Unusable::Account(format!("pullgate may not have {}", what()))),
+        Reading::Unauthenticated => Err(Unusable::Account(format!(
+            "{} could not be had: the API server does not accept the login (401)",
+            what()
+        ))),
+        Reading::NoCluster => Err(Unusable::Account(format!("{} could not be had: no cluster was given", what()))),
         Reading::Unavailable(why) => Err(Unusable::Account(format!("{} could not be had: {why}", what()))),
     }
 }

@@ -1,8 +1,10 @@
 //! The binary as people run it: what `check` and `explain` read, print and end with.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
+mod clusters;
 mod explain;
 mod formats;
+mod inputs;
 mod rbac;
 
 use std::path::Path;
@@ -92,8 +94,21 @@ impl Desk {
         self.bare(&[args, &["--config", &config, "--cluster-from", &cluster]].concat(), "").await
     }
 
+    /// Runs with the desk's configuration and cluster, and a variable in the environment.
+    async fn with_variable(&self, name: &str, value: &str, args: &[&str]) -> Done {
+        let (config, cluster) = (self.path("config.yaml"), self.path("cluster.yaml"));
+        let args = [args, &["--config", &config, "--cluster-from", &cluster]].concat();
+        self.bare_with(&args, "", &[(name, value)]).await
+    }
+
     /// Runs with these arguments and this standard input.
     async fn bare(&self, args: &[&str], input: &str) -> Done {
+        self.bare_with(args, input, &[]).await
+    }
+
+    async fn bare_with(&self, args: &[&str], input: &str, variables: &[(&str, &str)]) -> Done {
+        let variables: Vec<(String, String)> =
+            variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let host = self.registry.host();
         let args: Vec<String> = args
             .iter()
@@ -105,6 +120,7 @@ impl Desk {
             Command::new(env!("CARGO_BIN_EXE_pullgate"))
                 .args(args)
                 .env_clear()
+                .envs(variables)
                 .stdin(Stdio::from(input))
                 .output()
                 .unwrap()
@@ -331,30 +347,14 @@ async fn a_pod_in_a_file_gets_the_secrets_of_its_service_account() {
 #[tokio::test]
 async fn a_mistake_is_one_sentence_and_ends_with_2() {
     let desk = Desk::new(Login::None).await;
-    let bad_yaml = desk.manifest("bad.yaml", "kind: Pod\nmetadata: {\n");
-    let no_kind = desk.manifest("nokind.yaml", "kind: ConfigMap\n---\na: 1\n");
-    let bad_pod = desk.manifest("badpod.yaml", &pod("p", "R/open:v1", "").replace("[{ name: c,", "[{ name: 7,"));
     let bad_config = desk.manifest("bad-config.yaml", "mode: enforce\nmodes: warn\n");
     let bad_glob = desk.manifest("bad-glob.yaml", "guard:\n  allowAddresses: [10.0.0.0/33]\n");
     let bad_cluster =
         desk.manifest("bad-cluster.yaml", "kind: Secret\nmetadata: { name: s }\ndata: { a: '%%canary-hunter2%%' }\n");
     for (args, expected) in [
         (
-            vec!["check", "-f", "/nowhere/pod.yaml"],
-            "pullgate: --file /nowhere/pod.yaml: No such file or directory (os error 2)",
-        ),
-        (vec!["check", "-f", &bad_yaml], "pullgate: --file DIR/bad.yaml:2:11: "),
-        (
-            vec!["check", "-f", &no_kind],
-            "pullgate: --file DIR/nokind.yaml:3:1: this is no Kubernetes object: it has no kind",
-        ),
-        (
-            vec!["check", "-f", &bad_pod],
-            "pullgate: --file DIR/badpod.yaml:5:24: Pod \"p\": spec.containers[0].name: expected a string, found a number: put the value in quotes",
-        ),
-        (
             vec!["check", "--image", "R/open:v1", "--config", "/nowhere.yaml"],
-            "pullgate: --config /nowhere.yaml: No such file or directory (os error 2)",
+            "pullgate: --config /nowhere.yaml: No such file or directory",
         ),
         (
             vec!["check", "--image", "R/open:v1", "--config", &bad_config],
@@ -370,7 +370,7 @@ async fn a_mistake_is_one_sentence_and_ends_with_2() {
         ),
         (
             vec!["check", "--image", "R/open:v1", "--cluster-from", "/nowhere"],
-            "pullgate: --cluster-from /nowhere: No such file or directory (os error 2)",
+            "pullgate: --cluster-from /nowhere: No such file or directory",
         ),
         (
             vec!["explain", "R/Open:v1"],

@@ -16,7 +16,9 @@ pub(super) fn json(explanation: &Explanation) -> String {
     let Explanation { reference, secrets, candidates, exchanges, judged, passed_over, suppressed, .. } = explanation;
     let unreadable = |(what, why): &(String, Unreadable)| match why {
         Unreadable::Forbidden => json!({ "object": what, "reason": "forbidden" }),
+        Unreadable::Unauthenticated => json!({ "object": what, "reason": "unauthenticated" }),
         Unreadable::Unavailable(why) => json!({ "object": what, "reason": why }),
+        Unreadable::NoCluster => json!({ "object": what, "reason": "no cluster" }),
     };
     let mut object = json!({
         "reference": {

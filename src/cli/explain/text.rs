@@ -48,7 +48,7 @@ fn name(page: &mut Page, Explanation { image, reference, .. }: &Explanation) {
 fn secrets(page: &mut Page, explanation: &Explanation) {
     let Explanation { pod, secrets, candidates, passed_over, suppressed, .. } = explanation;
     page.heading(format!("pull secrets in namespace {}", pod.object.namespace));
-    let Secrets { account, missing, ignored, unreadable, keyring, named_by: _, named: _, unchangeable: _ } = secrets;
+    let Secrets { account, missing, ignored, unreadable, keyring, .. } = secrets;
     if let Some(account) = account {
         page.plain(format!("  named by ServiceAccount \"{account}\""));
     }
@@ -72,7 +72,9 @@ fn secrets(page: &mut Page, explanation: &Explanation) {
     for (what, why) in unreadable {
         let why = match why {
             Unreadable::Forbidden => "may not be read",
+            Unreadable::Unauthenticated => "not read: the API server does not accept your login (401 Unauthorized)",
             Unreadable::Unavailable(why) => why,
+            Unreadable::NoCluster => "not looked up: no cluster was given",
         };
         page.line(Style::Bad, format!("  {what}: {why}"));
     }

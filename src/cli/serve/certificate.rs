@@ -13,7 +13,6 @@ use crate::certificates::mint::as_segment;
 use crate::certificates::read::{Distrust, bundle, chains, validity};
 use crate::certificates::{keys, service_name};
 use crate::cli::{CommandError, POLL};
-use crate::cluster::KubeOptions;
 use crate::cluster::own::{Hook, HookObject, Own, OwnError};
 use crate::metrics::Metrics;
 use crate::metrics::certificates::{CertificateMetrics, Which};
@@ -93,8 +92,7 @@ impl Serving {
         let needed = tls_secret.is_some() || args.webhook_configuration.is_some();
         let own = if needed {
             let namespace = namespace.ok_or(CommandError::NoNamespace { flag: "--own-namespace" })?;
-            let options = KubeOptions { kubeconfig: kube.kubeconfig.clone(), context: kube.context.clone() };
-            Some(Own::connect(&options, namespace).await?)
+            Some(Own::connect(&kube.options(), namespace).await?)
         } else {
             None
         };

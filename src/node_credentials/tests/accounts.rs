@@ -42,6 +42,8 @@ impl AccountTokens for Tokens {
                 Reading::Found(token) => Reading::Found(format!("{token}/{namespace}/{name}/{uid}/{audience}").into()),
                 Reading::Absent => Reading::Absent,
                 Reading::Forbidden => Reading::Forbidden,
+                Reading::Unauthenticated => Reading::Unauthenticated,
+                Reading::NoCluster => Reading::NoCluster,
                 Reading::Unavailable(why) => Reading::Unavailable(why.clone()),
             }
         })

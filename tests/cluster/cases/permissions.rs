@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::Failure;
 use crate::objects::{ALICE, account, list, pod_with, pull_secret};
@@ -66,6 +66,8 @@ pub(super) fn cases(world: &World, report: &mut Report) {
         });
     }
     report.case("permissions: the keeper writes its own Secrets and two webhook configurations", |_| keeper(world));
+    report
+        .case("permissions: an expired login is told to log in, one without rights which it lacks", |_| refused(world));
     report.case("permissions: rbac generate writes roles for the Secrets in use, and no others", |_| generated(world));
 }
 
@@ -142,17 +144,58 @@ fn generated(world: &World) -> Result<String, Failure> {
     }
     answered(world, "pullgate", &format!("get secrets/in-use -n {OTHER_TEAM}"), NO)?;
     apply("delete")?;
-    // Whoever may not list everything is told what was not seen.
     let (code, all, _) = generate(&["-A", "--mode=namespaced"])?;
     ensure(code == Some(0) && all.contains("kind: ClusterRole") && all.contains(TEAM), || all.clone())?;
-    let nobody = stack::kubeconfig(&world.stack.server, &world.authority, &json!({ "token": "nobody" }));
-    let nobody = stack::shown(&world.workshop.file("nobody.kubeconfig", Value::to_string(&nobody))?);
-    let said = Command::new(env!("CARGO_BIN_EXE_pullgate"))
-        .args(["rbac", "generate", "-n", TEAM, "--kubeconfig", &nobody])
-        .output()?;
-    let complaints = String::from_utf8_lossy(&said.stderr).into_owned();
-    ensure(said.status.code() == Some(3) && complaints.contains("not seen: pods in namespace \"team\""), || {
-        complaints
-    })?;
     Ok(format!("{asked} questions"))
+}
+
+/// The real API server's 401 and 403, and what each command makes of them.
+fn refused(world: &World) -> Result<String, Failure> {
+    let image = world.basic("alice/app:v1");
+    let pod = world.workshop.file("refused.json", pod_with(TEAM, "refused", &image, &["regcred"]).to_string())?;
+    let pod = stack::shown(&pod);
+    let token = world.kubectl.get(&format!("create token default -n {OTHER_TEAM}"))?;
+    let mut asked = 0;
+    for (name, token, code, commands) in [
+        // A login that is accepted and has no rights is told what was not seen, or which right it lacks.
+        (
+            "unprivileged",
+            token.trim(),
+            3,
+            [
+                (vec!["rbac", "generate", "-n", TEAM], "not seen: pods in namespace \"team\""),
+                (vec!["check", "-f", &pod, "-o", "github"], "pullgate may not get Secret \"regcred\""),
+                (vec!["doctor"], "you may not read"),
+            ],
+        ),
+        // One that is not accepted is told to log in.
+        (
+            "expired",
+            "no-longer-valid",
+            2,
+            [
+                (vec!["rbac", "generate", "-n", TEAM], "did not accept your login (401 Unauthorized)"),
+                (vec!["check", "-f", &pod, "-o", "github"], "does not accept the login (401 Unauthorized)"),
+                (vec!["doctor"], "does not accept your login (401 Unauthorized)"),
+            ],
+        ),
+    ] {
+        let kubeconfig = stack::kubeconfig(&world.stack.server, &world.authority, &json!({ "token": token }));
+        let kubeconfig = stack::shown(&world.workshop.file(&format!("{name}.kubeconfig"), kubeconfig.to_string())?);
+        for (command, expected) in commands {
+            let said = Command::new(env!("CARGO_BIN_EXE_pullgate"))
+                .args(&command)
+                .args(["--kubeconfig", &kubeconfig])
+                .output()?;
+            let text = format!("{}{}", String::from_utf8_lossy(&said.stdout), String::from_utf8_lossy(&said.stderr));
+            ensure(text.contains(expected), || format!("{name}, {command:?}: {text}"))?;
+            let may_not = text.contains("may not");
+            ensure(name == "unprivileged" || !may_not, || format!("{name}, {command:?}: {text}"))?;
+            if command[0] == "rbac" {
+                ensure(said.status.code() == Some(code), || format!("{name}: {:?}: {text}", said.status.code()))?;
+            }
+            asked += 1;
+        }
+    }
+    Ok(format!("{asked} commands"))
 }

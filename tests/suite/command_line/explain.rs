@@ -222,7 +222,7 @@ async fn explain_takes_the_local_docker_login_and_needs_no_cluster() {
     }
     silent(&desk, &done, "ann", PASSWORD);
     let done = desk.run(&["explain", "R/open:v1", "--docker-config", "/nowhere"]).await;
-    let expected = "pullgate: --docker-config /nowhere: No such file or directory (os error 2)\n";
+    let expected = "pullgate: --docker-config /nowhere: No such file or directory\n";
     assert_eq!((done.code, done.err.as_str()), (2, expected));
 }
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -12,8 +12,9 @@ use serde_json::Value;
 
 use crate::cli::CommandError;
 use crate::cluster::{Cluster, ReadFuture, Reading};
-use crate::credentials::PullSecret;
+use crate::credentials::{Keyring, MalformedSecret, PullSecret};
 use crate::nodes::Nodes;
+use crate::printable::os_error;
 use crate::registry::said::clean;
 
 /// The name of the Secret.
@@ -25,6 +26,7 @@ const MAX_FILE: u64 = 1 << 20;
 /// What a file has.
 #[derive(Debug)]
 pub(super) struct DockerConfig {
+    path: PathBuf,
     secret: Arc<PullSecret>,
     /// What in it is of no use to a kubelet, and why.
     pub(super) passed_over: Vec<String>,
@@ -50,17 +52,39 @@ impl DockerConfig {
         let mut text = Vec::new();
         File::open(&path)
             .and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut text))
-            .map_err(|error| wrong(error.to_string()))?;
+            .map_err(|error| wrong(os_error(&error)))?;
         if text.len() as u64 > MAX_FILE {
             return Err(wrong(format!("it has more than {MAX_FILE} bytes, which no Secret can hold")));
         }
-        Ok(Self::of(text))
+        Ok(Self { path, ..Self::of(text) })
     }
 
     fn of(text: Vec<u8>) -> Self {
         let passed_over = passed_over(&serde_json::from_slice(&text).unwrap_or_default());
         let data = BTreeMap::from([(".dockerconfigjson".to_owned(), text)]);
-        Self { secret: Arc::new(PullSecret::new(NAME, "kubernetes.io/dockerconfigjson", data)), passed_over }
+        Self {
+            path: PathBuf::new(),
+            secret: Arc::new(PullSecret::new(NAME, "kubernetes.io/dockerconfigjson", data)),
+            passed_over,
+        }
+    }
+
+    /// The Secret, under a name that no object has.
+    pub(super) fn secret(&self) -> Arc<PullSecret> {
+        Arc::clone(&self.secret)
+    }
+
+    /// Whether a kubelet could decode it: what is not a pod's own must not fail its images.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(super) fn decodes(&self) -> Result<(), CommandError> {
+        let keyring = Keyring::from_pull_secrets(std::iter::once(&*self.secret));
+        let wrong = |error: MalformedSecret| CommandError::DockerConfig {
+            path: self.path.display().to_string(),
+            reason: format!("no kubelet can decode it: {}", error.go_error),
+        };
+        keyring.map(drop).map_err(wrong)
     }
 
     /// `cluster` with the Secret.
@@ -124,6 +148,10 @@ impl Cluster for Extended {
 
     fn nodes(&self) -> Option<Arc<Nodes>> {
         self.inner.nodes()
+    }
+
+    fn is_given(&self) -> bool {
+        self.inner.is_given()
     }
 }
 
