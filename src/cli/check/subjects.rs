@@ -78,8 +78,8 @@ impl Subjects {
         self.applied.take(object, namespace);
         let workloads = workloads(object, namespace, kinds)?;
         let before = self.judged.len();
-        let judged = workloads.into_iter().filter(|workload| !workload.images.is_empty());
-        self.judged.extend(judged.map(|workload| Subject { workload, origin: Some(object.clone()) }));
+        // One whose images are all left to the platform is a workload all the same.
+        self.judged.extend(workloads.into_iter().map(|workload| Subject { workload, origin: Some(object.clone()) }));
         if self.judged.len() == before {
             self.tally.passed_over(object, kinds);
         }
@@ -209,14 +209,11 @@ mod tests {
         let wrong = format!("{{apiVersion: apps/v1, kind: deployment, metadata: {{name: d}}, {containers}}}");
         let bare = format!("{{kind: pod, metadata: {{name: p}}, {containers}}}");
         let service = "{apiVersion: v1, kind: Service, metadata: {name: s}}";
-        let unset =
-            "{apiVersion: apps/v1, kind: Deployment, metadata: {name: d}, spec: {template: {spec: {containers: []}}}}";
         for (files, skipped, expected) in [
             (vec![], 0, "0 workloads in 0 files (--allow-empty"),
             (vec![("-", "")], 0, "0 workloads in 1 file; they hold no objects (--allow-empty"),
             (vec![], 2, "0 workloads in 0 files; 2 sub-directories were not read (-R reads them) (--allow-empty"),
             (vec![("a", service), ("b", service)], 0, "0 workloads in 2 files; 2 objects have no images (Service) ("),
-            (vec![("a", unset)], 0, "0 workloads in 1 file; 1 object has no images (Deployment) ("),
             (
                 vec![("a", &rollout)],
                 0,

@@ -120,6 +120,11 @@ async fn nothing_judged_is_no_success() {
     }
     let done = desk.run(&["check", "-R", "-f", &nested_root, "-o", "json"]).await;
     assert_eq!((done.code, done.objects(), done.err.as_str()), (0, vec!["Pod/prod allow".to_owned()], ""));
+    // A template whose images the platform fills in is a workload that was looked at.
+    let auto = "apiVersion: apps/v1\nkind: Deployment\nmetadata: { name: d }\nspec: { template: { spec: { containers: [{ name: c, image: auto }] } } }\n";
+    let auto = desk.manifest("auto.yaml", auto);
+    let done = desk.run(&["check", "-f", &auto]).await;
+    assert_eq!((done.code, done.err.as_str()), (0, ""));
     // Beside something that was judged it is said, and no error.
     let done = desk.run(&["check", "-f", &nested, "-f", &rollout, "-f", &service]).await;
     assert_eq!(done.code, 0);
