@@ -85,7 +85,9 @@ fn read(file: &str) -> String {
 }
 
 fn values(text: &str) -> Value {
-    pullgate::yaml::single(text.as_bytes(), pullgate::yaml::Dialect::Manifest).unwrap().expect("values.yaml is YAML")
+    pullgate::yaml::single(text.as_bytes(), pullgate::yaml::Dialect::Manifest)
+        .expect("values.yaml is YAML")
+        .expect("values.yaml holds a document")
 }
 
 /// Keys with their comments, in the order of the file. A map none of whose keys has a comment is one value.
