@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
+use k8s_openapi::api::core::v1::ServiceAccount;
 
-use super::{Cluster, ReadFuture, Reading, account_names, pull_secret};
+use super::{Cluster, ReadFuture, Reading, account_names, secret_object};
 use crate::credentials::{self, PullSecret};
 use crate::manifests::Object;
 use crate::nodes::Nodes;
@@ -41,8 +41,8 @@ impl Applied {
         let key = (object.namespace().unwrap_or(namespace).to_owned(), object.name().to_owned());
         match (object.api_version(), object.kind()) {
             ("v1", "Secret") => {
-                let secret = match object.decode::<Secret>() {
-                    Ok(secret) => Arc::new(pull_secret(secret)),
+                let secret = match secret_object::decode(object) {
+                    Ok(secret) => Arc::new(secret),
                     Err(error) => {
                         // A value may be encrypted until it is applied. The place says enough.
                         let place = format!("{}:{}", error.file, error.position.line);

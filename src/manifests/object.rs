@@ -68,7 +68,7 @@ impl Object {
 
     /// `metadata.namespace`, if it names one.
     pub fn namespace(&self) -> Option<&str> {
-        self.metadata("namespace")
+        self.metadata("namespace").filter(|namespace| !namespace.is_empty())
     }
 
     /// The whole object as JSON. What lies deeper than 500 levels is left out.

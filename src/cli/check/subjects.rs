@@ -78,8 +78,10 @@ impl Subjects {
         self.applied.take(object, namespace);
         let workloads = workloads(object, namespace, kinds)?;
         let before = self.judged.len();
-        // One whose images are all left to the platform is a workload all the same.
-        self.judged.extend(workloads.into_iter().map(|workload| Subject { workload, origin: Some(object.clone()) }));
+        // A template whose images are all left to the platform is a workload all the same; a Pod without images is none.
+        let judged =
+            workloads.into_iter().filter(|workload| workload.shape != Shape::Pod || !workload.images.is_empty());
+        self.judged.extend(judged.map(|workload| Subject { workload, origin: Some(object.clone()) }));
         if self.judged.len() == before {
             self.tally.passed_over(object, kinds);
         }
