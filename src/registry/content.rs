@@ -12,7 +12,7 @@ use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visi
 use crate::nodes::content::{Artifact, Content, Entry, ReadContent, Rootfs};
 use crate::nodes::platform::Platform;
 use crate::reference::Digest;
-use crate::registry::failure::Failure;
+use crate::registry::failure::{Failure, Weight};
 use crate::registry::host_port;
 use crate::registry::manifest::{self, Kind, Manifest, Nature};
 use crate::registry::transport::{Method, Response};
@@ -106,12 +106,16 @@ impl Registry {
 
     async fn platforms(&self, ask: &Ask, manifest: &Manifest, answer: &Response) -> Result<Content, Failure> {
         let bytes = answer.body.as_slice();
+        if manifest::digest_of(bytes, manifest.digest.algorithm()).as_ref() != Some(&manifest.digest) {
+            return Err(contradicted(ask, &format!("other bytes than {}", manifest.digest)));
+        }
         let Object(body): Object<Body> = checked(bytes, &manifest.digest, ask)?;
         match (manifest.kind, body) {
-            (Kind::Index, Body { manifests: Some(Entries(entries)), .. }) => Ok(Content::Index(entries)),
-            // The media type is the registry's word only; the bytes are somebody else's image, perhaps.
-            (Kind::Index, Body { manifests: None, .. }) => {
-                Err(Failure::nonsense(format!("{} sends an index without manifests", ask.endpoint.host), None))
+            // containerd refuses what is of the other kind, or of both (`core/images/image.go`, `validateMediaType`).
+            (Kind::Index, Body { manifests: Some(Entries(entries)), config: None }) => Ok(Content::Index(entries)),
+            (Kind::Index, _) => Err(contradicted(ask, "something that is no index under the media type of an index")),
+            (Kind::Image, Body { manifests: Some(Entries(entries)), .. }) if !entries.is_empty() => {
+                Err(contradicted(ask, "an index under the media type of a manifest"))
             }
             (Kind::Image, _) if let Nature::Other(what) = manifest::nature_of_body(Kind::Image, bytes) => {
                 Ok(Content::Other(what))
@@ -157,6 +161,12 @@ impl Registry {
             Err(error) => Err(Failure::transport(error)),
         }
     }
+}
+
+/// The failure of a registry whose bytes are not what it announced for their digest.
+fn contradicted(ask: &Ask, what: &str) -> Failure {
+    let detail = format!("{} sends {what}", ask.endpoint.host);
+    Failure { weight: Weight::Contradicted, ..Failure::nonsense(detail, None) }
 }
 
 pub(super) fn checked<'b, T: Deserialize<'b>>(body: &'b [u8], digest: &Digest, ask: &Ask) -> Result<T, Failure> {

@@ -83,6 +83,8 @@ pub enum Weight {
     TooLarge,
     /// The host resolved, or answered nonsense: no other one is asked.
     Final,
+    /// The digest that a manifest was resolved to names other bytes, or a manifest of another kind than announced.
+    Contradicted,
 }
 
 /// Which authority answered.
@@ -262,9 +264,10 @@ impl Failure {
         self.unsigned && self.code.certain() && !self.explained
     }
 
-    /// Whether the registry answered a request for a manifest with a refusal: that it does not have it, or does not give it.
+    /// Whether the registry does not serve a manifest that was asked for by its digest: it refuses it, or sends another.
     pub fn refuses_manifest(&self) -> bool {
-        self.weight == Weight::NotFound || (self.weight == Weight::Status && self.code.certain())
+        matches!(self.weight, Weight::NotFound | Weight::Contradicted)
+            || (self.weight == Weight::Status && self.code.certain())
     }
 
     /// Whether the registry answered with an error of its own, a 5xx.

@@ -31,6 +31,10 @@ struct Answers {
 impl Registry {
     /// Reads digest, kind and lengths off a 2xx answer, with one GET where HEAD does not say enough.
     pub(super) async fn manifest(&self, ask: &Ask, answer: Response, method: Method) -> Result<Manifest, Failure> {
+        if has_no_length_that_go_reads(&answer) {
+            let detail = format!("{} answers with a Content-Length that is no number", ask.endpoint.host);
+            return Err(Failure::nonsense(detail, None));
+        }
         if let Some(bytes) = length(&answer).filter(|bytes| *bytes > manifest::MAX_SIZE as u64) {
             let detail = format!("its manifest has {bytes} bytes; containerd takes at most {}", manifest::MAX_SIZE);
             let large = unsupported(detail, node::too_large(&ask.reference, bytes));
@@ -176,9 +180,24 @@ fn whose(ask: &Ask, answer: &Response) -> String {
     }
 }
 
+/// Whether Go's client gives up on the answer for its length, whatever the method: a header that is no number of 63 bits,
+/// or several that differ (golang/go `src/net/http/transfer.go`, `fixLength`, `parseContentLength`).
+fn has_no_length_that_go_reads(answer: &Response) -> bool {
+    let number = |text: &str| {
+        let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        digits && text.parse::<u64>().is_ok_and(|bytes| i64::try_from(bytes).is_ok())
+    };
+    let mut lengths = answer.header_all("content-length").map(|value| value.trim_matches([' ', '\t']));
+    !is_chunked(answer) && lengths.next().is_some_and(|first| !number(first) || lengths.any(|other| other != first))
+}
+
+fn is_chunked(answer: &Response) -> bool {
+    answer.header("transfer-encoding").is_some_and(|value| value.trim().eq_ignore_ascii_case("chunked"))
+}
+
 /// What Go's client calls the length: none where the body is sent in chunks, whatever else is announced.
 fn length(answer: &Response) -> Option<u64> {
-    if answer.header("transfer-encoding").is_some_and(|value| value.trim().eq_ignore_ascii_case("chunked")) {
+    if is_chunked(answer) {
         return None;
     }
     answer.header("content-length").and_then(|value| value.trim().parse().ok())
@@ -199,5 +218,33 @@ fn unsupported(detail: impl Into<String>, node: String) -> Failure {
         weight: Weight::Final,
         unsigned: false,
         login: LoginEvidence::AsCoded,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_length_that_go_does_not_read_is_seen() {
+        for (lengths, expected) in [
+            (&[][..], false),
+            (&["7"], false),
+            (&[" 7 "], false),
+            (&["7", "7"], false),
+            (&["9223372036854775807"], false),
+            (&["9223372036854775808"], true),
+            (&["7", "8"], true),
+            (&["-1"], true),
+            (&["+7"], true),
+            (&["7.0"], true),
+            (&["0x10"], true),
+            (&["7, 7"], true),
+            (&[""], true),
+        ] {
+            let headers = lengths.iter().map(|value| ("content-length".to_owned(), (*value).to_owned())).collect();
+            let answer = Response { status: 200, headers, ..Response::default() };
+            assert_eq!(has_no_length_that_go_reads(&answer), expected, "{lengths:?}");
+        }
     }
 }

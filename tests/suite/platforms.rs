@@ -329,8 +329,9 @@ async fn what_one_registry_calls_an_index_is_no_index_for_another() {
     let bytes = json!({ "schemaVersion": 2, "config": config, "layers": [] }).to_string();
     world.registry.push_raw("theirs", "1", OCI_INDEX, bytes.clone());
     world.registry.push_raw("ours", "1", OCI_MANIFEST, bytes);
-    for image in ["theirs:1", "ours:1", "theirs:1"] {
-        assert_eq!(said(&world.check(&engine, &of(&world, image)).await), (vec![], vec![]), "{image}");
+    let contradicted = vec![(Code::RegistryError, false)];
+    for (image, findings) in [("theirs:1", contradicted.clone()), ("ours:1", vec![]), ("theirs:1", contradicted)] {
+        assert_eq!(said(&world.check(&engine, &of(&world, image)).await), (findings, vec![]), "{image}");
     }
 }
 

@@ -55,6 +55,40 @@ async fn a_digest_that_is_not_served_is_no_success() {
 }
 
 #[tokio::test]
+async fn a_digest_that_is_served_with_something_else_is_no_success() {
+    let other = |kind: &str, body: &str| Answer::status(200).body(kind, body.as_bytes().to_vec());
+    let world = World::with(Login::None).await;
+    world.registry.push("lost", "1");
+    let engine = world.engine(&cluster(&on(&[CONTAINERD])));
+    world.registry.behave(Target::repository("lost").only(hyper::Method::GET), other(OCI_MANIFEST, "{}"));
+    let pod = of(&world, "lost:1");
+    let verdict = world.check(&engine, &pod).await;
+    assert_eq!(said(&verdict), (vec![(Code::RegistryError, false)], vec![]));
+    let pinned = engine.check(&world.policy, &pod, Purpose::Pin, soon()).await;
+    assert!(!pinned.images[0].pinnable && verdict.images[0].digest.is_none());
+}
+
+#[tokio::test]
+async fn a_manifest_of_the_other_kind_than_announced_is_no_success() {
+    for (media_type, is_index) in [(OCI_INDEX, false), (OCI_MANIFEST, true)] {
+        let world = World::with(Login::None).await;
+        let digest = if is_index {
+            world.registry.push_index("odd", "1", &["linux/amd64"])
+        } else {
+            world.registry.push("odd", "1")
+        };
+        let bytes = world.client().resolve(&world.ask("odd:1", None)).await.unwrap().announced.unwrap();
+        let body = vec![b' '; usize::try_from(bytes).unwrap()];
+        let head = Answer::status(200).body(media_type, body).header("Docker-Content-Digest", &digest);
+        world.registry.behave(Target::repository("odd").only(hyper::Method::HEAD), head);
+        let engine = world.engine(&cluster(&on(&[CONTAINERD])));
+        let verdict = world.check(&engine, &of(&world, "odd:1")).await;
+        assert_eq!(said(&verdict), (vec![(Code::RegistryError, false)], vec![]), "{media_type}");
+        assert!(verdict.images[0].digest.is_none(), "{media_type}");
+    }
+}
+
+#[tokio::test]
 async fn a_digest_that_is_served_again_is_seen_by_the_next_review() {
     let world = World::with(Login::None).await;
     let digest = world.registry.push("lost", "1");
