@@ -154,6 +154,13 @@ fn refused(world: &World) -> Result<String, Failure> {
     let image = world.basic("alice/app:v1");
     let pod = world.workshop.file("refused.json", pod_with(TEAM, "refused", &image, &["regcred"]).to_string())?;
     let pod = stack::shown(&pod);
+    let host = image.split('/').next().unwrap_or_default();
+    let config = json!({
+        "guard": { "allowAddresses": ["127.0.0.0/8"] },
+        "registries": [{ "host": host, "plainHTTP": true }],
+    });
+    let config = stack::shown(&world.workshop.file("refused-config.json", config.to_string())?);
+    let check = ["check", "-f", &pod, "-o", "github", "--config", &config];
     let token = world.kubectl.get(&format!("create token default -n {OTHER_TEAM}"))?;
     let mut asked = 0;
     for (name, token, code, commands) in [
@@ -164,7 +171,7 @@ fn refused(world: &World) -> Result<String, Failure> {
             3,
             [
                 (vec!["rbac", "generate", "-n", TEAM], "not seen: pods in namespace \"team\""),
-                (vec!["check", "-f", &pod, "-o", "github"], "pullgate may not get Secret \"regcred\""),
+                (check.to_vec(), "pullgate may not get Secret \"regcred\""),
                 (vec!["doctor"], "you may not read"),
             ],
         ),
@@ -175,7 +182,7 @@ fn refused(world: &World) -> Result<String, Failure> {
             2,
             [
                 (vec!["rbac", "generate", "-n", TEAM], "did not accept your login (401 Unauthorized)"),
-                (vec!["check", "-f", &pod, "-o", "github"], "does not accept the login (401 Unauthorized)"),
+                (check.to_vec(), "does not accept the login (401 Unauthorized)"),
                 (vec!["doctor"], "does not accept your login (401 Unauthorized)"),
             ],
         ),
