@@ -76,7 +76,7 @@ async fn check(args: CheckArgs) -> Result<ExitCode, CommandError> {
         warn(&format!("not judged: {unknown}"));
     }
     if empty {
-        warn(&tally.nothing_judged());
+        warn(&tally.nothing_judged(&files));
     }
     Ok(exit(if !errors.is_empty() || (empty && !allow_empty) { 2 } else { report.exit_code() }))
 }

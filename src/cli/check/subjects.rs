@@ -1,6 +1,7 @@
 //! Files → what is judged, what of them belongs to the cluster, what is wrong, and what was passed over and why.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use serde_json::Value;
 
@@ -13,7 +14,7 @@ use crate::printable;
 use crate::workload::configured::{self, TemplateKind, Templates};
 use crate::workload::{ObjectRef, Shape, Workload, extract, spec};
 
-/// Kinds that are named of those without images.
+/// Kinds that are named of those without images, and paths of those without files.
 const KINDS_SHOWN: usize = 4;
 
 /// Everything that files hold.
@@ -154,8 +155,8 @@ impl Tally {
         Some(printable::line(&format!("{} {is} that pullgate knows: {advice}", kinds.join(", "))).into_owned())
     }
 
-    /// What was looked at where nothing was judged.
-    pub(super) fn nothing_judged(&self) -> String {
+    /// Says what was looked at where nothing was judged; `named` is what the command line named.
+    pub(super) fn nothing_judged(&self, named: &[PathBuf]) -> String {
         let mut parts = Vec::new();
         let without: usize = self.without_images.values().sum();
         if without > 0 {
@@ -175,7 +176,11 @@ impl Tally {
             parts.push(format!("{} sub-director{s} not read (-R reads them)", self.skipped));
         }
         let files = if self.files == 1 { "file" } else { "files" };
-        let head = format!("nothing was judged: 0 workloads in {} {files}", self.files);
+        let mut head = format!("nothing was judged: 0 workloads in {} {files}", self.files);
+        if self.files == 0 && !named.is_empty() {
+            let named: Vec<String> = named.iter().take(KINDS_SHOWN).map(|path| path.display().to_string()).collect();
+            head.push_str(&printable::line(&format!(" of {}", named.join(", "))));
+        }
         let all = std::iter::once(head).chain(parts).collect::<Vec<_>>().join("; ");
         format!("{all} (--allow-empty makes that no error)")
     }
@@ -231,9 +236,11 @@ mod tests {
         ] {
             let subjects = subjects(&files, skipped);
             assert!(subjects.judged.is_empty() && subjects.errors.is_empty(), "{files:?}");
-            let said = subjects.tally.nothing_judged();
+            let said = subjects.tally.nothing_judged(&[]);
             assert!(said.contains(expected), "{files:?}: {said}");
         }
+        let of_a_directory = subjects(&[], 0).tally.nothing_judged(&["manifests".into()]);
+        assert!(of_a_directory.contains("0 workloads in 0 files of manifests ("), "{of_a_directory}");
     }
 
     #[test]
