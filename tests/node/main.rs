@@ -39,7 +39,7 @@ mod pki;
 #[path = "../parts/stack.rs"]
 mod stack;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::path::Path;
 use std::process::ExitCode;
@@ -141,6 +141,7 @@ fn judge(scene: &Scene, rows: &[Row]) -> Result<Vec<(Saw, Verdict)>, Failure> {
     }
     let saw = wait(scene, rows)?;
     println!("the node has answered for all of them after {:.1} s", began.elapsed().as_secs_f32());
+    wait_for_image_lists(scene, rows)?;
     let cluster = scene.kubectl.get(&format!("-n {NAMESPACE} get secrets,serviceaccounts,nodes -o json"))?;
     let verdicts = gate::verdicts(&scene.config, &cluster, &stored)?;
     println!("and pullgate after {:.1} s", began.elapsed().as_secs_f32());
@@ -194,6 +195,22 @@ fn wait(scene: &Scene, rows: &[Row]) -> Result<Vec<Saw>, Failure> {
             let names: Vec<&str> = waiting.iter().map(|row| row.name.as_str()).collect();
             let status = waiting.first().and_then(|row| pods.get(&row.pod())).map(|pod| pod["status"].to_string());
             return Err(format!("no answer of the node for {names:?}; the first: {status:?}").into());
+        }
+        thread::sleep(Duration::from_millis(1500));
+    }
+}
+
+/// Waits until the node reports the images of later rows: a kubelet lists what it has every 30 s
+/// (kubernetes/kubernetes `pkg/kubelet/images/image_gc_manager.go`).
+fn wait_for_image_lists(scene: &Scene, rows: &[Row]) -> Result<(), Failure> {
+    let wanted: BTreeSet<&str> = rows.iter().filter(|row| row.later).map(|row| row.image.as_str()).collect();
+    let started = Instant::now();
+    loop {
+        let listed = scene.kubectl.get("get nodes -o jsonpath={.items[*].status.images[*].names[*]}")?;
+        let listed: BTreeSet<&str> = listed.split_whitespace().collect();
+        let Some(missing) = wanted.difference(&listed).next() else { return Ok(()) };
+        if started.elapsed() > PATIENCE {
+            return Err(format!("the node does not report {missing} after {} s", PATIENCE.as_secs()).into());
         }
         thread::sleep(Duration::from_millis(1500));
     }
