@@ -145,15 +145,15 @@ mod tests {
     #[test]
     fn files_are_named_from_the_directory_of_the_run() {
         for (directory, file, path, uri) in [
-            ("/work/app", "m/a.yaml", "m/a.yaml", "m/a.yaml"),
-            ("/work/app", "./m//a.yaml", "m/a.yaml", "m/a.yaml"),
-            ("/work/app", "m/../k/a.yaml", "k/a.yaml", "k/a.yaml"),
-            ("/work/app", "../app/a.yaml", "a.yaml", "a.yaml"),
-            ("/work/app", "/work/app/m/a.yaml", "m/a.yaml", "m/a.yaml"),
-            ("/work/app", "/work/apple/a.yaml", "/work/apple/a.yaml", "file:///work/apple/a.yaml"),
-            ("/work/app", "../other/a b.yaml", "/work/other/a b.yaml", "file:///work/other/a%20b.yaml"),
-            ("/work/app", "a:b,100%.yaml", "a:b,100%.yaml", "a%3Ab%2C100%25.yaml"),
-            ("/work/app", "größe\n.yaml", "größe\n.yaml", "gr%C3%B6%C3%9Fe%0A.yaml"),
+            ("/srv/app", "m/a.yaml", "m/a.yaml", "m/a.yaml"),
+            ("/srv/app", "./m//a.yaml", "m/a.yaml", "m/a.yaml"),
+            ("/srv/app", "m/../k/a.yaml", "k/a.yaml", "k/a.yaml"),
+            ("/srv/app", "../app/a.yaml", "a.yaml", "a.yaml"),
+            ("/srv/app", "/srv/app/m/a.yaml", "m/a.yaml", "m/a.yaml"),
+            ("/srv/app", "/srv/apple/a.yaml", "/srv/apple/a.yaml", "file:///srv/apple/a.yaml"),
+            ("/srv/app", "../other/a b.yaml", "/srv/other/a b.yaml", "file:///srv/other/a%20b.yaml"),
+            ("/srv/app", "a:b,100%.yaml", "a:b,100%.yaml", "a%3Ab%2C100%25.yaml"),
+            ("/srv/app", "größe\n.yaml", "größe\n.yaml", "gr%C3%B6%C3%9Fe%0A.yaml"),
             ("", "m/a.yaml", "m/a.yaml", "m/a.yaml"),
             ("", "../a.yaml", "../a.yaml", "../a.yaml"),
         ] {
@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn what_is_no_file_has_a_name_of_its_own() {
-        let directory = Path::new("/work/app");
+        let directory = Path::new("/srv/app");
         assert_eq!((Input::Stdin.path(directory), Input::Stdin.uri(directory)), (None, "stdin".to_owned()));
         assert_eq!(Input::CommandLine.uri(directory), "command-line");
     }
