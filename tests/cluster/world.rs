@@ -171,7 +171,7 @@ impl World {
     }
 
     /// pullgate's configuration, as a user writes it into the chart's values.
-    fn config(&self) -> Value {
+    pub(crate) fn config(&self) -> Value {
         let Places { open, basic, bearer, doomed, faults, silent, .. } = &self.places;
         let mut registries: Vec<Value> = [open, basic, bearer, doomed]
             .into_iter()

@@ -154,12 +154,7 @@ fn refused(world: &World) -> Result<String, Failure> {
     let image = world.basic("alice/app:v1");
     let pod = world.workshop.file("refused.json", pod_with(TEAM, "refused", &image, &["regcred"]).to_string())?;
     let pod = stack::shown(&pod);
-    let host = image.split('/').next().unwrap_or_default();
-    let config = json!({
-        "guard": { "allowAddresses": ["127.0.0.0/8"] },
-        "registries": [{ "host": host, "plainHTTP": true }],
-    });
-    let config = stack::shown(&world.workshop.file("refused-config.json", config.to_string())?);
+    let config = stack::shown(&world.workshop.file("refused-config.json", world.config().to_string())?);
     let check = ["check", "-f", &pod, "-o", "github", "--config", &config];
     let token = world.kubectl.get(&format!("create token default -n {OTHER_TEAM}"))?;
     let mut asked = 0;

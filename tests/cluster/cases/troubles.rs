@@ -79,11 +79,11 @@ pub(super) fn cases(world: &mut World, report: &mut Report) {
     world.kubectl.run("delete node mainframe server").ok();
 }
 
-/// The watch has brought the Nodes.
+/// The watch has brought the Nodes. It waits up to half a minute between attempts after the API server was gone.
 fn nodes_are_known(world: &World) -> Result<String, Failure> {
     let trouble = table::table().into_iter().find(|trouble| trouble.code == "PlatformMismatch");
     let trouble = trouble.ok_or("a cause about platforms")?;
-    until("the watch to bring the Nodes", || {
+    until_within(3 * PATIENCE, "the watch to bring the Nodes", || {
         let said = world.kubectl.feed("apply --dry-run=server -f -", &trouble.pod)?;
         Ok((said.code == Some(1)).then_some(()))
     })?;
