@@ -106,10 +106,8 @@ impl Registry {
 
     async fn platforms(&self, ask: &Ask, manifest: &Manifest, answer: &Response) -> Result<Content, Failure> {
         let bytes = answer.body.as_slice();
-        if manifest::digest_of(bytes, manifest.digest.algorithm()).as_ref() != Some(&manifest.digest) {
-            return Err(contradicted(ask, &format!("other bytes than {}", manifest.digest)));
-        }
-        let Object(body): Object<Body> = checked(bytes, &manifest.digest, ask)?;
+        verify(bytes, &manifest.digest, ask).map_err(|failure| Failure { weight: Weight::Contradicted, ..failure })?;
+        let Object(body): Object<Body> = read(bytes, &manifest.digest, ask)?;
         match (manifest.kind, body) {
             // containerd refuses what is of the other kind, or of both (`core/images/image.go`, `validateMediaType`).
             (Kind::Index, Body { manifests: Some(Entries(entries)), config: None }) => Ok(Content::Index(entries)),
@@ -170,11 +168,21 @@ fn contradicted(ask: &Ask, what: &str) -> Failure {
 }
 
 pub(super) fn checked<'b, T: Deserialize<'b>>(body: &'b [u8], digest: &Digest, ask: &Ask) -> Result<T, Failure> {
-    let refuse = |why: &str| Failure::nonsense(format!("{} {why} {digest}", ask.endpoint.host), None);
-    if manifest::digest_of(body, digest.algorithm()).as_ref() != Some(digest) {
-        return Err(refuse("sends other bytes than"));
+    verify(body, digest, ask)?;
+    read(body, digest, ask)
+}
+
+/// Holds bytes against the digest that names them.
+fn verify(body: &[u8], digest: &Digest, ask: &Ask) -> Result<(), Failure> {
+    if manifest::digest_of(body, digest.algorithm()).as_ref() == Some(digest) {
+        return Ok(());
     }
-    serde_json::from_slice(body).map_err(|_| refuse("sends something unreadable as"))
+    Err(Failure::nonsense(format!("{} sends other bytes than {digest}", ask.endpoint.host), None))
+}
+
+fn read<'b, T: Deserialize<'b>>(body: &'b [u8], digest: &Digest, ask: &Ask) -> Result<T, Failure> {
+    let unreadable = || format!("{} sends something unreadable as {digest}", ask.endpoint.host);
+    serde_json::from_slice(body).map_err(|_| Failure::nonsense(unreadable(), None))
 }
 
 /// What is known of a manifest whose configuration is of another type than an image's; `config` where it could be read.

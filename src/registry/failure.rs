@@ -133,21 +133,7 @@ pub struct Refusal<'a> {
 impl Failure {
     /// A failure of pullgate's own making, or one without an answer.
     pub fn own(code: Code, cause: Cause, detail: impl Into<String>) -> Self {
-        Self {
-            code,
-            cause: Some(cause),
-            registry: None,
-            detail: Some(detail.into()),
-            node: None,
-            node_1x: None,
-            retry_after: None,
-            explained: true,
-            probed: None,
-            nearest: None,
-            weight: Weight::Unanswered,
-            unsigned: false,
-            login: LoginEvidence::AsCoded,
-        }
+        Self { code, cause: Some(cause), weight: Weight::Unanswered, ..Self::nonsense(detail, None) }
     }
 
     /// No answer came.

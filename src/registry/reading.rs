@@ -6,7 +6,7 @@
 
 use crate::finding::{Cause, Code};
 use crate::reference::{Algorithm, Digest};
-use crate::registry::failure::{Failure, LoginEvidence, Weight};
+use crate::registry::failure::{Failure, Weight};
 use crate::registry::manifest::{self, Kind, Manifest, Nature};
 use crate::registry::transport::{self, Method, Response};
 use crate::registry::{Ask, Registry, node, said};
@@ -204,21 +204,7 @@ fn length(answer: &Response) -> Option<u64> {
 }
 
 fn unsupported(detail: impl Into<String>, node: String) -> Failure {
-    Failure {
-        code: Code::UnsupportedManifest,
-        cause: None,
-        registry: None,
-        detail: Some(detail.into()),
-        node: Some(node),
-        node_1x: None,
-        retry_after: None,
-        explained: true,
-        probed: None,
-        nearest: None,
-        weight: Weight::Final,
-        unsigned: false,
-        login: LoginEvidence::AsCoded,
-    }
+    Failure { code: Code::UnsupportedManifest, ..Failure::nonsense(detail, Some(node)) }
 }
 
 #[cfg(test)]
